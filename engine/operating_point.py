@@ -1,0 +1,80 @@
+"""What calibration found for a model, stored as JSON beside it and used wherever the model runs."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+
+class OperatingPoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """From the network's q to an outline.
+
+    logit(q_fitted) = slope * logit(q) + intercept (Platt 1999); a pixel is outlined where q_fitted >= threshold;
+    spots of fewer than `min_area` pixels of the network's square are left out.
+    """
+
+    model_sha256: str = ""
+    threshold: float = 0.5
+    slope: float = 1.0
+    intercept: float = 0.0
+    min_area: int = 0
+    recall_wanted: float | None = None
+    recall_found: float | None = None
+    fitted_on: str = "not calibrated"
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.threshold < 1.0:
+            raise ValueError(f"the threshold is {self.threshold}; it must lie between 0 and 1")
+        if self.slope <= 0.0:
+            raise ValueError(f"the slope of the fit is {self.slope}; it must be above 0")
+
+    @property
+    def raw_threshold(self) -> float:
+        """The threshold in the network's own q: outlining needs no fit of every pixel."""
+        logit = np.log(self.threshold) - np.log1p(-self.threshold)
+        return float(1.0 / (1.0 + np.exp(-(logit - self.intercept) / self.slope)))
+
+    def fitted(self, q: NDArray[np.float32]) -> NDArray[np.float32]:
+        """q -> q after the fit, any shape."""
+        q = np.clip(q, 1e-7, 1 - 1e-7).astype(np.float64)
+        return (1.0 / (1.0 + np.exp(-(self.slope * np.log(q / (1 - q)) + self.intercept)))).astype(np.float32)
+
+
+def sidecar(model: Path) -> Path:
+    """Where the operating point of `model` is stored."""
+    return model.with_suffix(".json")
+
+
+def sha256(path: Path) -> str:
+    """Hex digest of a file's bytes."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def load(model: Path, digest: str) -> OperatingPoint:
+    """The operating point stored beside `model`, or the default one where there is none.
+
+    Raises ValueError if the file is damaged or was made for other weights than those with `digest`.
+    """
+    path = sidecar(model)
+    if not path.exists():
+        return OperatingPoint(model_sha256=digest)
+    try:
+        point = msgspec.json.decode(path.read_bytes(), type=OperatingPoint)
+    except (msgspec.DecodeError, ValueError) as error:
+        raise ValueError(f"{path} is not an operating point ({error}); run `smartca calibrate {model}`") from error
+    if point.model_sha256 != digest:
+        raise ValueError(f"{path} was made for other weights than {model.name}; run `smartca calibrate {model}`")
+    return point
+
+
+def save(point: OperatingPoint, model: Path) -> Path:
+    """Write the operating point beside `model`, all of it or nothing."""
+    path = sidecar(model)
+    partial = path.with_suffix(".json.partial")
+    partial.write_bytes(msgspec.json.format(msgspec.json.encode(point), indent=2) + b"\n")
+    partial.replace(path)
+    return path

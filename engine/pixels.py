@@ -1,0 +1,106 @@
+"""Pixels -> network input and confidence -> mask: the one place where both are defined.
+
+Training, calibration, evaluation and the live stream all pass through here, so that what the
+network saw while learning and what it sees in an examination can never drift apart.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Grey = NDArray[np.uint8]
+Mask = NDArray[np.bool_]
+
+
+class Sector(NamedTuple):
+    """The ultrasound picture inside the scanner's screen, in pixels of the frame."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+
+    def check(self, shape: tuple[int, ...]) -> Sector:
+        """Return self if it lies inside an image of `shape` (rows, columns, ...).
+
+        Raises ValueError if it is empty or reaches outside.
+        """
+        rows, columns = shape[:2]
+        inside = 0 <= self.x and 0 <= self.y and self.x + self.width <= columns and self.y + self.height <= rows
+        if self.width < 8 or self.height < 8 or not inside:
+            raise ValueError(
+                f"the sector {self.x},{self.y},{self.width},{self.height} (x,y,width,height) does not fit "
+                f"a picture of {columns} x {rows} pixels; give --crop values inside it, at least 8 x 8"
+            )
+        return self
+
+    def cut(self, image: NDArray[np.generic]) -> NDArray[np.generic]:
+        """The sector's part of `image` (rows, columns[, channels]), as a view."""
+        return image[self.y : self.y + self.height, self.x : self.x + self.width]
+
+
+def whole(shape: tuple[int, ...]) -> Sector:
+    """The sector that is the whole picture of `shape` (rows, columns, ...)."""
+    return Sector(0, 0, int(shape[1]), int(shape[0]))
+
+
+@dataclass(frozen=True, slots=True)
+class Letterbox:
+    """Where a sector of `width` x `height` pixels lies inside the network's square of `size` pixels."""
+
+    size: int
+    width: int
+    height: int
+
+    @property
+    def inner(self) -> tuple[int, int]:
+        """(rows, columns) of the scaled sector; the aspect ratio of the pixels is unchanged."""
+        scale = self.size / max(self.width, self.height)
+        return max(1, round(self.height * scale)), max(1, round(self.width * scale))
+
+    @property
+    def corner(self) -> tuple[int, int]:
+        """(row, column) of the scaled sector's upper left pixel: it stands in the middle."""
+        rows, columns = self.inner
+        return (self.size - rows) // 2, (self.size - columns) // 2
+
+
+def to_grey(image: NDArray[np.uint8]) -> Grey:
+    """uint8 (rows, columns) from uint8 grey or BGR (rows, columns, 3)."""
+    return image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)  # type: ignore[return-value]
+
+
+def letterbox(image: NDArray[np.uint8], sector: Sector, size: int) -> Grey:
+    """Cut the sector and fit it, black around it, into uint8 (size, size)."""
+    grey = to_grey(sector.cut(image))  # type: ignore[arg-type]
+    box = Letterbox(size, sector.width, sector.height)
+    (rows, columns), (top, left) = box.inner, box.corner
+    shrinking = rows < sector.height
+    square = np.zeros((size, size), np.uint8)
+    square[top : top + rows, left : left + columns] = cv2.resize(
+        grey, (columns, rows), interpolation=cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR
+    )
+    return square
+
+
+def letterbox_mask(mask: Mask, sector: Sector, size: int) -> Mask:
+    """The same way for a truth mask: a network pixel is tear where at least half of it is. Bool (size, size)."""
+    return letterbox(mask.astype(np.uint8) * 255, sector, size) >= 128
+
+
+def to_input(square: Grey) -> NDArray[np.float32]:
+    """uint8 (size, size) -> float32 (1, 1, size, size) in 0..1, the network's input contract."""
+    return (square.astype(np.float32) / np.float32(255.0))[None, None]
+
+
+def from_letterbox(q: NDArray[np.float32], sector: Sector) -> NDArray[np.float32]:
+    """Confidence (size, size) on the network's square -> float32 (sector.height, sector.width)."""
+    box = Letterbox(q.shape[0], sector.width, sector.height)
+    (rows, columns), (top, left) = box.inner, box.corner
+    inner = q[top : top + rows, left : left + columns]
+    return cv2.resize(inner, (sector.width, sector.height), interpolation=cv2.INTER_LINEAR)  # type: ignore[return-value]

@@ -1,0 +1,74 @@
+"""Frame and Result: what travels from the scanner to the eye, and what every stage adds on the way."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from enum import Enum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..engine.pixels import Mask, Sector
+
+
+class State(str, Enum):
+    """What may be said of a picture; no two of these may ever look alike."""
+
+    TEAR_OUTLINED = "tear outlined"
+    NO_TEAR_OUTLINED = "no tear outlined"
+    NO_RESULT = "no result"
+    STALE = "stale"
+
+
+@dataclass(frozen=True, slots=True)
+class Trail:
+    """Running totals of one stage (one process from start to end), carried along with every frame.
+
+    `taken` counts frames captured (attach) or inferred (serve); `dropped` counts by cause.
+    """
+
+    epoch: int = 0
+    taken: int = 0
+    dropped: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """How far the capturing machine's clock runs ahead of this machine's, and how far that may be off (ns)."""
+
+    offset_ns: int = 0
+    uncertainty_ns: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One picture with its context, which comes back unchanged beside its result."""
+
+    pixels: NDArray[np.uint8]  # (rows, columns) grey or (rows, columns, 3) BGR
+    source: str
+    epoch: int  # new at every start of the attaching process (ns since 1970)
+    seq: int  # 0, 1, 2, ... as captured
+    captured_ns: int  # time.monotonic_ns() on the attaching machine
+    live: bool  # newest wins; otherwise every frame is taken
+    sector: Sector
+    mm_per_pixel: tuple[float, float] | None = None  # (row, column)
+    truth: Mask | None = None  # (rows, columns), where the source knows it
+    clock: Clock = Clock()
+    attached: Trail = Trail()
+
+    def with_clock(self, clock: Clock) -> Frame:
+        """The same frame, its clock as another machine sees it."""
+        return replace(self, clock=clock)
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What the engine says of one frame: a mask, or honestly none."""
+
+    state: State  # TEAR_OUTLINED, NO_TEAR_OUTLINED or NO_RESULT
+    mask: Mask | None = None  # (rows, columns) of the frame; None where there is no result
+    confidence: float = 0.0  # mean fitted q inside the outline
+    reason: str = ""  # why there is no result
+    engine: str = ""  # first 12 hex digits of the model's sha256
+    inference_ns: int = 0
+    served: Trail = Trail()
