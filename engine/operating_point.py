@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 class OperatingPoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """From the network's q to an outline.
 
-    logit(q_fitted) = slope * logit(q) + intercept (Platt 1999); a pixel is outlined where q_fitted >= threshold;
-    spots of fewer than `min_area` pixels of the network's square are left out.
+    logit(q_fitted) = slope * logit(q) + intercept (Platt 1999); a pixel is outlined where
+    q_fitted >= threshold; spots of fewer than `min_area` pixels of the network's square are left out.
     """
 
     model_sha256: str = ""
@@ -40,8 +40,9 @@ class OperatingPoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def fitted(self, q: NDArray[np.float32]) -> NDArray[np.float32]:
         """q -> q after the fit, any shape."""
-        q = np.clip(q, 1e-7, 1 - 1e-7).astype(np.float64)
-        return (1.0 / (1.0 + np.exp(-(self.slope * np.log(q / (1 - q)) + self.intercept)))).astype(np.float32)
+        sure = np.clip(q.astype(np.float64), 1e-7, 1 - 1e-7)
+        logit = self.slope * np.log(sure / (1 - sure)) + self.intercept
+        return (1.0 / (1.0 + np.exp(-logit))).astype(np.float32)
 
 
 def sidecar(model: Path) -> Path:
@@ -65,9 +66,13 @@ def load(model: Path, digest: str) -> OperatingPoint:
     try:
         point = msgspec.json.decode(path.read_bytes(), type=OperatingPoint)
     except (msgspec.DecodeError, ValueError) as error:
-        raise ValueError(f"{path} is not an operating point ({error}); run `smartca calibrate {model}`") from error
+        raise ValueError(
+            f"{path} is not an operating point ({error}); run `smartca calibrate {model}`"
+        ) from error
     if point.model_sha256 != digest:
-        raise ValueError(f"{path} was made for other weights than {model.name}; run `smartca calibrate {model}`")
+        raise ValueError(
+            f"{path} was made for other weights than {model.name}; run `smartca calibrate {model}`"
+        )
     return point
 
 

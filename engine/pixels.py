@@ -31,7 +31,8 @@ class Sector(NamedTuple):
         Raises ValueError if it is empty or reaches outside.
         """
         rows, columns = shape[:2]
-        inside = 0 <= self.x and 0 <= self.y and self.x + self.width <= columns and self.y + self.height <= rows
+        right, bottom = self.x + self.width, self.y + self.height
+        inside = self.x >= 0 and self.y >= 0 and right <= columns and bottom <= rows
         if self.width < 8 or self.height < 8 or not inside:
             raise ValueError(
                 f"the sector {self.x},{self.y},{self.width},{self.height} (x,y,width,height) does not fit "
@@ -89,13 +90,13 @@ def letterbox(image: NDArray[np.uint8], sector: Sector, size: int) -> Grey:
 
 
 def letterbox_mask(mask: Mask, sector: Sector, size: int) -> Mask:
-    """The same way for a truth mask: a network pixel is tear where at least half of it is. Bool (size, size)."""
+    """The same for a truth mask: a network pixel is tear where half of it or more is. Bool (size, size)."""
     return letterbox(mask.astype(np.uint8) * 255, sector, size) >= 128
 
 
 def to_input(square: Grey) -> NDArray[np.float32]:
     """uint8 (size, size) -> float32 (1, 1, size, size) in 0..1, the network's input contract."""
-    return (square.astype(np.float32) / np.float32(255.0))[None, None]
+    return np.multiply(square, np.float32(1.0 / 255.0), dtype=np.float32)[None, None]
 
 
 def from_letterbox(q: NDArray[np.float32], sector: Sector) -> NDArray[np.float32]:

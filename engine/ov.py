@@ -1,0 +1,126 @@
+"""OpenVINO on the CPU: the engine every machine has."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+import openvino as ov
+from numpy.typing import NDArray
+from platformdirs import user_cache_dir
+from typing_extensions import Self
+
+from .operating_point import sha256
+from .runner import EngineError, EngineInfo
+
+PRECISIONS = {"fp32": ov.Type.f32, "bf16": ov.Type.bf16}
+WARM_UP = 3  # the first inferences allocate and tune; nobody's frame should wait for that
+
+
+class OpenVinoRunner:
+    """A SMART-CA ONNX file compiled for this processor, its compiled form cached for the next start."""
+
+    def __init__(self, model: Path, precision: str = "auto", threads: int = 0) -> None:
+        core = ov.Core()
+        with contextlib.suppress(OSError):  # a read-only home only makes the next start slower
+            cache = Path(user_cache_dir("smartca")) / "openvino"
+            cache.mkdir(parents=True, exist_ok=True)
+            core.set_property({"CACHE_DIR": str(cache)})
+        network = _read(core, model)
+        chosen = _choose(core, precision)
+        settings = {
+            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_PRECISION_HINT": PRECISIONS[chosen],
+            "ENABLE_CPU_PINNING": False,  # capture and display share these cores
+            "NUM_STREAMS": 1,
+            "INFERENCE_NUM_THREADS": threads,
+        }
+        try:
+            self._request = core.compile_model(network, "CPU", settings).create_infer_request()
+        except RuntimeError as error:
+            raise EngineError(f"OpenVINO cannot compile {model.name}: {_first_line(error)}") from error
+        self.info = EngineInfo(
+            f"openvino {ov.__version__.split('-')[0]}", chosen, sha256(model), tuple(network.input(0).shape)
+        )
+        blank = np.zeros(self.info.input, np.float32)
+        for _ in range(WARM_UP):
+            self.infer(blank)
+
+    def infer(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
+        """See `Runner.infer`; the answer is a copy and stays valid."""
+        if image.shape != self.info.input or image.dtype != np.float32:
+            raise EngineError(f"the engine takes float32 {self.info.input}, not {image.dtype} {image.shape}")
+        try:
+            self._request.infer([image], share_inputs=True)
+        except RuntimeError as error:
+            raise EngineError(f"OpenVINO failed: {_first_line(error)}") from error
+        q = self._request.get_output_tensor(0).data[0, 0].astype(np.float32)
+        # min and max see NaN and infinity too, in two quick passes
+        if not (q.min() >= 0.0 and q.max() <= 1.0):
+            raise EngineError(
+                "the network answered with numbers outside 0..1; export it again with `smartca export`"
+            )
+        return q
+
+    def close(self) -> None:
+        """Free the compiled network."""
+        del self._request
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _read(core: ov.Core, model: Path) -> ov.Model:
+    """Read the file and hold it to the input contract: (1, 1, S, S) float32 in, the same shape out."""
+    try:
+        network = core.read_model(str(model))
+    except RuntimeError as error:
+        raise EngineError(
+            f"{model.name} is not a readable ONNX file; export it again with `smartca export`"
+        ) from error
+    shapes = [_shape(port) for port in [*network.inputs, *network.outputs]]
+    wanted = "one input and one output of shape (1, 1, S, S), S a multiple of 16"
+    if len(shapes) != 2 or shapes[0] != shapes[1] or not _is_square(shapes[0]):
+        found = " -> ".join(str(shape) for shape in shapes)
+        raise EngineError(
+            f"{model.name} has the wrong shape ({found}): SMART-CA needs {wanted}; use `smartca export`"
+        )
+    if network.input(0).get_element_type() != ov.Type.f32:
+        kind = network.input(0).get_element_type().get_type_name()
+        raise EngineError(f"{model.name} takes {kind} input; SMART-CA needs float32: use `smartca export`")
+    return network
+
+
+def _shape(port: ov.Output) -> tuple[int | str, ...]:
+    return (
+        tuple(d.get_length() if d.is_static else "?" for d in port.partial_shape)
+        if port.partial_shape.rank.is_static
+        else ("?",)
+    )
+
+
+def _is_square(shape: tuple[int | str, ...]) -> bool:
+    if len(shape) != 4 or shape[:2] != (1, 1) or shape[2] != shape[3]:
+        return False
+    return isinstance(shape[2], int) and shape[2] % 16 == 0 and 32 <= shape[2] <= 2048
+
+
+def _choose(core: ov.Core, precision: str) -> str:
+    """The precision to run in. bf16 without native support would be slower than fp32, so 'auto' avoids it."""
+    if precision not in ("auto", *PRECISIONS):
+        raise EngineError(f"there is no precision {precision!r} for OpenVINO; choose auto, fp32 or bf16")
+    if precision != "auto":
+        return precision
+    return "bf16" if "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES") else "fp32"
+
+
+def _first_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1] if lines else type(error).__name__

@@ -1,0 +1,93 @@
+"""Pixels in, mask out: a runner and its operating point behind one call. It never sees a frame header."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from . import operating_point
+from .operating_point import OperatingPoint
+from .pixels import Grey, Mask, Sector, from_letterbox, letterbox, to_input
+from .runner import EngineError, Runner
+
+DARKEST_PICTURE = 24  # a live probe's gain curve always leaves pixels brighter than this somewhere
+
+
+@dataclass(frozen=True, slots=True)
+class Segmentation:
+    """The outline's inside (bool, the frame's rows x columns) and the mean fitted q in it (0 if none)."""
+
+    mask: Mask
+    confidence: float
+
+
+class NoPicture(ValueError):
+    """There is no ultrasound picture in the frame, so 'no tear outlined' would be a lie."""
+
+
+class Segmenter:
+    """Asks `runner` about one picture at a time and outlines at `point`."""
+
+    def __init__(self, runner: Runner, point: OperatingPoint) -> None:
+        self.runner = runner
+        self.point = point
+        self._threshold = np.float32(point.raw_threshold)
+
+    def __call__(self, pixels: NDArray[np.uint8], sector: Sector) -> Segmentation:
+        """uint8 grey or BGR picture -> Segmentation.
+
+        Raises NoPicture where the sector is dark all over, EngineError if the engine fails.
+        """
+        square = letterbox(pixels, sector, self.runner.info.size)
+        if int(square.max()) < DARKEST_PICTURE:
+            raise NoPicture("the picture is dark: is the probe on the skin and the feed the right one?")
+        return self._outline(self.runner.infer(to_input(square)), pixels.shape, sector)
+
+    def confidence(self, square: Grey) -> NDArray[np.float32]:
+        """The network's own q, float32 (size, size), of a letterboxed uint8 (size, size) picture."""
+        return self.runner.infer(to_input(square))
+
+    def _outline(self, q: NDArray[np.float32], shape: tuple[int, ...], sector: Sector) -> Segmentation:
+        mask = np.zeros(shape[:2], np.bool_)
+        q = without_spots(q, self._threshold, self.point.min_area)
+        if not (q >= self._threshold).any():
+            return Segmentation(mask, 0.0)
+        large = from_letterbox(q, sector)
+        inside = large >= self._threshold
+        sector.cut(mask)[...] = inside
+        confidence = float(self.point.fitted(large[inside]).mean()) if inside.any() else 0.0
+        return Segmentation(mask, confidence)
+
+
+def without_spots(q: NDArray[np.float32], threshold: np.float32, min_area: int) -> NDArray[np.float32]:
+    """q with connected spots of fewer than `min_area` pixels at or above `threshold` set to 0."""
+    if min_area <= 1:
+        return q
+    above = (q >= threshold).astype(np.uint8)
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(above, connectivity=8)
+    small = stats[:, cv2.CC_STAT_AREA] < min_area
+    small[0] = False  # label 0 is everything below the threshold
+    return np.where(small[np.asarray(labels, np.int32)], np.float32(0.0), q) if small.any() else q
+
+
+def segmenter_for(runner: Runner, model: Path, threshold: float | None = None) -> Segmenter:
+    """The segmenter for `model`, at its stored operating point or at another `threshold` of fitted q.
+
+    Raises EngineError if the stored point is damaged or of other weights, or `threshold` is not in 0..1.
+    """
+    try:
+        point = operating_point.load(model, runner.info.model_sha256)
+        return Segmenter(runner, point if threshold is None else replace_threshold(point, threshold))
+    except ValueError as error:
+        raise EngineError(str(error)) from error
+
+
+def replace_threshold(point: OperatingPoint, threshold: float) -> OperatingPoint:
+    """The same operating point with another threshold; what it reached with the old one is left out."""
+    import msgspec
+
+    return msgspec.structs.replace(point, threshold=threshold, recall_wanted=None, recall_found=None)
