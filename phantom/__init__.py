@@ -1,0 +1,16 @@
+"""A simulated shoulder: B-mode cines of the supraspinatus with exact tear masks and exact millimetres."""
+
+from __future__ import annotations
+
+from .scanner import Scanner
+from .shoulder import RECIPE, Phantom, PhantomFrame, isotropic
+from .tear import KINDS, kind_of
+
+TRAIN = range(80_000)
+VALIDATE = range(80_000, 90_000)
+HELD_OUT_FROM = 90_000  # never trained on, and nothing chosen by it
+
+__all__ = [
+    "HELD_OUT_FROM", "KINDS", "RECIPE", "TRAIN", "VALIDATE",
+    "Phantom", "PhantomFrame", "Scanner", "isotropic", "kind_of",
+]  # fmt: skip

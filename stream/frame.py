@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from enum import Enum
+from typing import Annotated
 
 import numpy as np
+from msgspec import Meta
 from numpy.typing import NDArray
 
 from ..engine.pixels import Mask, Sector
+
+
+Natural = Annotated[int, Meta(ge=0, lt=1 << 62)]
+Causes = Annotated[dict[Annotated[str, Meta(max_length=80)], Natural], Meta(max_length=32)]
 
 
 class State(str, Enum):
@@ -27,17 +33,17 @@ class Trail:
     `taken` counts frames captured (attach) or inferred (serve); `dropped` counts by cause.
     """
 
-    epoch: int = 0
-    taken: int = 0
-    dropped: dict[str, int] = field(default_factory=dict)
+    epoch: Natural = 0
+    taken: Natural = 0
+    dropped: Causes = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """How far the capturing machine's clock runs ahead of this machine's, and how far that may be off (ns)."""
+    """How far the capturing machine's clock runs ahead of this one's, and how far that may be off (ns)."""
 
     offset_ns: int = 0
-    uncertainty_ns: int = 0
+    uncertainty_ns: Natural = 0
 
 
 @dataclass(frozen=True, slots=True)

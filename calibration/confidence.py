@@ -1,0 +1,98 @@
+"""From the network's q to a probability: Platt's fit in the logit domain, and a diagram of how well it holds.
+
+Platt (1999): logit(q_fitted) = slope * logit(q) + intercept, by maximum likelihood on frames held out of
+training. The loss's batch normaliser shifts q, so until this fit q is only 'q before calibration'.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+
+from ..train.scores import EDGES, Histograms
+
+
+class Platt(NamedTuple):
+    """logit(q_fitted) = slope * logit(q) + intercept."""
+
+    slope: float
+    intercept: float
+
+
+def centres() -> NDArray[np.float64]:
+    """logit(q) in the middle of each bin of the histograms."""
+    return (EDGES[:-1] + EDGES[1:]) / 2
+
+
+def fit_platt(counted: Histograms) -> Platt:
+    """Slope (above 0) and intercept of greatest likelihood for the pixels counted.
+
+    Pixels in the lowest bin are left out: it gathers all that the network is sure of, and would steer the
+    fit. Raises ValueError where there are no tear pixels or nothing but tear.
+    """
+    x, tear, other = centres()[1:], counted.tear[1:].astype(float), counted.other[1:].astype(float)
+    if tear.sum() == 0 or other.sum() == 0:
+        raise ValueError("calibration needs pixels with and without a tear; give frames of both kinds")
+    total = tear.sum() + other.sum()
+
+    def cost(parameters: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        slope = np.exp(parameters[0])
+        z = slope * x + parameters[1]
+        p = 1 / (1 + np.exp(-z))
+        value = tear @ np.logaddexp(0, -z) + other @ np.logaddexp(0, z)
+        by_z = other * p - tear * (1 - p)
+        return value / total, np.array([by_z @ x * slope, by_z.sum()]) / total
+
+    found = minimize(cost, np.zeros(2), jac=True, method="L-BFGS-B", bounds=[(-3, 3), (-15, 15)])
+    return Platt(float(np.exp(found.x[0])), float(found.x[1]))
+
+
+class Reliability(NamedTuple):
+    """Per bin of fitted confidence: its mean, the share of tear among its pixels, and how many there are."""
+
+    confidence: NDArray[np.float64]
+    share: NDArray[np.float64]
+    pixels: NDArray[np.int64]
+
+    @property
+    def expected_error(self) -> float:
+        """Mean |share - confidence|, by pixels (expected calibration error)."""
+        return float(np.average(np.abs(self.share - self.confidence), weights=self.pixels))
+
+
+def reliability(counted: Histograms, platt: Platt, bins: int = 10) -> Reliability:
+    """How often pixels of a given fitted confidence are tear; bins without pixels are left out."""
+    q = 1 / (1 + np.exp(-(platt.slope * centres() + platt.intercept)))
+    place = np.minimum((q * bins).astype(int), bins - 1)
+    both = counted.tear + counted.other
+    pixels = np.bincount(place, both, bins)
+    seen = pixels > 0
+    confidence = np.bincount(place, both * q, bins)[seen] / pixels[seen]
+    share = np.bincount(place, counted.tear, bins)[seen] / pixels[seen]
+    return Reliability(confidence, share, pixels[seen].astype(np.int64))
+
+
+def plot(counted: Histograms, platt: Platt, path: Path) -> None:
+    """The reliability diagram as PNG. Raises ImportError where matplotlib is missing."""
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise ImportError(
+            "the diagram needs matplotlib; install it with `pip install smartca[train]`"
+        ) from error
+    figure = Figure(figsize=(4.5, 4.5), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    axes.plot([0, 1], [0, 1], "--", color="grey")
+    for name, shown in (("before the fit", Platt(1.0, 0.0)), ("fitted", platt)):
+        found = reliability(counted, shown)
+        label = f"{name}: expected error {found.expected_error:.4f}"
+        axes.plot(found.confidence, found.share, "o-", label=label)
+    axes.set(xlabel="confidence q", ylabel="share of tear pixels", xlim=(0, 1), ylim=(0, 1))
+    axes.legend()
+    figure.savefig(path, dpi=120)

@@ -1,0 +1,1 @@
+"""The commands, one file for each floor of the house; `cli` imports them when they are called."""

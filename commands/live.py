@@ -1,0 +1,280 @@
+"""smartca demo, run, attach, serve, view: the stream."""
+
+from __future__ import annotations
+
+import os
+import sys
+import webbrowser
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import click
+
+from .options import FILE, crop_option, model_arguments, model_options, say, writable, write_report
+
+if TYPE_CHECKING:
+    from ..stream.run import Run
+    from ..stream.view import Display, ViewState
+
+F = TypeVar("F", bound=Callable[..., object])
+PORT = 8765
+LOOP = 240  # frames of a phantom until its motion repeats
+FRAMES_AT, ANSWERS_AT = "tcp://127.0.0.1:5555", "tcp://127.0.0.1:5556"
+
+
+def _run_options(command: F) -> F:
+    for option in (
+        crop_option,
+        click.option("--no-browser", is_flag=True, help="Serve the page, but do not open it."),
+        click.option(
+            "--port", type=click.IntRange(1, 65535), default=PORT, show_default=True, help="Of the live page."
+        ),
+        click.option("--record", type=FILE, help="Record the overlays as mp4, masks and timings beside it."),
+        click.option("--report", type=FILE, help="Write what was measured as JSON."),
+        click.option("--headless", is_flag=True, help="No page: run, measure, end."),
+        click.option(
+            "--fps",
+            type=click.FloatRange(0, 1000, min_open=True),
+            help="Make any source a live one at this pace: the newest frame wins.",
+        ),
+        click.option("--frames", type=click.IntRange(1), help="Stop after this many frames."),
+        model_options,
+    ):
+        command = option(command)
+    return command
+
+
+_insecure = click.option(
+    "--insecure", is_flag=True, help="Allow addresses beyond this machine; pictures travel unencrypted."
+)
+_pulse = click.option("--pulse", hidden=True, help="Where the supervisor listens for signs of life.")
+
+
+@click.command()
+@click.option(
+    "--seed", type=click.IntRange(0), default=90001, show_default=True, help="Of the simulated shoulder."
+)
+@_run_options
+@click.pass_obj
+def demo(started_ns: int, seed: int, frames: int | None, headless: bool, **options: object) -> int:
+    """Watch the engine outline a simulated torn tendon, live.
+
+    Without --headless the page opens at http://127.0.0.1:8765 and the shoulder moves for ever, at 30
+    frames/s; with it, one loop of the probe's motion is shown unless --frames says otherwise. A seed other
+    than the shipped one is drawn once, beforehand, so that drawing never competes with the engine.
+    """
+    if headless and not frames:
+        frames = LOOP
+    limit = f",frames={frames}" if frames else ""
+    if not headless and not options.get("fps"):
+        options["fps"] = 30.0  # for the eye: as fast as the engine goes would be slapstick
+    source = f"phantom:seed={seed}{limit}"
+    return _run(started_ns, source, frames=frames, headless=headless, **options)  # type: ignore[arg-type]
+
+
+@click.command()
+@click.argument("source")
+@_run_options
+@click.pass_obj
+def run(started_ns: int, source: str, **options: object) -> int:
+    """Outline tears in SOURCE and show them live.
+
+    \b
+    SOURCE  clip.mp4          a video file: every frame, as fast as the engine goes
+            pictures/         a folder of images
+            camera:0          a camera or capture card: the newest frame wins
+            phantom:seed=7    the simulated shoulder
+    """
+    return _run(started_ns, source, **options)  # type: ignore[arg-type]
+
+
+def _run(
+    started_ns: int,
+    source: str,
+    frames: int | None,
+    fps: float | None,
+    headless: bool,
+    report: Path | None,
+    record: Path | None,
+    port: int,
+    no_browser: bool,
+    crop: str,
+    model: Path,
+    threshold: float | None,
+    precision: str,
+    threads: int,
+) -> int:
+    from ..stream.run import Run, RunSettings, private_folder
+    from .progress import Line
+
+    writable(report, "--report")
+    writable(record, "--record")
+    attach_arguments = [source, "--crop", crop]
+    attach_arguments += ["--fps", str(fps)] if fps else []
+    attach_arguments += ["--frames", str(frames)] if frames else []
+    view_arguments = ["--headless"] if headless else ["--port", str(port), "--stay"]
+    settings = RunSettings(
+        attach_arguments,
+        model_arguments(model, threshold, precision, threads),
+        view_arguments,
+        record.absolute() if record else None,
+        not headless,
+        started_ns,
+    )
+    with private_folder() as folder, Line(source, headless) as line:
+
+        def prepare() -> None:
+            line.total = _look_at(source, frames, line.prepare)
+            if not headless:
+                _open_page(f"http://127.0.0.1:{port}/", no_browser)
+
+        live = Run(settings, folder)
+        code = live.execute(prepare, line.tell)
+    if live.total().shown:
+        write_report(live.report(), report)
+    _close(live, report)
+    return code
+
+
+def _look_at(source: str, frames: int | None, progress: Callable[[str], None]) -> int | None:
+    """Open the source here first: what is wrong with it is said once, and a phantom is drawn beforehand."""
+    if source.startswith("camera:"):
+        return frames
+    from ..stream.sources import open_source
+
+    with open_source(source, progress) as opened:
+        known = [number for number in (opened.count, frames) if number]
+    return min(known, default=None)
+
+
+def _open_page(url: str, no_browser: bool) -> None:
+    say(f"the live page is at {url}  (Ctrl-C ends)")
+    has_screen = sys.platform in ("win32", "darwin") or bool(
+        os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+    )
+    if has_screen and not no_browser:
+        webbrowser.open(url)
+
+
+def _close(live: Run, report: Path | None) -> None:
+    total = live.total()
+    if live.problem:
+        say(live.problem)
+    if not total.shown:
+        say("no frame was shown")
+        return
+    latency = total.latency_ms()
+    drops = ", ".join(f"{n} {cause}" for cause, n in total.dropped.items()) or "none"
+    states = ", ".join(f"{n} {name.lower().replace('_', ' ')}" for name, n in total.states.items())
+    click.echo(f"{total.shown} of {total.captured} frames shown; dropped: {drops}")
+    click.echo(f"{states}; {total.fps} frames/s")
+    click.echo(
+        f"capture to overlay: p50 {latency['p50']} ms, p99 {latency['p99']} ms, max {latency['max']} ms"
+    )
+    if total.counts is not None and total.counts.dice_pooled is not None:
+        click.echo(f"pooled Dice against the known truth: {total.counts.dice_pooled:.3f}")
+    if report is not None:
+        click.echo(f"report: {report}")
+
+
+@click.command()
+@click.argument("source")
+@click.option("--to", default=FRAMES_AT, show_default=True, help="Where the engine takes frames.")
+@click.option(
+    "--fps", type=click.FloatRange(0, 1000, min_open=True), help="Make the source a live one at this pace."
+)
+@click.option("--frames", type=click.IntRange(1), help="Stop after this many frames.")
+@click.option("--start", type=click.IntRange(0), default=0, help="Number of the first frame of a file.")
+@click.option("--keep-screen", is_flag=True, help="Send what lies outside the ultrasound picture too.")
+@crop_option
+@_insecure
+@_pulse
+def attach(
+    source: str,
+    to: str,
+    fps: float | None,
+    frames: int | None,
+    start: int,
+    keep_screen: bool,
+    crop: str,
+    insecure: bool,
+    pulse: str | None,
+) -> int:
+    """Send SOURCE (as in `smartca run`) to an engine.
+
+    Patient text stands outside the ultrasound picture: that part of the screen is blanked before it leaves.
+    """
+    from ..stream.attach import AttachSettings
+    from ..stream.processes import run_attach
+    from ..stream.sector import parse_crop
+
+    settings = AttachSettings(fps, frames, start, parse_crop(crop), not keep_screen, insecure)
+    return run_attach(source, to, settings, pulse, say)
+
+
+@click.command()
+@click.option("--bind", default=FRAMES_AT, show_default=True, help="Where feeds attach.")
+@click.option("--publish", default=ANSWERS_AT, show_default=True, help="Where viewers look.")
+@model_options
+@_insecure
+@_pulse
+def serve(
+    bind: str,
+    publish: str,
+    model: Path,
+    threshold: float | None,
+    precision: str,
+    threads: int,
+    insecure: bool,
+    pulse: str | None,
+) -> int:
+    """Run the engine between feeds and viewers, until Ctrl-C."""
+    from ..stream.processes import run_serve
+
+    return run_serve(model, threshold, precision, threads, bind, publish, insecure, pulse, say)
+
+
+@click.command()
+@click.option("--from", "endpoint", default=ANSWERS_AT, show_default=True, help="Where the engine publishes.")
+@click.option("--source", default="", help="Name of the feed to show.  [default: the first that comes]")
+@click.option("--headless", is_flag=True, help="No page; states are printed.")
+@click.option(
+    "--port", type=click.IntRange(1, 65535), default=PORT, show_default=True, help="Of the live page."
+)
+@click.option("--record", type=FILE, help="Record the overlays as mp4, masks and timings beside it.")
+@click.option("--report", type=FILE, help="Write what was measured as JSON.")
+@click.option("--stay", is_flag=True, help="Stay after the feed has ended.")
+@_insecure
+@click.option("--from-start", is_flag=True, hidden=True)
+@_pulse
+def view(
+    endpoint: str,
+    source: str,
+    headless: bool,
+    port: int,
+    record: Path | None,
+    report: Path | None,
+    stay: bool,
+    insecure: bool,
+    from_start: bool,
+    pulse: str | None,
+) -> int:
+    """Show the overlays of the engine at --from, on a page or headless."""
+    from ..stream.processes import run_view
+    from ..stream.run import versions
+    from ..stream.viewing import Viewing
+
+    writable(report, "--report")
+    writing = Viewing(None if headless else port, record, say, quiet=pulse is not None)
+
+    def finish(state: ViewState) -> None:
+        writing.close()
+        if state.tally.shown:
+            body = {**state.tally.as_report(), "engine": state.engine, "versions": versions()}
+            write_report(body, report)
+
+    def make(state: ViewState) -> list[Display]:
+        return writing.open(state)
+
+    return run_view(endpoint, make, finish, stay, insecure, from_start, source, pulse)

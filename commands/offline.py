@@ -1,0 +1,147 @@
+"""smartca evaluate, bench, phantom: what needs no stream."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from .options import FILE, crop_option, model_options, say, writable, write_report
+
+
+def bar() -> Progress:
+    """A progress bar on stderr."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=Console(stderr=True), transient=True)
+
+
+@click.command()
+@click.option(
+    "--data",
+    required=True,
+    metavar="phantom:seeds=A..B[,frames=30] | DIR | FILE",
+    help="What to score on: held-out phantoms, a folder with images/, masks/ and split.csv, or any source.",
+)
+@click.option("--split", default="test", show_default=True, help="Which lines of split.csv.")
+@click.option("--report", type=FILE, help="Write the scores as JSON.")
+@crop_option
+@model_options
+def evaluate(
+    data: str,
+    split: str,
+    report: Path | None,
+    crop: str,
+    model: Path,
+    threshold: float | None,
+    precision: str,
+    threads: int,
+) -> None:
+    """Score a model, every frame of --data: pooled Dice, and outlines on pictures without a tear."""
+    from ..engine import open_runner, segmenter_for
+    from ..stream.evaluate import evaluate as score
+    from ..stream.evaluate import samples
+    from ..stream.run import versions
+    from ..stream.sector import parse_crop
+
+    writable(report, "--report")
+    chosen = samples(data, split, parse_crop(crop))
+    with open_runner(model, precision, threads) as runner, bar() as progress:
+        task = progress.add_task("evaluating", total=chosen.count)
+
+        def tick(done: int, total: int | None) -> None:
+            progress.update(task, completed=done, total=total)
+
+        found = score(segmenter_for(runner, model, threshold), chosen, tick)
+    found = {"data": data, **found, "versions": versions()}
+    write_report(found, report)
+    _tell(found)
+
+
+def _tell(found: dict[str, object]) -> None:
+    frames, truth = found["frames"], found.get("truth")
+    assert isinstance(frames, dict)
+    click.echo(f"{frames['evaluated']} frames, {found['outlined_share']:.1%} with an outline")
+    if isinstance(truth, dict):
+        dice = "none" if truth["dice_pooled"] is None else f"{truth['dice_pooled']:.3f}"
+        click.echo(
+            f"pooled Dice {dice}; outlines on {truth['false_positive_frames']} of "
+            f"{truth['negative_frames']} frames without a tear"
+        )
+
+
+@click.command()
+@click.argument("model", type=FILE, required=False)
+@click.option(
+    "--rounds", type=click.IntRange(20, 100_000), default=200, show_default=True, help="Inferences each."
+)
+@click.option(
+    "--threads", type=click.IntRange(0, 256), default=0, help="Threads of the engine.  [default: its own]"
+)
+@click.option("--report", type=FILE, help="Write the figures as JSON.")
+def bench(model: Path | None, rounds: int, threads: int, report: Path | None) -> None:
+    """Time MODEL (an .onnx file; the shipped one if left out) on this machine, in every precision."""
+    from ..engine import SHIPPED_MODEL, open_runner
+    from ..engine.bench import PRECISIONS
+    from ..engine.bench import bench as measure
+    from ..engine.pixels import letterbox, to_input, whole
+    from ..phantom import Phantom
+    from ..stream.run import versions
+
+    writable(report, "--report")
+    path = model or SHIPPED_MODEL
+    with open_runner(path, "fp32", threads) as runner:
+        size = runner.info.size
+    frames = [Phantom(90001).frame(float(t)).pixels for t in range(0, 240, 60)]
+    pictures = [to_input(letterbox(np.asarray(p, np.uint8), whole(p.shape), size)) for p in frames]
+    with bar() as progress:
+        task = progress.add_task("timing", total=rounds * len(PRECISIONS))
+        timings = measure(path, rounds, threads, pictures, lambda: progress.advance(task))
+    table = Table("engine", "precision", "open ms", "p50 ms", "p99 ms", "frames/s", "pixels that differ")
+    for timing in timings:
+        table.add_row(
+            timing.backend,
+            timing.precision,
+            f"{timing.open_ms:.0f}",
+            f"{timing.p50_ms:.2f}",
+            f"{timing.p99_ms:.2f}",
+            f"{timing.frames_per_second:.0f}",
+            f"{timing.pixels_that_differ:.4%}",
+        )
+    Console().print(table)
+    write_report({"timings": [t.as_report() for t in timings], "versions": versions()}, report)
+
+
+@click.command()
+@click.option(
+    "--seed", type=click.IntRange(0), default=90001, show_default=True, help="Picks shoulder, tear, scanner."
+)
+@click.option(
+    "--frames", type=click.IntRange(1), default=240, show_default=True, help="240 are one loop of the probe."
+)
+@click.option("--out", type=FILE, required=True, metavar="DIR|FILE.mp4", help="Where frames and masks go.")
+def phantom(seed: int, frames: int, out: Path) -> None:
+    """Write simulated ultrasound of a shoulder with exact tear masks.
+
+    \b
+    DIR        images/ and masks/ as PNG, and split.csv
+    FILE.mp4   a cine, its masks and its data beside it
+    """
+    from ..phantom import kind_of
+    from ..stream.cine import write_cine, write_folder
+
+    with bar() as progress:
+        task = progress.add_task(f"drawing seed {seed} ({kind_of(seed)})", total=frames)
+
+        def tick(done: int, total: int) -> None:
+            progress.update(task, completed=done, total=total)
+
+        if out.suffix == ".mp4":
+            writable(out, "--out")
+            write_cine(out, seed, frames, progress=tick)
+        else:
+            write_folder(out, seed, frames, progress=tick)
+    say(f"{frames} frames of seed {seed} ({kind_of(seed)}) are in {out}")

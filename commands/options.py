@@ -1,0 +1,94 @@
+"""Options that several commands share, and what they mean once read."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import click
+import msgspec
+
+from ..engine.runner import SHIPPED_MODEL
+
+F = TypeVar("F", bound=Callable[..., object])
+FILE = click.Path(path_type=Path)
+
+
+def say(words: str) -> None:
+    """Tell the person at the terminal; results go to stdout, words to stderr."""
+    click.echo(f"smartca: {words}", err=True)
+
+
+def model_options(command: F) -> F:
+    """--model, --threshold, --precision, --threads."""
+    for option in (
+        click.option(
+            "--threads",
+            type=click.IntRange(0, 256),
+            default=0,
+            help="Threads of the engine.  [default: its own]",
+        ),
+        click.option(
+            "--precision",
+            type=click.Choice(["auto", "fp32", "bf16"]),
+            default="auto",
+            show_default=True,
+            help="auto is bf16 where the processor has it.",
+        ),
+        click.option(
+            "--threshold",
+            type=click.FloatRange(0, 1, min_open=True, max_open=True),
+            help="Confidence from which a pixel is outlined.  [default: the model's own]",
+        ),
+        click.option(
+            "--model", type=FILE, default=SHIPPED_MODEL, help="ONNX model.  [default: the shipped one]"
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def model_arguments(model: Path, threshold: float | None, precision: str, threads: int) -> list[str]:
+    """The same options again, for a process of ours."""
+    limit = [] if threshold is None else ["--threshold", str(threshold)]
+    return ["--model", str(model), "--precision", precision, "--threads", str(threads), *limit]
+
+
+def crop_option(command: F) -> F:
+    """--crop."""
+    return click.option(
+        "--crop",
+        default="auto",
+        show_default=True,
+        metavar="auto|X,Y,W,H",
+        help="The ultrasound picture inside the scanner's screen, in pixels.",
+    )(command)
+
+
+def writable(path: Path | None, what: str) -> None:
+    """Find out before the work, not after it, that a result could not be written."""
+    if path is None:
+        return
+    if path.is_dir():
+        raise click.UsageError(f"{path} is a folder; give {what} a file's name")
+    if not path.absolute().parent.is_dir():
+        raise click.UsageError(f"there is no folder {path.absolute().parent}; make it first, for {what}")
+    if not os.access(path if path.exists() else path.absolute().parent, os.W_OK):
+        raise click.UsageError(f"{path} may not be written; choose another place for {what}")
+
+
+def write_report(report: dict[str, object], path: Path | None) -> None:
+    """Write the report, all of it or nothing."""
+    if path is None:
+        return
+    partial = path.with_name(path.name + ".partial")
+    partial.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n")
+    partial.replace(path)
+
+
+def on_terminal() -> bool:
+    """Whether a person watches the progress."""
+    return sys.stderr.isatty()

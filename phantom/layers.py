@@ -1,0 +1,151 @@
+"""Tissue by tissue: how strongly it scatters (dB) and how much sound it takes away (dB/cm/MHz)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .findings import Findings
+from .scanner import Floats
+from .tear import Tear
+from .textures import Texture, smoothstep
+from .view import View
+
+
+class Canvas:
+    """Backscatter and attenuation, painted from the skin down: a layer covers all below its surface."""
+
+    def __init__(self, view: View) -> None:
+        self.view = view
+        shape = (view.depth.size, view.x.size)
+        self.backscatter = np.full(shape, -70.0, np.float32)
+        self.alpha = np.full(shape, 0.6, np.float32)
+
+    def paint(self, rows: slice, top: Floats, level: Floats | float, alpha: float) -> None:
+        """Everything in `rows` below `top` (columns,)."""
+        below = self.view.tissue[rows, None] >= top
+        np.copyto(self.backscatter[rows], np.float32(level), where=below)
+        np.copyto(self.alpha[rows], np.float32(alpha), where=below)
+
+
+class Tissue:
+    """The textures of one person's tissues, and how to paint them."""
+
+    def __init__(
+        self,
+        random: np.random.Generator,
+        tear: Tear | None,
+        findings: Findings,
+        pennation: float,
+        thickness: float,
+    ) -> None:
+        self.tear, self.findings, self.pennation, self.thickness = tear, findings, pennation, thickness
+        self.fine, self.coarse = Texture(random), Texture(random)
+
+    def paint(self, view: View, elevation: float) -> Canvas:
+        """All layers of one view, `elevation` mm out of the tear's middle plane."""
+        canvas = Canvas(view)
+        self._superficial(canvas)
+        self._deltoid(canvas)
+        self._bursa(canvas)
+        self._tendon(canvas, elevation)
+        self._deposit(canvas)
+        surfaces = view.surfaces
+        rows = view.rows_between(surfaces.cartilage, surfaces.bone)
+        canvas.paint(rows, surfaces.cartilage, -55.0, 0.3)
+        below = view.rows_between(surfaces.bone, view.tissue[-1:] + 1)
+        canvas.paint(below, surfaces.bone, -62.0, 0.0)
+        return canvas
+
+    def _superficial(self, canvas: Canvas) -> None:
+        view, surfaces = canvas.view, canvas.view.surfaces
+        rows = view.rows_between(view.tissue[:1], surfaces.fascia)
+        depth = view.tissue[rows, None] + view.offset
+        skin = 3 * self.fine.sample(view.world, 2 * depth, (2.5, 0.12), 1) - 11
+        canvas.paint(rows, np.full_like(view.x, -1.0), skin, 0.5)
+        lobules = self.coarse.sample(view.world + 0.4 * depth, depth - 0.05 * view.world, (2.5, 0.12), 2)
+        fat = (
+            2.5 * self.fine.sample(view.world, depth, (1.0, 0.25), 3)
+            + 14 * np.clip(lobules - 0.7, 0, 1.2)
+            - 31
+        )
+        canvas.paint(rows, surfaces.skin, fat, 0.6)
+
+    def _deltoid(self, canvas: Canvas) -> None:
+        view, surfaces = canvas.view, canvas.view.surfaces
+        rows = view.rows_between(surfaces.fascia, surfaces.peribursal)
+        depth = view.tissue[rows, None] + view.offset
+        follow = depth - 0.35 * (surfaces.tendon + view.offset)
+        cos, sin = np.float32(np.cos(self.pennation)), np.float32(np.sin(self.pennation))
+        fibres = self.fine.sample(
+            cos * view.world + sin * follow, cos * follow - sin * view.world, (3.2, 0.09), 4
+        )
+        level = 2.6 * fibres + self.findings.stria * np.clip(fibres - 0.9, 0, 1.6) - 36
+        level += 3.2 * self.coarse.sample(view.world, depth, (6.0, 3.0), 5)
+        canvas.paint(rows, surfaces.fascia, level, 0.75)
+
+    def _bursa(self, canvas: Canvas) -> None:
+        view, surfaces = canvas.view, canvas.view.surfaces
+        rows = view.rows_between(surfaces.peribursal, surfaces.tendon)
+        depth = view.tissue[rows, None] + view.offset
+        fat = 3 * self.coarse.sample(4 * view.world, depth, (6.0, 3.0), 6) - 17
+        canvas.paint(rows, surfaces.peribursal, fat, 0.7)
+        fluid = 1.5 * self.fine.sample(view.world, depth, (1.0, 0.25), 7) + self.findings.bursa_db
+        canvas.paint(rows, surfaces.bursa, fluid, 0.1)
+
+    def _tendon(self, canvas: Canvas, elevation: float) -> None:
+        view, surfaces, findings = canvas.view, canvas.view.surfaces, self.findings
+        rows = view.rows_between(surfaces.tendon, surfaces.bone)
+        u, s = view.across(rows), surfaces.s
+        across = np.float32(self.thickness) * u
+        level = 3.7 * self.fine.sample(s, across, (2.2, 0.07), 8) + 2.8 * self.coarse.sample(
+            s, across, (0.7, 0.05), 9
+        )
+        level += findings.patches_db * self.coarse.sample(s, across, (3.0, 1.6), 10)
+        level -= 5 * smoothstep(u, 0.8, 1.0)
+        level -= self._anisotropy(view, u)
+        level -= 21 + findings.tendinosis_db * np.exp(-(((s - findings.tendinosis_at) / 4) ** 2))
+        canvas.paint(rows, surfaces.tendon, level, 0.9)
+        if self.tear is None:
+            return
+        filled = self._filled(s, u, elevation)
+        debris = self.coarse.sample(view.world, view.tissue[rows, None] + view.offset, (1.1, 0.5), 11)
+        fill = self.tear.fill_db + self.tear.debris_db * (debris + np.clip(debris - 1.0, 0, 1.5))
+        strands = self.fine.sample(s - 0.5 * across, across, (2.0, 0.16), 12)
+        fill += self.tear.strands_db * np.clip(strands - 1.2, 0, 1)
+        canvas.backscatter[rows] += filled * (fill - level)
+        canvas.alpha[rows] -= filled * np.float32(0.82)
+
+    def _filled(self, s: Floats, u: Floats, elevation: float) -> Floats:
+        """How much of the beam's slice is tear, 0 to 1.
+
+        The slice is about 1 mm thick: part of it lies where the tear is smaller, which is why
+        the ends of real tears are not clean.
+        """
+        assert self.tear is not None
+        middle = self.tear.region(s, u, self.tear.openness(elevation))
+        side = self.tear.region(s, u, self.tear.openness(abs(elevation) + 0.9))
+        return np.where(side, np.float32(1), np.float32(0.7)) * middle
+
+    def _anisotropy(self, view: View, u: Floats) -> Floats:
+        """dB lost where fibres do not lie square to the beam; they follow the nearer surface."""
+        half = max(3, int(2.4 / abs(float(view.x[1] - view.x[0]))))
+        box = np.ones(half, np.float32) / half
+        edges = (half // 2, half - 1 - half // 2)
+        top, bottom = (
+            np.convolve(np.pad(view.slope(surface), edges, mode="edge"), box, "valid").astype(np.float32)
+            for surface in (view.surfaces.tendon, view.surfaces.cartilage)
+        )
+        angle = top + np.clip(u, 0, 1) * (0.6 * (bottom - top))
+        angle *= np.float32(1 / np.deg2rad(self.findings.anisotropy_degrees))
+        return self.findings.anisotropy_db * (1 - np.exp(-angle * angle))
+
+    def _deposit(self, canvas: Canvas) -> None:
+        """A calcification: a bright bow in the tendon (its shadow is the beam's matter)."""
+        if self.findings.calcification is None:
+            return
+        view, surfaces = canvas.view, canvas.view.surfaces
+        s, u, half = self.findings.calcification
+        rows = view.rows_between(surfaces.tendon, surfaces.cartilage)
+        along = (surfaces.s - s) / half
+        bow = np.abs(view.across(rows) - u - 0.12 * along**2) * self.thickness
+        np.copyto(canvas.backscatter[rows], np.float32(-1.0), where=(np.abs(along) < 1) & (bow < 0.4))

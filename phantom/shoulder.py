@@ -1,0 +1,148 @@
+"""The simulated shoulder: B-mode pictures of a moving probe, the tear's exact mask, exact millimetres."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .anatomy import Anatomy
+from .beam import Spread, attenuation_db, bone_shadow_db
+from .findings import Findings
+from .interfaces import amplitude, echoes
+from .layers import Tissue
+from .motion import PERIOD, Motion, Pose
+from .scanner import Floats, Scanner
+from .speckle import Scatterers, compress
+from .tear import KINDS, Tear, kind_of
+from .view import View, look
+
+RECIPE = 1  # goes up whenever the same seed would give other pixels
+ECHO_GAIN = np.float32(3.0)
+
+
+@dataclass(frozen=True)
+class PhantomFrame:
+    """One picture and its truth."""
+
+    pixels: NDArray[np.uint8]  # (rows, columns)
+    mask: NDArray[np.bool_]  # (rows, columns), the tear
+    mm_per_pixel: tuple[float, float]  # (row, column)
+    t: float  # frames since the start of the loop
+
+
+class Phantom:
+    """One person, one scanner, one way of moving the probe: all of it follows from `seed`.
+
+    `frame(t)` gives the same bytes for the same (seed, t), whatever was drawn before.
+    Raises ValueError for an unknown `kind` or a picture smaller than 64 x 64.
+    """
+
+    period = PERIOD
+
+    def __init__(
+        self,
+        seed: int,
+        rows: int = 384,
+        columns: int = 256,
+        scanner: Scanner | None = None,
+        kind: str | None = None,
+    ) -> None:
+        self.seed, self.rows, self.columns = seed, rows, columns
+        self.kind = kind_of(seed) if kind is None else kind
+        if self.kind not in KINDS:
+            raise ValueError(
+                f"there is no kind of shoulder called {kind!r}; choose one of {', '.join(sorted(set(KINDS)))}"
+            )
+        if min(rows, columns) < 64:
+            raise ValueError(f"a phantom of {rows} x {columns} pixels is too small; ask for 64 x 64 or more")
+        self.scanner = Scanner.of(seed) if scanner is None else scanner
+        random = np.random.default_rng((seed, 2))
+        self.motion = Motion.draw(random)
+        self.tear = Tear.draw(self.kind, random)
+        self.findings = Findings.draw(seed, self.tear, random)
+        self.anatomy = Anatomy(random, self.tear, self.findings)
+        self.tissue = Tissue(random, self.tear, self.findings, self.anatomy.pennation, self.anatomy.thickness)
+        self.mm_per_pixel = self.scanner.depth_mm / rows, self.scanner.width_mm / columns
+        self._depth = ((np.arange(rows) + 0.5) * self.mm_per_pixel[0]).astype(np.float32)
+        self._spread = Spread(self.scanner, self._depth, self.mm_per_pixel[1])
+        self._scatterers = Scatterers(seed, self.scanner.looks, rows, columns + 2 * self._spread.pad)
+        tgc = self.scanner.gain_over_depth_db(self._depth)
+        self._noise_level = (amplitude(tgc + self.scanner.noise_db) / np.sqrt(2))[:, None]
+        self._haze = (amplitude(-16.0) * np.exp(-self._depth / 1.5))[:, None]  # reverberation near the probe
+
+    def frame(self, t: float) -> PhantomFrame:
+        """The picture at `t` frames (any number; it repeats with `period`) and its exact mask."""
+        t = float(t) % self.period
+        pose = self.motion.at(t)
+        openness = 0.0 if self.tear is None else self.tear.openness(pose.elevation)
+        pixels = self._picture(pose, openness, t)
+        return PhantomFrame(pixels, self._mask(pose, openness), self.mm_per_pixel, t)
+
+    def _x(self, columns: NDArray[np.integer], shift: float = 0.0) -> Floats:
+        """mm from the middle of the picture for column numbers that may lie outside it."""
+        return ((columns + 0.5 - shift) * self.mm_per_pixel[1] - self.scanner.width_mm / 2).astype(np.float32)
+
+    def _picture(self, pose: Pose, openness: float, t: float) -> NDArray[np.uint8]:
+        # Columns of scatterers stay with the tissue; the beams fall `shift` of a column beside them.
+        slid = pose.slide / self.mm_per_pixel[1]
+        whole = round(slid)
+        shift, pad = slid - whole, self._spread.pad
+        columns = np.arange(-pad, self.columns + pad)
+        view = look(self.anatomy, self.scanner, pose, openness, self._depth, self._x(columns, shift))
+        diffuse, coherent = self._echo_strength(view, openness, pose.elevation)
+        field = self._scatterers.seen(view, whole, pose.elevation)
+        field *= diffuse
+        field[0::2] += coherent
+        field = self._spread.lateral(field, shift)
+        field += self._scatterers.noise(t, self.rows, self.columns) * self._noise_level
+        return compress(self._spread.axial(field), self.scanner, self.findings.brightness_db)
+
+    def _echo_strength(self, view: View, openness: float, elevation: float) -> tuple[Floats, Floats]:
+        """Amplitudes (rows, columns) of what scatters and of what reflects."""
+        canvas = self.tissue.paint(view, elevation)
+        lost = attenuation_db(view, canvas.alpha, self.scanner, self.findings)
+        specular = echoes(view, self.tear, self.findings, openness) * amplitude(-lost)
+        level = np.subtract(canvas.backscatter, lost, out=lost)
+        rows, shadow = bone_shadow_db(view)
+        level[rows] -= shadow
+        diffuse = amplitude(level)
+        diffuse += self._haze
+        diffuse += 0.6 * specular
+        diffuse *= ECHO_GAIN / np.float32(np.sqrt(2))  # real and imaginary part each carry half
+        specular *= ECHO_GAIN * np.float32(0.8)
+        return diffuse, specular
+
+    def _mask(self, pose: Pose, openness: float) -> NDArray[np.bool_]:
+        """The torn pixels, by the very rule that painted them."""
+        mask = np.zeros((self.rows, self.columns), np.bool_)
+        if self.tear is None:
+            return mask
+        view = look(self.anatomy, self.scanner, pose, openness, self._depth, self._x(np.arange(self.columns)))
+        rows = view.rows_between(view.surfaces.tendon, view.surfaces.cartilage)
+        mask[rows] = self.tear.region(view.surfaces.s, view.across(rows), openness)
+        return mask
+
+
+def isotropic(frame: PhantomFrame, longest: int) -> tuple[NDArray[np.uint8], NDArray[np.bool_], float]:
+    """The picture with square pixels, its longest side `longest` pixels: (pixels, mask, mm per pixel)."""
+    (rows, columns), (row_mm, column_mm) = frame.pixels.shape, frame.mm_per_pixel
+    mm = max(rows * row_mm, columns * column_mm) / longest
+    shape = max(1, round(rows * row_mm / mm)), max(1, round(columns * column_mm / mm))
+    y = (np.arange(shape[0]) + 0.5) * (rows / shape[0]) - 0.5
+    x = (np.arange(shape[1]) + 0.5) * (columns / shape[1]) - 0.5
+    pixels = _linear(_linear(frame.pixels.astype(np.float32), y).T, x).T
+    nearest = (
+        np.clip(np.rint(y), 0, rows - 1).astype(int)[:, None],
+        np.clip(np.rint(x), 0, columns - 1).astype(int),
+    )
+    return np.rint(pixels).astype(np.uint8), frame.mask[nearest], mm
+
+
+def _linear(image: Floats, at: NDArray[np.float64]) -> Floats:
+    """Rows of `image` at fractional positions, by linear interpolation."""
+    at = np.clip(at, 0, image.shape[0] - 1)
+    whole = np.minimum(at.astype(int), image.shape[0] - 2)
+    part = (at - whole).astype(np.float32)[:, None]
+    return image[whole] * (1 - part) + image[whole + 1] * part

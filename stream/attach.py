@@ -1,0 +1,150 @@
+"""The scanner's process: source -> sector -> newest frame -> credit -> wire."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import zmq
+
+from ..engine.pixels import Sector, whole
+from .capture import Capture, Captured
+from .endpoint import check, connect
+from .frame import Frame
+from .link import Rejections, Sender, read, transmitter, waiting
+from .sector import blank_outside, find_sector
+from .sources import Source
+from .wire import End, WireError
+
+POLL_MS = 20
+PARTING_NS = 2_000_000_000  # how long the last frame and the end of a feed may wait for credit
+
+
+@dataclass(frozen=True, slots=True)
+class AttachSettings:
+    """How a source is attached. `crop` None: find the sector; `start`: number of the first frame."""
+
+    fps: float | None = None
+    frames: int | None = None
+    start: int = 0
+    crop: Sector | None = None
+    blank: bool = True
+    insecure: bool = False
+
+
+def attach(source: Source, to: str, settings: AttachSettings, keep: Callable[[int], bool]) -> str:
+    """Send `source` to the engine at `to` until it ends or `keep(frames so far)` says no.
+
+    Returns why the source ended early, or ''. Raises EndpointError or ValueError (a crop that does not fit).
+    """
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context(io_threads=1)
+    try:
+        return _Attached(context, source, to, settings).run(keep)
+    finally:
+        context.destroy(linger=200)
+
+
+class _Attached:
+    def __init__(
+        self, context: zmq.Context[zmq.Socket[bytes]], source: Source, to: str, settings: AttachSettings
+    ) -> None:
+        self.epoch = time.time_ns()
+        self.source, self.settings = source, settings
+        self.sector = settings.crop or source.sector
+        self.socket = connect(context, check(to, settings.insecure))
+        self.sender = Sender(transmitter(self.socket), self.epoch)
+        self.rejections = Rejections()
+        self.bell = context.socket(zmq.PULL)
+        self.bell.bind("inproc://captured")
+        self.capture = Capture(source, settings.fps, settings.frames, settings.start, _ringer(context))
+
+    def run(self, keep: Callable[[int], bool]) -> str:
+        poller = zmq.Poller()
+        for socket in (self.socket, self.bell):
+            poller.register(socket, zmq.POLLIN)
+        while not (self.capture.ended and not self.capture.waiting()):
+            poller.poll(POLL_MS)
+            self._listen()
+            self._send_newest()
+            if not keep(self.capture.trail(self.epoch).taken):
+                self.capture.stop()
+                break
+        return self._part()
+
+    def _listen(self) -> None:
+        now = time.monotonic_ns()
+        for _ in waiting(self.bell):
+            pass
+        for parts in waiting(self.socket):
+            message = read(parts[-1], self.rejections)
+            if message is None:
+                continue
+            try:
+                self.sender.hear(message, now)
+            except WireError as error:
+                self.rejections.add(error)
+        allowance = self.sender.allowance
+        self.capture.credit = allowance.alive(now) and allowance.wanted
+        self.sender.beat(now)
+        # nothing is captured before somebody can look at it
+        if not self.capture.started and allowance.may_send(now):
+            self.capture.start()
+
+    def _send_newest(self) -> None:
+        if not self.capture.waiting() or not self.sender.allowance.may_send(time.monotonic_ns()):
+            return
+        captured = self.capture.take()
+        if captured is not None and not self.sender.send(self._frame(captured), time.monotonic_ns()):
+            self.capture.lost()
+
+    def _frame(self, captured: Captured) -> Frame:
+        pixels = captured.picture.pixels
+        if self.sector is None:
+            self.sector = find_sector(pixels)
+        sector = self.sector.check(pixels.shape)
+        if self.settings.blank and sector != whole(pixels.shape):
+            pixels = blank_outside(pixels, sector)
+        return Frame(
+            pixels,
+            self.source.name,
+            self.epoch,
+            captured.seq,
+            captured.captured_ns,
+            self.capture.live,
+            sector,
+            self.source.mm_per_pixel,
+            captured.picture.truth,
+            attached=self.capture.trail(self.epoch),
+        )
+
+    def _part(self) -> str:
+        """Send the last frame and the end of the feed; wait until they have been taken, within reason."""
+        until = time.monotonic_ns() + PARTING_NS
+        said = False
+        while time.monotonic_ns() < until and not (said and self.sender.allowance.settled):
+            self._listen()
+            self._send_newest()
+            if not said and not self.capture.waiting() and self.capture.ended:
+                said = self.sender.send(self._end(), time.monotonic_ns())
+            self.socket.poll(POLL_MS)
+        return self.capture.problem
+
+    def _end(self) -> End:
+        return End(
+            self.source.name, self.epoch, self.capture.trail(self.epoch), problem=self.capture.problem[:500]
+        )
+
+
+def _ringer(context: zmq.Context[zmq.Socket[bytes]]) -> Callable[[], None]:
+    """What the capture thread calls to wake the loop; its socket is opened in that thread."""
+    bell: list[zmq.Socket[bytes]] = []
+
+    def ring() -> None:
+        if not bell:
+            bell.append(context.socket(zmq.PUSH))
+            bell[0].setsockopt(zmq.LINGER, 0)
+            bell[0].connect("inproc://captured")
+        bell[0].send(b"", zmq.NOBLOCK)
+
+    return ring

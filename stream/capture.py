@@ -1,0 +1,124 @@
+"""From a source, at its own pace or a given one, into a slot that holds the newest frame only."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from .frame import Trail
+from .sources import Picture, Source
+
+NEWER = "newer frame at the scanner"
+NOBODY = "no engine or viewer"
+
+
+@dataclass(frozen=True, slots=True)
+class Captured:
+    """A picture, its number, the moment the source yielded it, and the totals at that moment."""
+
+    picture: Picture
+    seq: int
+    captured_ns: int
+
+
+class Capture:
+    """Reads `source` in a thread of its own. `wake` is called whenever there is something to take.
+
+    Live: a picture nobody has taken yet gives way to the next and is counted as dropped. Otherwise the
+    source waits.
+    """
+
+    def __init__(
+        self, source: Source, fps: float | None, frames: int | None, start: int, wake: Callable[[], None]
+    ) -> None:
+        self.live = source.live or fps is not None
+        self.credit = True  # whether the consumer is there: decides what a drop is called
+        self.ended = False
+        self.problem = ""
+        self._source, self._fps, self._frames, self._start = source, fps, frames, start
+        self._wake = wake
+        self._changed = threading.Condition()
+        self._slot: Captured | None = None
+        self._taken = 0
+        self._dropped: Counter[str] = Counter()
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name="capture", daemon=True)
+
+    def start(self) -> None:
+        """Begin to capture."""
+        self._thread.start()
+
+    @property
+    def started(self) -> bool:
+        """Whether `start` has been called."""
+        return self._thread.ident is not None
+
+    def stop(self) -> None:
+        """Capture nothing more; what stands in the slot may still be taken."""
+        with self._changed:
+            self._stopping = True
+            self.ended = self.ended or not self.started
+            self._changed.notify_all()
+
+    def waiting(self) -> bool:
+        """Whether a picture stands in the slot."""
+        return self._slot is not None
+
+    def take(self) -> Captured | None:
+        """The newest picture, or None."""
+        with self._changed:
+            taken, self._slot = self._slot, None
+            self._changed.notify_all()
+            return taken
+
+    def lost(self) -> None:
+        """What was taken could not be sent after all."""
+        with self._changed:
+            self._dropped[NOBODY] += 1
+
+    def trail(self, epoch: int) -> Trail:
+        """Totals so far."""
+        with self._changed:
+            return Trail(epoch, self._taken, dict(self._dropped))
+
+    def _run(self) -> None:
+        try:
+            for number, picture in enumerate(self._paced(), self._start):
+                if not self._put(picture, number):
+                    break
+        except (OSError, RuntimeError, ValueError) as error:
+            self.problem = str(error)
+        finally:
+            self.ended = True
+            self._wake()
+
+    def _paced(self) -> Iterator[Picture]:
+        """The wanted number of pictures, each at its time if there is a pace."""
+        due = time.monotonic()
+        for count, picture in enumerate(self._source.pictures(self._start), self._start):
+            if self._stopping or (self._frames is not None and count >= self._frames):
+                return
+            if self._fps:
+                due = max(due + 1.0 / self._fps, time.monotonic() - 1.0)
+                time.sleep(max(0.0, due - time.monotonic()))
+            yield picture
+            # asked here too, so that no picture is decoded beyond the last one wanted
+            if self._frames is not None and count + 1 >= self._frames:
+                return
+
+    def _put(self, picture: Picture, seq: int) -> bool:
+        captured = Captured(picture, seq, time.monotonic_ns())
+        with self._changed:
+            while not self.live and self._slot is not None and not self._stopping:
+                self._changed.wait(0.5)
+            if self._stopping:
+                return False
+            self._taken += 1
+            if self._slot is not None:
+                self._dropped[NEWER if self.credit else NOBODY] += 1
+            self._slot = captured
+        self._wake()
+        return True

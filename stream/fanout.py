@@ -1,0 +1,130 @@
+"""Serve's side towards the viewers: frame and result leave together, at each viewer's own pace."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from dataclasses import dataclass, field, replace
+
+import zmq
+
+from .frame import Frame, Result, Trail
+from .link import Rejections, Sender, read, transmitter, waiting
+from .wire import Answer, End, Message, WireError
+
+MOST_VIEWERS = 16
+FORGET_NS = 5_000_000_000
+NEWER = "newer frame at the viewer"
+
+
+@dataclass(slots=True)
+class Viewer:
+    """One view process: its link and what waits for its credit."""
+
+    sender: Sender
+    heard_ns: int = 0
+    waiting: deque[Answer | End] = field(default_factory=deque)
+    dropped: dict[int, Counter[str]] = field(default_factory=dict)  # by the feed's epoch
+
+    def put(self, body: Answer | End) -> None:
+        """Queue a body; a live answer takes the place of every older live one that still waits."""
+        if isinstance(body, Answer) and body.frame.live:
+            kept = [other for other in self.waiting if not _replaces(body, other)]
+            self._lost(body.frame.epoch)[NEWER] += len(self.waiting) - len(kept)
+            self.waiting = deque(kept)
+        self.waiting.append(body)
+
+    def flush(self, now_ns: int) -> None:
+        """Send as much as there is credit for."""
+        while self.waiting and self.sender.send(self._with_losses(self.waiting[0]), now_ns):
+            self.waiting.popleft()
+
+    def _lost(self, epoch: int) -> Counter[str]:
+        return self.dropped.setdefault(epoch, Counter())
+
+    def _with_losses(self, body: Answer | End) -> Answer | End:
+        """The totals as this viewer must see them: what it missed itself is told too."""
+        if isinstance(body, Answer):
+            served = _add(body.result.served, self._lost(body.frame.epoch))
+            return Answer(body.frame, replace(body.result, served=served))
+        return End(
+            body.source, body.epoch, body.attached, _add(body.served, self._lost(body.epoch)), body.problem
+        )
+
+
+def _replaces(body: Answer, other: Answer | End) -> bool:
+    return isinstance(other, Answer) and other.frame.live and other.frame.source == body.frame.source
+
+
+def _add(trail: Trail, dropped: Counter[str]) -> Trail:
+    return replace(trail, dropped=dict(Counter(trail.dropped) + dropped)) if dropped else trail
+
+
+class Fanout:
+    """All viewers at one socket (a ROUTER)."""
+
+    def __init__(
+        self,
+        socket: zmq.Socket[bytes],
+        epoch: int,
+        engine: dict[str, str | list[int]],
+        rejections: Rejections,
+    ) -> None:
+        self.viewers: dict[bytes, Viewer] = {}
+        self._socket = socket
+        self._epoch = epoch
+        self._engine = engine
+        self._rejections = rejections
+
+    def pump(self, now_ns: int) -> None:
+        """Take in grants, send what may be sent, and show life."""
+        for parts in waiting(self._socket):
+            self._take(parts, now_ns)
+        for peer, viewer in list(self.viewers.items()):
+            if now_ns - viewer.heard_ns > FORGET_NS:
+                del self.viewers[peer]
+                continue
+            viewer.flush(now_ns)
+            viewer.sender.beat(now_ns, self._engine)
+
+    def wanted(self, now_ns: int) -> bool:
+        """Whether anybody looks."""
+        return any(viewer.sender.allowance.alive(now_ns) for viewer in self.viewers.values())
+
+    def has_room(self, live: bool, now_ns: int) -> bool:
+        """Whether to take a frame: a live one once any living viewer is free, a file's once all are."""
+        free = [not v.waiting for v in self.viewers.values() if v.sender.allowance.alive(now_ns)]
+        return any(free) if live else bool(free) and all(free)
+
+    def offer(self, frame: Frame, result: Result, now_ns: int) -> None:
+        """Queue an answer for every viewer that wants this feed, and send where there is credit."""
+        self._queue(Answer(frame, result), frame.source, now_ns)
+
+    def offer_end(self, end: End, now_ns: int) -> None:
+        """Queue the end of a feed."""
+        self._queue(end, end.source, now_ns)
+
+    def _queue(self, body: Answer | End, source: str, now_ns: int) -> None:
+        for viewer in self.viewers.values():
+            allowance = viewer.sender.allowance
+            if allowance.alive(now_ns) and allowance.source in ("", source):
+                viewer.put(body)
+                viewer.flush(now_ns)
+
+    def _take(self, parts: list[bytes], now_ns: int) -> None:
+        message = read(parts[-1], self._rejections) if len(parts) == 2 else None
+        if message is None:
+            return
+        try:
+            self._hear(parts[0], message, now_ns)
+        except WireError as error:
+            self._rejections.add(error)
+
+    def _hear(self, peer: bytes, message: Message, now_ns: int) -> None:
+        viewer = self.viewers.get(peer)
+        if viewer is None:
+            if len(self.viewers) >= MOST_VIEWERS:
+                raise WireError(f"{MOST_VIEWERS} viewers are attached already; stop one first")
+            viewer = Viewer(Sender(transmitter(self._socket, peer), self._epoch))
+        viewer.sender.hear(message, now_ns)
+        viewer.heard_ns = now_ns
+        self.viewers[peer] = viewer

@@ -1,0 +1,110 @@
+"""Serve's side towards the scanners: every attached feed has its own place, and they take turns."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from dataclasses import dataclass, field
+
+import zmq
+
+from .credits import WINDOW
+from .fanout import Fanout
+from .frame import Frame, Trail
+from .link import Receiver, Rejections, read, transmitter, waiting
+from .wire import Answer, End, Message, WireError
+
+MOST_FEEDS = 16
+FORGET_NS = 5_000_000_000
+NEWER = "newer frame at the engine"
+
+
+@dataclass(slots=True)
+class Feed:
+    """One attach process: its link, what waits of it, and its totals."""
+
+    receiver: Receiver
+    waiting: deque[tuple[Message, Frame | End]] = field(default_factory=deque)
+    inferred: int = 0
+    dropped: Counter[str] = field(default_factory=Counter)
+
+    def put(self, message: Message, body: Frame | End, now_ns: int) -> None:
+        """Queue a body; a live frame takes the place of every older one that still waits."""
+        if isinstance(body, Frame) and body.live:
+            while self.waiting:
+                old, _ = self.waiting.popleft()
+                self.dropped[NEWER] += 1
+                self.receiver.finish(old, now_ns)
+        elif len(self.waiting) > WINDOW + 1:
+            raise WireError("a feed sends more than it was granted")
+        self.waiting.append((message, body))
+
+    def trail(self, epoch: int) -> Trail:
+        """The feed's totals at the engine whose epoch is given."""
+        return Trail(epoch, self.inferred, dict(self.dropped))
+
+
+class Intake:
+    """All feeds at one socket (a ROUTER)."""
+
+    def __init__(self, socket: zmq.Socket[bytes], epoch: int, rejections: Rejections) -> None:
+        self.feeds: dict[bytes, Feed] = {}
+        self._socket = socket
+        self._epoch = epoch
+        self._rejections = rejections
+
+    def pump(self, wanted: bool, now_ns: int) -> None:
+        """Take in all that waits, and grant: only while somebody looks is anything `wanted`."""
+        for parts in waiting(self._socket):
+            self._take(parts, now_ns)
+        for peer, feed in list(self.feeds.items()):
+            if now_ns - feed.receiver.heard_ns > FORGET_NS:
+                del self.feeds[peer]
+                continue
+            feed.receiver.want(wanted, now_ns)
+            feed.receiver.announce(now_ns)
+
+    def ready(self, fanout: Fanout, now_ns: int) -> bool:
+        """Whether any feed has something waiting that the viewers have room for."""
+        return any(self._may_go(feed, fanout, now_ns) for feed in self.feeds.values())
+
+    def turn(self, fanout: Fanout, now_ns: int) -> list[tuple[Feed, Message, Frame | End]]:
+        """One round: the oldest waiting body of each feed that the viewers have room for."""
+        able = [feed for feed in self.feeds.values() if self._may_go(feed, fanout, now_ns)]
+        return [(feed, *feed.waiting.popleft()) for feed in able]
+
+    @staticmethod
+    def _may_go(feed: Feed, fanout: Fanout, now_ns: int) -> bool:
+        if not feed.waiting:
+            return False
+        body = feed.waiting[0][1]
+        return isinstance(body, End) or fanout.has_room(body.live, now_ns)
+
+    def _take(self, parts: list[bytes], now_ns: int) -> None:
+        if len(parts) != 2:
+            self._rejections.add(f"a message of {len(parts)} parts instead of one")
+            return
+        message = read(parts[1], self._rejections)
+        if message is None:
+            return
+        try:
+            self._sort(parts[0], message, now_ns)
+        except WireError as error:
+            self._rejections.add(error)
+
+    def _sort(self, peer: bytes, message: Message, now_ns: int) -> None:
+        feed = self.feeds.get(peer) or self._new(peer)
+        body = feed.receiver.hear(message, now_ns)
+        if body is None:
+            self.feeds[peer] = feed
+            return
+        if isinstance(body, Answer):
+            raise WireError("an answer came to the engine, which only takes frames")
+        if body.epoch != message.epoch:
+            raise WireError("a frame's epoch is not its sender's")
+        feed.put(message, body, now_ns)
+        self.feeds[peer] = feed
+
+    def _new(self, peer: bytes) -> Feed:
+        if len(self.feeds) >= MOST_FEEDS:
+            raise WireError(f"{MOST_FEEDS} feeds are attached already; stop one first")
+        return Feed(Receiver(transmitter(self._socket, peer), self._epoch))

@@ -1,0 +1,139 @@
+"""The three processes: what `smartca attach`, `serve` and `view` do once their options are read."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+
+from ..engine import Segmenter, open_runner, segmenter_for
+from .attach import AttachSettings, attach
+from .frame import State
+from .order import Order
+from .pulse import Heart, Pulse
+from .serve import serve
+from .sources import open_source
+from .tally import Tally
+from .view import Display, Shown, ViewState, view
+
+Say = Callable[[str], None]
+
+
+def run_attach(spec: str, to: str, settings: AttachSettings, pulse: str | None, say: Say) -> int:
+    """Attach the source `spec` to the engine at `to`; returns the exit code."""
+    cv2.setNumThreads(1)
+    heart = Heart("attach", pulse)
+    with contextlib.closing(heart), open_source(spec, say) as source:
+
+        def keep(captured: int) -> bool:
+            heart.ready("attach")
+            return heart.alive()
+
+        problem = attach(source, to, settings, keep)
+    if problem:
+        say(problem)
+    # a camera that was lost may come back, a damaged file will not mend
+    return 1 if problem and source.live else 0
+
+
+def run_serve(
+    model: Path,
+    threshold: float | None,
+    precision: str,
+    threads: int,
+    bind: str,
+    publish: str,
+    insecure: bool,
+    pulse: str | None,
+    say: Say,
+) -> int:
+    """Serve the engine; returns the exit code."""
+    cv2.setNumThreads(1)
+    heart = Heart("serve", pulse)
+
+    def open_segmenter() -> Segmenter:
+        runner = open_runner(model, precision, threads)
+        if pulse is None:
+            info = runner.info
+            say(f"ready: {info.backend} {info.precision}, {info.size} x {info.size}, weights {info.digest}")
+        return segmenter_for(runner, model, threshold)
+
+    def keep() -> bool:
+        heart.ready("serve")
+        return heart.alive()
+
+    with contextlib.closing(heart):
+        serve(open_segmenter, bind, publish, insecure, keep)
+    return 0
+
+
+def run_view(
+    endpoint: str,
+    make_displays: Callable[[ViewState], list[Display]],
+    finish: Callable[[ViewState], None],
+    stay: bool,
+    insecure: bool,
+    from_start: bool,
+    source: str,
+    pulse: str | None,
+) -> int:
+    """View answers until the feed ends (unless `stay`) or the process is told to stop; returns the exit code.
+
+    make_displays may raise OSError (port in use, no such folder); `finish` is called at the end in any case.
+    """
+    cv2.setNumThreads(1)
+    heart = Heart("view", pulse)
+    state = ViewState(Tally(), Order(source))
+
+    def beat() -> None:
+        heart.beat(
+            Pulse(
+                "view",
+                os.getpid(),
+                True,
+                state.order.next_seq,
+                state.tally,
+                state.engine,
+                state.ended,
+                state.problem,
+            )
+        )
+
+    def keep() -> bool:
+        if heart.due:
+            beat()
+        return heart.alive() and (stay or not state.ended)
+
+    with contextlib.closing(heart):
+        displays = make_displays(state)
+        try:
+            view(endpoint, displays, state, keep, insecure, from_start)
+        finally:
+            beat()
+            finish(state)
+    return 0
+
+
+class PrintedDisplay:
+    """One line on the terminal, for a viewer without a page."""
+
+    def __init__(self, say: Say) -> None:
+        self._say = say
+
+    def show(self, shown: Shown, tally: Tally) -> None:
+        """Say the state when it changes."""
+        self._change(shown.result.state, shown.result.reason)
+
+    def status(self, state: State, note: str, tally: Tally) -> None:
+        """See `Display.status`."""
+        self._change(state, note)
+
+    _was: tuple[State, str] | None = None
+
+    def _change(self, state: State, note: str) -> None:
+        if self._was != (state, note):
+            self._was = (state, note)
+            self._say(f"{state.value}: {note}" if note else state.value)

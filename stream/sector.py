@@ -1,0 +1,76 @@
+"""Where the ultrasound picture is inside the scanner's screen, and what to do with the rest."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ..engine.pixels import Sector, to_grey, whole
+
+_WORKING = 320  # pixels of the longer side while looking
+_SMALLEST = 0.10  # of the screen: less is not convincing
+_LARGEST = 0.92  # more is the whole picture
+
+
+def parse_crop(text: str) -> Sector | None:
+    """`x,y,width,height` in pixels as a sector; None for `auto`. ValueError otherwise."""
+    if text == "auto":
+        return None
+    parts = text.split(",")
+    if len(parts) != 4 or not all(part.strip().isdecimal() for part in parts):
+        raise ValueError(f"--crop {text} is not understood; give auto or x,y,width,height, e.g. 120,80,640,480")
+    return Sector(*(int(part) for part in parts))
+
+
+def blank_outside(pixels: NDArray[np.uint8], sector: Sector) -> NDArray[np.uint8]:
+    """`pixels` with everything outside `sector` black: a scanner writes the patient's name there.
+
+    Copies only the sector; the same array where the sector is all of it. Raises ValueError if it does not fit.
+    """
+    if sector == whole(pixels.shape):
+        return pixels
+    sector.check(pixels.shape)
+    blank = np.zeros_like(pixels)
+    sector.cut(blank)[...] = sector.cut(pixels)
+    return blank
+
+
+def find_sector(pixels: NDArray[np.uint8]) -> Sector:
+    """The bounding box of the largest area of speckle; the whole picture where none is convincing.
+
+    Speckle changes from pixel to pixel all over the picture, a scanner's screen only at its letters and lines:
+    the share of changing pixels is smoothed and thresholded, letters are opened away and shadows closed.
+    Takes grey (rows, columns) or BGR (rows, columns, 3).
+    """
+    grey = to_grey(pixels)
+    rows, columns = grey.shape
+    scale = _WORKING / max(rows, columns)
+    area = _speckled(grey, scale)
+    count, _, stats, _ = cv2.connectedComponentsWithStats(area)
+    if count < 2:
+        return whole(grey.shape)
+    largest = 1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA]))
+    left, top, width, height = (int(value) for value in stats[largest, :4])
+    if not _SMALLEST <= width * height / area.size <= _LARGEST:
+        return whole(grey.shape)
+    x, y = int(left / scale), int(top / scale)
+    return Sector(
+        x, y, min(columns - x, round(width / scale)), min(rows - y, round(height / scale))
+    ).check(grey.shape)
+
+
+def _speckled(grey: NDArray[np.uint8], scale: float) -> NDArray[np.uint8]:
+    """0 or 1, at the working size: where most pixels differ from their neighbours."""
+    smooth = cv2.GaussianBlur(grey, (3, 3), 0)
+    change = cv2.morphologyEx(smooth, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
+    changing = (change > 1).astype(np.uint8) * 255
+    size = (max(1, round(grey.shape[1] * scale)), max(1, round(grey.shape[0] * scale)))
+    share = cv2.resize(changing, size, interpolation=cv2.INTER_AREA)
+    area = (cv2.blur(share, (5, 5)) > 150).astype(np.uint8)
+    area = cv2.morphologyEx(area, cv2.MORPH_CLOSE, _disc(9))
+    return cv2.morphologyEx(area, cv2.MORPH_OPEN, _disc(25))  # type: ignore[return-value]
+
+
+def _disc(size: int) -> NDArray[np.uint8]:
+    return np.asarray(cv2.getStructuringElement(cv2.MORPH_RECT, (size, size)), np.uint8)

@@ -1,0 +1,31 @@
+"""The simulated shoulder as a source: exact truth, exact millimetres."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import islice
+
+from ...engine.pixels import Sector
+from .contract import Picture, Source
+
+SEED = 90001  # the cine that comes with the package
+
+
+class Phantom(Source):
+    """The cine of `seed`, looped for ever; or its first `frames` frames (looped too where it is shorter)."""
+
+    def __init__(
+        self, seed: int = SEED, frames: int | None = None, progress: Callable[[str], None] | None = None
+    ) -> None:
+        from ..cine import cine_for, open_cine
+
+        self.name = f"phantom {seed}"
+        self.cine = open_cine(cine_for(seed, frames, progress))
+        self.sector = Sector(*self.cine.sector)
+        self.mm_per_pixel = self.cine.mm_per_pixel
+        self.fps = self.cine.fps
+        self.count = frames
+
+    def pictures(self, start: int = 0) -> Iterator[Picture]:
+        for pixels, truth in islice(self.cine.frames(loop=True), start, self.count):
+            yield Picture(pixels, truth)

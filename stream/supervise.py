@@ -1,0 +1,117 @@
+"""Processes that are watched: a dead or hung one is started again, but not for ever."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Callable
+
+from .pulse import Pulse, Role
+
+log = logging.getLogger(__name__)
+
+HUNG_S = 1.0  # without a beat, once ready
+STARTING_S = 60.0  # compiling a network for the first time may take long on a small machine
+MOST_RESTARTS = 5
+WITHIN_S = 60.0
+FATAL = 2  # the exit code of a process that was asked for something impossible: trying again is no use
+
+
+class Stopped(RuntimeError):
+    """A process cannot be kept running; the message says which, `code` what to exit with."""
+
+    def __init__(self, message: str, code: int) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class Child:
+    """One process of ours, started by `smartca <command> ...` with the arguments that `arguments` gives."""
+
+    def __init__(self, role: Role, arguments: Callable[[], list[str]]) -> None:
+        self.role: Role = role
+        self.done = False  # it ended as it should
+        self.ready = False
+        self.restarts = 0
+        self._arguments = arguments
+        self._process: subprocess.Popen[bytes] | None = None
+        self._heard = 0.0
+        self._was_ready = False
+        self._recent: deque[float] = deque()
+
+    @property
+    def pid(self) -> int:
+        """The running process's id; 0 if there is none."""
+        return self._process.pid if self._process else 0
+
+    @property
+    def running(self) -> bool:
+        """Whether the process is there."""
+        return self._process is not None and self._process.poll() is None
+
+    def start(self) -> None:
+        """Start the process, out of reach of the terminal's Ctrl-C: the supervisor decides who ends when."""
+        command = [sys.executable, "-m", "smartca", *self._arguments()]
+        self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
+        self._heard = time.monotonic()
+        self.ready = False
+
+    def hear(self, pulse: Pulse) -> None:
+        """Take a sign of life; one of an earlier process of the same role does not count."""
+        if pulse.pid == self.pid:
+            self._heard = time.monotonic()
+            self.ready = pulse.ready
+            self._was_ready = self._was_ready or pulse.ready
+
+    def watch(self) -> None:
+        """Restart the process if it died or hangs. Raises Stopped if that is of no use."""
+        if self._process is None or self.done:
+            return
+        code = self._process.poll()
+        if code == 0:
+            self.done = True
+        elif code is not None:
+            self._restart(f"ended with code {code}", code)
+        elif time.monotonic() - self._heard > (HUNG_S if self.ready else STARTING_S):
+            self.kill()
+            self._restart("does not answer", 1)
+
+    def _restart(self, why: str, code: int) -> None:
+        now = time.monotonic()
+        while self._recent and now - self._recent[0] > WITHIN_S:
+            self._recent.popleft()
+        if code == FATAL and not self._was_ready:
+            raise Stopped("", code)  # it has said itself what is wrong
+        if len(self._recent) >= MOST_RESTARTS:
+            raise Stopped(
+                f"the {self.role} process {why} {MOST_RESTARTS + 1} times within {WITHIN_S:.0f} s; giving up",
+                1,
+            )
+        log.warning("the %s process %s; starting it again", self.role, why)
+        self._recent.append(now)
+        self.restarts += 1
+        self.start()
+
+    def terminate(self) -> None:
+        """Ask the process to end."""
+        if self._process is not None and self.running:
+            self._process.terminate()
+
+    def kill(self) -> None:
+        """End the process now, even a stopped one."""
+        if self._process is not None and self.running:
+            self._process.kill()
+            self._process.wait()
+
+    def wait(self, seconds: float) -> bool:
+        """Whether the process has ended within `seconds`."""
+        if self._process is None:
+            return True
+        try:
+            self._process.wait(max(0.0, seconds))
+        except subprocess.TimeoutExpired:
+            return False
+        return True

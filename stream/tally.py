@@ -1,0 +1,154 @@
+"""What a run adds up to: states, latencies, drops by cause, truth. Mergeable: a restart forgets nothing."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import msgspec
+import numpy as np
+
+from ..engine.counts import Counts
+from .frame import Frame, Result, State, Trail
+from .wire import End
+
+BIN_MS = 0.1  # latencies are kept as a histogram: any run fits, and two can be added
+LOST = "lost in a restart"
+
+
+class Tally(msgspec.Struct):
+    """Running totals of one view process."""
+
+    shown: int = 0
+    states: dict[str, int] = {}
+    latencies: dict[int, int] = {}  # histogram: bin of BIN_MS -> frames
+    attached: dict[str, Trail] = {}  # by the feed's epoch
+    served: dict[str, Trail] = {}  # by the engine's epoch and the feed's
+    base: dict[str, Trail] = {}  # totals before this viewer came, where it came late
+    counts: Counts | None = None
+    first_overlay_ns: int = 0  # monotonic
+    first_shown_ns: int = 0
+    last_shown_ns: int = 0
+
+    def add(self, frame: Frame, result: Result, latency_ms: float, now_ns: int) -> None:
+        """Count one shown frame."""
+        self.follow(frame.epoch, frame.attached, result.served)
+        self.shown += 1
+        self.states[result.state.name] = self.states.get(result.state.name, 0) + 1
+        where = max(0, round(latency_ms / BIN_MS))
+        self.latencies[where] = self.latencies.get(where, 0) + 1
+        if frame.truth is not None and result.mask is not None:
+            self.counts = self.counts or Counts()
+            self.counts.add(result.mask, frame.truth)
+        if result.state is not State.NO_RESULT:
+            self.first_overlay_ns = self.first_overlay_ns or now_ns
+        self.first_shown_ns = self.first_shown_ns or now_ns
+        self.last_shown_ns = now_ns
+
+    def came_late(self, frame: Frame, result: Result) -> None:
+        """Leave out what happened on this feed before `frame`, the first this viewer saw."""
+        attached, served = frame.attached, result.served
+        self.base[f"{frame.epoch}"] = Trail(attached.epoch, attached.taken - 1, attached.dropped)
+        self.base[f"{served.epoch} {frame.epoch}"] = Trail(served.epoch, served.taken - 1, served.dropped)
+
+    def end(self, end: End) -> None:
+        """Take the final totals of a feed."""
+        self.follow(end.epoch, end.attached, end.served)
+
+    def stale(self) -> None:
+        """Count one time that the display went stale."""
+        self.states[State.STALE.name] = self.states.get(State.STALE.name, 0) + 1
+
+    def follow(self, epoch: int, attached: Trail, served: Trail) -> None:
+        """Take a feed's newest totals."""
+        _keep(self.attached, f"{epoch}", attached)
+        if served.epoch:
+            _keep(self.served, f"{served.epoch} {epoch}", served)
+
+    def merge(self, other: Tally) -> None:
+        """Add the tally of another view process of the same run."""
+        self.shown += other.shown
+        self.states = dict(Counter(self.states) + Counter(other.states))
+        self.latencies = dict(Counter(self.latencies) + Counter(other.latencies))
+        for mine, theirs in ((self.attached, other.attached), (self.served, other.served)):
+            for key, trail in theirs.items():
+                _keep(mine, key, trail)
+        if other.counts is not None:
+            self.counts = self.counts or Counts()
+            self.counts.merge(other.counts)
+        starts = [ns for ns in (self.first_overlay_ns, other.first_overlay_ns) if ns]
+        self.first_overlay_ns = min(starts, default=0)
+        shown = [ns for ns in (self.first_shown_ns, other.first_shown_ns) if ns]
+        self.first_shown_ns = min(shown, default=0)
+        self.last_shown_ns = max(self.last_shown_ns, other.last_shown_ns)
+
+    @property
+    def captured(self) -> int:
+        """Frames captured, over all starts of the feed."""
+        return self._total(self.attached)
+
+    @property
+    def inferred(self) -> int:
+        """Frames the engine answered for."""
+        return self._total(self.served)
+
+    @property
+    def causes(self) -> dict[str, int]:
+        """Drops by cause, as far as the stages have told."""
+        causes: Counter[str] = Counter()
+        for trails in (self.attached, self.served):
+            for key, trail in trails.items():
+                causes += Counter(trail.dropped) - Counter(self._base(key).dropped)
+        return dict(causes)
+
+    @property
+    def dropped(self) -> dict[str, int]:
+        """Drops by cause at the end of a run; frames no stage can tell of were lost with a process."""
+        causes = self.causes
+        lost = self.captured - self.shown - sum(causes.values())
+        return {**causes, LOST: lost} if lost else causes
+
+    def latency_ms(self) -> dict[str, float | None]:
+        """p50, p95, p99 and the largest, in ms; None where nothing was shown."""
+        if not self.latencies:
+            return dict.fromkeys(("p50", "p95", "p99", "max"))
+        bins = np.array(sorted(self.latencies))
+        upto = np.cumsum([self.latencies[b] for b in bins]) / self.shown
+        at = {f"p{p}": bins[min(np.searchsorted(upto, p / 100), len(bins) - 1)] for p in (50, 95, 99)}
+        return {name: round(float(b) * BIN_MS, 1) for name, b in {**at, "max": bins[-1]}.items()}
+
+    @property
+    def fps(self) -> float | None:
+        """Shown frames per second, from the first to the last."""
+        span = self.last_shown_ns - self.first_shown_ns
+        return round((self.shown - 1) * 1e9 / span, 2) if span > 0 else None
+
+    def as_report(self) -> dict[str, object]:
+        """The report's blocks that come of frames."""
+        report: dict[str, object] = {
+            "frames": {
+                "captured": self.captured,
+                "inferred": self.inferred,
+                "shown": self.shown,
+                "dropped": self.dropped,
+            },
+            "latency_ms": self.latency_ms(),
+            "fps": self.fps,
+            "states": {state.name.lower(): self.states.get(state.name, 0) for state in State},
+        }
+        if self.counts is not None:
+            report["truth"] = self.counts.as_report()
+        return report
+
+    def _base(self, key: str) -> Trail:
+        return self.base.get(key, Trail())
+
+    def _total(self, trails: dict[str, Trail]) -> int:
+        return sum(trail.taken - self._base(key).taken for key, trail in trails.items())
+
+
+def _keep(trails: dict[str, Trail], key: str, trail: Trail) -> None:
+    """Totals only grow: keep the later ones."""
+    if key not in trails or trail.taken + sum(trail.dropped.values()) >= trails[key].taken + sum(
+        trails[key].dropped.values()
+    ):
+        trails[key] = trail

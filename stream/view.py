@@ -1,0 +1,172 @@
+"""The viewer's process: answers in, overlays out, and an honest word whenever there is none."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import zmq
+
+from .clock import chain
+from .credits import LEASE_NS
+from .endpoint import check, connect
+from .frame import Clock, Frame, Result, State
+from .link import Receiver, Rejections, read, transmitter, waiting
+from .order import Order
+from .tally import Tally
+from .wire import Answer, End, Message, WireError
+
+POLL_MS = 20
+STATUS_NS = 100_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """All that may be said of the frame on display."""
+
+    frame: Frame
+    result: Result
+    captured_local_ns: int  # on this machine's clock
+    uncertainty_ns: int
+    fps: float
+
+
+class Display(Protocol):
+    """Where overlays go: a page, a recording, or nowhere but the report."""
+
+    def show(self, shown: Shown, tally: Tally) -> None:
+        """Draw frame and outline together and hand them on."""
+        ...
+
+    def status(self, state: State, note: str, tally: Tally) -> None:
+        """Say that what is on display is no longer the present."""
+        ...
+
+
+@dataclass(slots=True)
+class ViewState:
+    """What the loop knows; whoever calls `view` may look at it at any time."""
+
+    tally: Tally
+    order: Order
+    engine: dict[str, str | list[int]] | None = None
+    ended: bool = False
+    problem: str = ""
+    rejected: int = 0
+
+
+def view(
+    endpoint: str,
+    displays: list[Display],
+    state: ViewState,
+    keep: Callable[[], bool],
+    insecure: bool = False,
+    from_start: bool = False,
+) -> None:
+    """Show what the engine at `endpoint` answers until `keep` says no. Raises EndpointError.
+
+    from_start: this viewer belongs to the run from its start, so frames dropped before its first count too.
+    """
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context(io_threads=1)
+    try:
+        socket = connect(context, check(endpoint, insecure))
+        _Viewing(socket, displays, state, from_start).run(keep)
+    finally:
+        context.destroy(linger=200)
+
+
+class _Viewing:
+    def __init__(
+        self, socket: zmq.Socket[bytes], displays: list[Display], state: ViewState, from_start: bool
+    ) -> None:
+        self.socket, self.displays, self.state = socket, displays, state
+        self.from_start = from_start
+        self.receiver = Receiver(transmitter(socket), time.time_ns(), state.order.source)
+        self.rejections = Rejections()
+        self.last_frame_ns = 0
+        self.was = State.NO_RESULT
+        self.status_due = 0
+        self.times: deque[int] = deque(maxlen=31)
+
+    def run(self, keep: Callable[[], bool]) -> None:
+        while keep():
+            self.socket.poll(POLL_MS)
+            for parts in waiting(self.socket):
+                message = read(parts[-1], self.rejections)
+                if message is not None:
+                    self._take(message)
+            now = time.monotonic_ns()
+            self.receiver.announce(now)
+            self.state.rejected = self.rejections.count
+            self._judge(now)
+
+    def _take(self, message: Message) -> None:
+        now = time.monotonic_ns()
+        try:
+            body = self.receiver.hear(message, now)
+        except WireError as error:
+            self.rejections.add(error)
+            return
+        if isinstance(body, Answer):
+            self._show(body, now)
+            self.receiver.finish(message, time.monotonic_ns())
+        elif isinstance(body, End):
+            self._end(body)
+            self.receiver.finish(message, now)
+        elif isinstance(body, Frame):
+            self.rejections.add("a bare frame came to a viewer, who only takes answers")
+        elif self.receiver.last_beat is not None:
+            self.state.engine = self.receiver.last_beat.engine or self.state.engine
+
+    def _show(self, answer: Answer, now: int) -> None:
+        frame, result, tally = answer.frame, answer.result, self.state.tally
+        first = f"{frame.epoch}" not in tally.attached and not self.from_start
+        if not self.state.order.accepts(frame):
+            return
+        self.receiver.source = self.state.order.source
+        self.state.ended = False
+        if first:
+            tally.came_late(frame, result)
+        clock = chain(frame.clock, self.receiver.clock.estimate() or Clock())
+        captured = frame.captured_ns - clock.offset_ns
+        self.times.append(now)
+        shown = Shown(frame, result, captured, clock.uncertainty_ns, self._fps())
+        for display in self.displays:
+            display.show(shown, tally)
+        self.last_frame_ns = out = time.monotonic_ns()
+        tally.add(frame, result, (out - captured) / 1e6, out)
+        self.was = result.state
+
+    def _end(self, end: End) -> None:
+        if end.source == self.state.order.source or not self.state.order.source:
+            self.state.tally.end(end)
+            self.state.ended = True
+            self.state.problem = end.problem
+
+    def _judge(self, now: int) -> None:
+        """Say 'stale' or 'no result' as soon as what is on display is older than a lease."""
+        if now - self.last_frame_ns <= LEASE_NS or now < self.status_due:
+            return
+        self.status_due = now + STATUS_NS
+        says, note = self._absence(now)
+        if says is State.STALE and self.was not in (State.STALE, State.NO_RESULT):
+            self.state.tally.stale()
+        self.was = says
+        for display in self.displays:
+            display.status(says, note, self.state.tally)
+
+    def _absence(self, now: int) -> tuple[State, str]:
+        if self.receiver.silent(now):
+            return State.NO_RESULT, "the engine does not answer"
+        if not self.last_frame_ns:
+            return State.NO_RESULT, "waiting for the first frame"
+        if self.state.ended:
+            return State.STALE, self.state.problem or "the feed has ended"
+        return State.STALE, "no new frame from the scanner"
+
+    def _fps(self) -> float:
+        span = self.times[-1] - self.times[0]
+        return round((len(self.times) - 1) * 1e9 / span, 1) if span > 0 else 0.0

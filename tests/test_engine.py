@@ -1,0 +1,171 @@
+"""The engine's contract, held against a network whose answer is known."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+from conftest import brightness_network
+from smartca.engine import Counts, EngineError, NoPicture, OperatingPoint, Sector, open_runner, segmenter_for
+from smartca.engine import operating_point as points
+from smartca.engine.bench import bench
+from smartca.engine.pixels import from_letterbox, letterbox, letterbox_mask, to_input, whole
+from smartca.engine.segmenter import Segmenter, without_spots
+
+
+def test_the_runner_computes_what_the_network_says(network: Path) -> None:
+    picture = np.random.default_rng(0).random((1, 1, 64, 64), dtype=np.float32)
+    with open_runner(network, "fp32") as runner:
+        q = runner.infer(picture)
+        assert runner.info.input == (1, 1, 64, 64)
+        assert runner.info.model_sha256 == points.sha256(network)
+    centre = picture[0, 0, 20:29, 30:39].mean()
+    assert q[24, 34] == pytest.approx(1 / (1 + np.exp(-(50 * centre - 30))), abs=1e-4)
+
+
+def test_bf16_outlines_nearly_the_same(network: Path) -> None:
+    picture = np.random.default_rng(0).random((1, 1, 64, 64), dtype=np.float32)
+    with open_runner(network, "fp32") as exact, open_runner(network, "bf16") as rough:
+        assert rough.info.precision == "bf16"
+        assert np.abs(exact.infer(picture) - rough.infer(picture)).max() < 0.2
+
+
+@pytest.mark.parametrize(
+    "shape", [(1, 3, 64, 64), (2, 1, 64, 64), (1, 1, 64, 48), (1, 1, 40, 40), (1, 1, 16, 16)]
+)
+def test_a_network_of_the_wrong_shape_is_one_sentence(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    wrong = brightness_network(tmp_path / "wrong.onnx", shape)
+    with pytest.raises(EngineError, match="wrong shape") as error:
+        open_runner(wrong)
+    assert "\n" not in str(error.value)
+
+
+def test_files_that_are_no_network(tmp_path: Path, network: Path) -> None:
+    with pytest.raises(EngineError, match="no model at"):
+        open_runner(tmp_path / "missing.onnx")
+    text = tmp_path / "text.onnx"
+    text.write_text("not a network")
+    with pytest.raises(EngineError, match="not a readable ONNX"):
+        open_runner(text)
+    short = tmp_path / "short.onnx"
+    short.write_bytes(network.read_bytes()[:-200])
+    with pytest.raises(EngineError):
+        open_runner(short)
+    with pytest.raises(EngineError, match=r"not an \.onnx file"):
+        open_runner(Path(__file__))
+    with pytest.raises(EngineError, match="no precision"):
+        open_runner(network, "int3")
+
+
+def test_a_network_that_answers_nonsense_gives_no_mask(tmp_path: Path, network: Path) -> None:
+    import onnx
+
+    model = onnx.load(str(network))
+    model.graph.node[-1].op_type = "Identity"  # logits instead of q
+    onnx.save(model, str(tmp_path / "logits.onnx"))
+    with pytest.raises(EngineError, match=r"outside 0\.\.1"):
+        open_runner(tmp_path / "logits.onnx")
+
+
+def test_the_mask_comes_back_where_the_brightness_was(network: Path) -> None:
+    pixels = np.full((300, 400, 3), 40, np.uint8)
+    pixels[120:180, 200:280] = 255
+    with open_runner(network, "fp32") as runner:
+        found = segmenter_for(runner, network)(pixels, Sector(100, 60, 240, 200))
+    truth = np.zeros((300, 400), np.bool_)
+    truth[120:180, 200:280] = True
+    counts = Counts()
+    counts.add(found.mask, truth)
+    assert counts.dice_pooled is not None
+    assert counts.dice_pooled > 0.85
+    assert 0.5 < found.confidence <= 1.0
+
+
+def test_outside_the_sector_nothing_is_looked_at(network: Path) -> None:
+    pixels = np.full((300, 400), 40, np.uint8)
+    pixels[:50] = 255
+    with open_runner(network, "fp32") as runner:
+        assert not segmenter_for(runner, network)(pixels, Sector(0, 60, 400, 200)).mask.any()
+
+
+def test_a_dark_picture_is_no_picture(network: Path) -> None:
+    with open_runner(network) as runner, pytest.raises(NoPicture, match="dark"):
+        segmenter_for(runner, network)(np.zeros((100, 100), np.uint8), whole((100, 100)))
+
+
+@pytest.mark.parametrize("shape", [(100, 300), (300, 100), (64, 64), (480, 640)])
+def test_the_letterbox_keeps_aspect_and_comes_back(shape: tuple[int, int]) -> None:
+    mask = np.zeros(shape, np.bool_)
+    mask[shape[0] // 4 : shape[0] // 2, shape[1] // 4 : shape[1] // 2] = True
+    small = letterbox_mask(mask, whole(shape), 128)
+    back = from_letterbox(small.astype(np.float32), whole(shape)) >= 0.5
+    counts = Counts()
+    counts.add(back, mask)
+    assert counts.dice_pooled is not None
+    assert counts.dice_pooled > 0.93
+    rows, columns = np.ptp(np.nonzero(small)[0]) + 1, np.ptp(np.nonzero(small)[1]) + 1
+    assert rows / columns == pytest.approx(shape[0] / shape[1], rel=0.1)
+
+
+def test_the_input_contract() -> None:
+    square = letterbox(np.full((50, 50, 3), 255, np.uint8), whole((50, 50)), 32)
+    image = to_input(square)
+    assert (image.shape, image.dtype, image.max()) == ((1, 1, 32, 32), np.float32, 1.0)
+
+
+def test_small_spots_are_left_out() -> None:
+    q = np.zeros((32, 32), np.float32)
+    q[2:4, 2:4] = 0.9
+    q[10:20, 10:20] = 0.9
+    kept = without_spots(q, np.float32(0.5), 5)
+    assert kept[3, 3] == 0.0
+    assert kept[15, 15] == np.float32(0.9)
+
+
+def test_the_raw_threshold_is_the_fitted_one(network: Path) -> None:
+    point = OperatingPoint(threshold=0.3, slope=1.7, intercept=-0.4)
+    raw = np.float32(point.raw_threshold)
+    assert float(point.fitted(np.array([raw]))[0]) == pytest.approx(0.3, abs=1e-4)
+    with open_runner(network) as runner:
+        assert Segmenter(runner, point).point.threshold == 0.3
+
+
+def test_an_operating_point_belongs_to_its_weights(network: Path) -> None:
+    points.save(OperatingPoint(points.sha256(network), 0.25, 1.2, 0.1, 3), network)
+    assert points.load(network, points.sha256(network)).threshold == 0.25
+    points.save(OperatingPoint("0" * 64, 0.25), network)
+    with open_runner(network) as runner, pytest.raises(EngineError, match="other weights"):
+        segmenter_for(runner, network)
+    points.sidecar(network).write_text('{"threshold": 7}')
+    with open_runner(network) as runner, pytest.raises(EngineError, match="calibrate"):
+        segmenter_for(runner, network)
+
+
+def test_counts_by_hand() -> None:
+    truth = np.array([[1, 1, 0, 0]], np.bool_)
+    counts = Counts()
+    counts.add(np.array([[1, 0, 1, 0]], np.bool_), truth)
+    counts.add(np.array([[0, 0, 0, 1]], np.bool_), np.zeros((1, 4), np.bool_))
+    counts.add(np.zeros((1, 4), np.bool_), np.zeros((1, 4), np.bool_))
+    assert msgspec.to_builtins(counts) == {
+        "tp": 1,
+        "fp": 2,
+        "fn": 1,
+        "false_positive_frames": 1,
+        "negative_frames": 2,
+    }
+    assert counts.dice_pooled == pytest.approx(2 / 5)
+    assert counts.precision == pytest.approx(1 / 3)
+    assert counts.recall == pytest.approx(1 / 2)
+
+
+def test_bench_compares_every_precision(network: Path) -> None:
+    picture = np.random.default_rng(0).random((1, 1, 64, 64), dtype=np.float32)
+    ticks: list[int] = []
+    fp32, bf16 = bench(network, 5, 1, [picture], lambda: ticks.append(1))
+    assert len(ticks) == 10
+    assert fp32.largest_difference == 0.0
+    assert bf16.precision == "bf16"
+    assert 0 < fp32.p50_ms <= fp32.p99_ms

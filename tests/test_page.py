@@ -1,0 +1,230 @@
+"""The live page's server, over real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import struct
+import threading
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
+from typing import Any, TypeAlias
+
+import aiohttp
+import pytest
+from smartca.stream.page.hub import PageServer
+
+Socket: TypeAlias = "aiohttp.ClientWebSocketResponse[bool]"
+
+
+@pytest.fixture
+def server() -> Iterator[PageServer]:
+    server = PageServer(0)
+    server.start()
+    yield server
+    server.stop()
+
+
+def header(seq: int, state: str = "tear outlined") -> dict[str, Any]:
+    return {
+        "state": state,
+        "seq": seq,
+        "epoch": 7,
+        "captured_local_ns": time.monotonic_ns(),
+        "outlines": [[1, 2, 30, 2, 30, 40]],
+    }
+
+
+def parse(message: bytes) -> tuple[dict[str, Any], bytes]:
+    (length,) = struct.unpack_from(">I", message)
+    return json.loads(message[4 : 4 + length]), message[4 + length :]
+
+
+@asynccontextmanager
+async def browser(server: PageServer) -> AsyncIterator[Socket]:
+    """The websocket of a browser that shows our own page."""
+    async with aiohttp.ClientSession(headers={"Origin": server.url.rstrip("/")}) as session:
+        socket = await session.ws_connect(server.url + "live", autoclose=False)
+        while not server.browsers:
+            await asyncio.sleep(0.001)
+        yield socket
+        await socket.close()
+
+
+def looking(server: PageServer, look: Callable[[Socket], Awaitable[None]]) -> None:
+    async def main() -> None:
+        async with browser(server) as socket:
+            await look(socket)
+
+    asyncio.run(main())
+
+
+async def frame(socket: Socket) -> tuple[dict[str, Any], bytes]:
+    return parse(await socket.receive_bytes())
+
+
+def get(url: str, **headers: str) -> tuple[int, str, Any]:
+    async def main() -> tuple[int, str, Any]:
+        async with aiohttp.ClientSession() as session, session.get(url, headers=headers) as answer:
+            return answer.status, await answer.text(), answer.headers
+
+    return asyncio.run(main())
+
+
+def test_one_message_holds_picture_outline_and_latency(server: PageServer) -> None:
+    async def look(socket: Socket) -> None:
+        await socket.send_str("next")
+        sent = header(3)
+        server.publish(b"\xff\xd8 a picture", sent)
+        got, jpeg = await frame(socket)
+        after = (time.monotonic_ns() - sent["captured_local_ns"]) / 1e6
+        assert jpeg == b"\xff\xd8 a picture"
+        assert 0 < got["latency_ms"] < after
+        assert got == sent | {"latency_ms": got["latency_ms"]}
+
+    looking(server, look)
+    ((epoch, seq, latency),) = server.take_latencies()
+    assert (epoch, seq) == (7, 3) and latency > 0
+    assert server.take_latencies() == []
+
+
+def test_the_newest_frame_wins_while_the_browser_draws(server: PageServer) -> None:
+    async def look(socket: Socket) -> None:
+        await socket.send_str("next")
+        for seq in range(50):
+            server.publish(b"p%d" % seq, header(seq))
+        first, _ = await frame(socket)
+        await socket.send_str("next")
+        seqs = [first["seq"]]
+        while seqs[-1] != 49:
+            got, jpeg = await frame(socket)
+            assert jpeg == b"p%d" % got["seq"]
+            seqs.append(got["seq"])
+            await socket.send_str("next")
+        assert seqs == sorted(set(seqs)) and len(seqs) <= 3
+        server.publish(b"last", header(50))
+        assert (await frame(socket))[0]["seq"] == 50
+
+    looking(server, look)
+    assert len(server.take_latencies()) <= 4
+
+
+def test_no_frame_is_sent_before_the_browser_asks_and_status_at_once(server: PageServer) -> None:
+    async def look(socket: Socket) -> None:
+        server.publish(b"x", header(1))
+        server.status({"captured": 12})
+        assert json.loads(await socket.receive_str()) == {"captured": 12}
+        await socket.send_str("next")
+        assert (await frame(socket))[0]["seq"] == 1
+
+    looking(server, look)
+
+
+@pytest.mark.parametrize("state", ["no result", "stale"])
+def test_a_status_that_ends_the_outline_ends_the_frames_before_it(server: PageServer, state: str) -> None:
+    async def look(socket: Socket) -> None:
+        server.publish(b"old", header(1))
+        server.status({"state": state, "note": "the engine does not answer"})
+        await socket.send_str("next")
+        assert json.loads(await socket.receive_str())["state"] == state
+        server.publish(b"new", header(2))
+        assert (await frame(socket))[0]["seq"] == 2
+
+    looking(server, look)
+    assert [seq for _, seq, _ in server.take_latencies()] == [2]
+
+
+def test_a_new_browser_hears_the_last_status_but_sees_no_old_frame(server: PageServer) -> None:
+    server.publish(b"old", header(1))
+    server.status({"state": "no result", "note": "the engine does not answer"})
+
+    async def look(socket: Socket) -> None:
+        await socket.send_str("next")
+        assert json.loads(await socket.receive_str())["note"] == "the engine does not answer"
+        server.publish(b"new", header(2))
+        assert (await frame(socket))[1] == b"new"
+
+    looking(server, look)
+
+
+def test_a_frame_counts_once_however_many_look_on(server: PageServer) -> None:
+    heard: list[int] = []
+    server.on_sent = lambda sent: heard.append(sent["seq"])
+
+    async def main() -> None:
+        async with aiohttp.ClientSession(headers={"Origin": server.url.rstrip("/")}) as session:
+            sockets = [await session.ws_connect(server.url + "live") for _ in range(3)]
+            for socket in sockets:
+                await socket.send_str("next")
+                server.status({"captured": 0})
+                while (await socket.receive()).type is not aiohttp.WSMsgType.TEXT:
+                    pass
+            server.publish(b"x", header(9))
+            for socket in sockets:
+                message = await socket.receive()
+                while message.type is aiohttp.WSMsgType.TEXT:
+                    message = await socket.receive()
+                assert parse(message.data)[0]["seq"] == 9
+                await socket.close()
+
+    asyncio.run(main())
+    assert heard == [9] and [seq for _, seq, _ in server.take_latencies()] == [9]
+
+
+@pytest.mark.parametrize(
+    "origin", [None, "http://evil.example", "null", "https://127.0.0.1", "http://127.0.0.1:1"]
+)
+def test_a_foreign_web_site_may_not_read_frames(server: PageServer, origin: str | None) -> None:
+    async def main() -> int:
+        async with aiohttp.ClientSession() as session:
+            with pytest.raises(aiohttp.WSServerHandshakeError) as caught:
+                await session.ws_connect(server.url + "live", origin=origin)
+            return caught.value.status
+
+    assert asyncio.run(main()) == 403
+
+
+def test_a_foreign_host_name_is_refused(server: PageServer) -> None:
+    assert get(server.url, Host=f"evil.example:{server.port}")[0] == 403
+    assert get(server.url, Host=f"localhost:{server.port}")[0] == 200
+
+
+@pytest.mark.parametrize("path", ["", "page.js", "page.css"])
+def test_the_page_needs_nothing_from_elsewhere(server: PageServer, path: str) -> None:
+    status, text, headers = get(server.url + path)
+    assert status == 200
+    assert "https://" not in text and "//cdn" not in text and "style=" not in text
+    assert headers["Content-Security-Policy"].startswith("default-src 'self'")
+
+
+def test_the_page_says_that_it_is_no_medical_device(server: PageServer) -> None:
+    said = "Research software. Not a medical device. Not for diagnosis or treatment decisions."
+    assert said in get(server.url)[1]
+
+
+def test_a_port_in_use_is_one_sentence(server: PageServer) -> None:
+    second = PageServer(server.port)
+    with pytest.raises(OSError, match=f"^port {server.port} is in use; .* or choose --port N$"):
+        second.start()
+    assert get(server.url)[0] == 200
+
+
+def test_only_this_machine_may_look() -> None:
+    with pytest.raises(ValueError, match="this machine only"):
+        PageServer(0, host="0.0.0.0")
+
+
+def test_stopping_closes_the_browsers_and_leaves_no_thread() -> None:
+    before = threading.active_count()
+    server = PageServer(0)
+    server.start()
+
+    async def look(socket: Socket) -> None:
+        await asyncio.get_running_loop().run_in_executor(None, server.stop)
+        assert (await socket.receive()).type is aiohttp.WSMsgType.CLOSE
+
+    looking(server, look)
+    server.stop()
+    server.publish(b"x", header(1))
+    assert threading.active_count() <= before

@@ -1,0 +1,154 @@
+"""Changes that keep an ultrasound picture an ultrasound picture: what scanners, knobs, probes and codecs
+vary.
+
+Never a vertical flip: depth runs downwards, and shadow and attenuation with it.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ..engine.pixels import Grey, Mask
+
+Image = NDArray[np.float32]  # (rows, columns), grey in 0..1
+DYNAMIC_RANGE_DB = 58.0
+
+
+def augment(pixels: Grey, mask: Mask, rng: np.random.Generator) -> tuple[Grey, Mask]:
+    """One random variation of a picture (rows, columns) and its mask; both may come back at another size."""
+    pixels, mask = cropped(pixels, mask, rng)
+    if rng.random() < 0.5:
+        pixels, mask = pixels[:, ::-1], mask[:, ::-1]
+    image: Image = np.divide(pixels, 255, dtype=np.float32)
+    if rng.random() < 0.3:
+        image = speckled(image, rng)
+    image = knobs(image, rng)
+    if rng.random() < 0.3:
+        image = shadowed(image, rng)
+    if rng.random() < 0.25:
+        image, mask = bordered(image, mask, rng)
+    return codec((np.clip(image, 0, 1) * 255).astype(np.uint8), rng), np.ascontiguousarray(mask)
+
+
+def cropped(pixels: Grey, mask: Mask, rng: np.random.Generator) -> tuple[Grey, Mask]:
+    """Move each side in by up to 16 % or, leaving black, out by up to 6 %: depth, position, a badly found
+    sector.
+    """
+    rows, columns = pixels.shape
+    if rng.random() < 0.2:
+        return pixels, mask
+    top, left, bottom, right = (int(n) for n in rng.uniform(-0.06, 0.16, 4) * (rows, columns, rows, columns))
+    shift = np.array([[1, 0, -left], [0, 1, -top]], np.float32)
+    size = (columns - left - right, rows - top - bottom)
+    moved = cv2.warpAffine(pixels, shift, size, flags=cv2.INTER_NEAREST)  # type: ignore[call-overload]
+    truth = cv2.warpAffine(mask.astype(np.uint8), shift, size, flags=cv2.INTER_NEAREST)  # type: ignore[call-overload]
+    return moved.astype(np.uint8, copy=False), truth > 0
+
+
+def knobs(image: Image, rng: np.random.Generator) -> Image:
+    """Gain, dynamic range, grey curve and depth gain (TGC), as an examiner turns them. Same shape."""
+    black = image < 1 / 255  # what lies outside the sector stays black
+    image = 1 - (1 - image) * np.float32(rng.uniform(0.75, 1.3)) + np.float32(rng.uniform(-0.1, 0.1))
+    slides = np.cumsum(rng.normal(0, 0.05, 5))
+    depth = np.interp(np.linspace(0, 4, image.shape[0]), np.arange(5), slides - slides.mean())
+    image = np.clip(image + depth[:, None].astype(np.float32), 0, 1)
+    image = image ** np.float32(np.exp(rng.uniform(-0.35, 0.35)))
+    image[black] = 0
+    return image
+
+
+def speckled(image: Image, rng: np.random.Generator) -> Image:
+    """More speckle: log-compressed, correlated, unit-mean gamma speckle of L looks (Goodman), dynamic range
+    58 dB.
+    """
+    looks = int(rng.choice([1, 2, 4, 8]))
+    across, along = rng.uniform(1.0, 3.0), rng.uniform(0.6, 1.2)  # correlation in pixels: lateral, axial
+    power = np.zeros(image.shape, np.float32)
+    for _ in range(2 * looks):
+        part = rng.standard_normal(image.shape, np.float32)
+        part = cv2.GaussianBlur(part, (0, 0), sigmaX=across, sigmaY=along)
+        power += part * part
+    power /= max(float(power.mean()), 1e-12)
+    change = 10 * np.log10(np.maximum(power, 1e-6)) / DYNAMIC_RANGE_DB
+    return np.where(image > 0, np.clip(image + np.float32(rng.uniform(0.2, 0.9)) * change, 0, 1), image)
+
+
+def shadowed(image: Image, rng: np.random.Generator) -> Image:
+    """One or two acoustic shadows: columns darker from some depth down, soft at the sides."""
+    rows, columns = image.shape
+    for _ in range(int(rng.integers(1, 3))):
+        centre, width = rng.uniform(0, columns), rng.uniform(0.02, 0.12) * columns
+        side = np.exp(-(np.abs((np.arange(columns) - centre) / width) ** 4))
+        deep = np.clip((np.arange(rows) - rng.uniform(0.0, 0.6) * rows) / (0.04 * rows), 0, 1)
+        image = image - np.float32(rng.uniform(0.1, 0.5)) * np.outer(deep, side).astype(np.float32)
+    return np.clip(image, 0, 1)
+
+
+def bordered(image: Image, mask: Mask, rng: np.random.Generator) -> tuple[Image, Mask]:
+    """Another sector border (steered, trapezoid or convex), or a depth ruler's ticks and a mark."""
+    rows, columns = image.shape
+    image = image.copy()
+    if rng.random() < 0.5:
+        inset = rng.uniform(0, 0.2, 4) * columns  # upper left, upper right, lower left, lower right
+        corners = [[inset[0], 0], [columns - inset[1], 0], [columns - inset[3], rows], [inset[2], rows]]
+        seen = np.zeros(image.shape, np.uint8)
+        cv2.fillPoly(seen, [np.array(corners, np.int32)], 1)
+        if rng.random() < 0.5:
+            radius = int(rows * rng.uniform(1.0, 1.3))
+            disc = cv2.circle(np.zeros_like(seen), (columns // 2, rows - radius), radius, 1, -1)
+            seen &= disc.astype(np.uint8, copy=False)
+        image[seen == 0] = 0
+        return image, mask & (seen > 0)
+    marks = np.zeros(image.shape, np.uint8)
+    side, apart = (2 if rng.random() < 0.5 else columns - 6), max(8, rows // int(rng.integers(6, 14)))
+    marks[::apart, side : side + 4] = int(rng.integers(128, 256))
+    cv2.putText(
+        marks, "".join(rng.choice(list("PLMZ09"), 2)), (6, 14), cv2.FONT_HERSHEY_PLAIN, 0.9, (230,), 1
+    )
+    return np.maximum(image, marks.astype(np.float32) / np.float32(255)), mask
+
+
+def codec(pixels: Grey, rng: np.random.Generator) -> Grey:
+    """What stands between probe and network: a coarser screen, a soft lens, compression."""
+    rows, columns = pixels.shape
+    if rng.random() < 0.35:
+        scale = rng.uniform(0.5, 0.95)
+        small = cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        pixels = cv2.resize(small, (columns, rows), interpolation=cv2.INTER_LINEAR).astype(
+            np.uint8, copy=False
+        )
+    if rng.random() < 0.25:
+        pixels = cv2.GaussianBlur(pixels, (0, 0), rng.uniform(0.4, 1.3)).astype(np.uint8, copy=False)
+    if rng.random() < 0.5:
+        _, data = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(30, 92))])
+        pixels = cv2.imdecode(data, cv2.IMREAD_GRAYSCALE).astype(np.uint8, copy=False)  # type: ignore[union-attr]
+    return pixels
+
+
+def with_pasted_tear(picture: Grey, shape: Mask, rng: np.random.Generator) -> tuple[Grey, Mask]:
+    """A tear's outline from elsewhere, laid dark into a picture without one: its grey and its mask.
+
+    Where the place chosen is too dark already for a tear to show, the picture comes back as it was, without a
+    tear.
+    """
+    none = np.zeros(picture.shape, np.bool_)
+    rows, columns = np.flatnonzero(shape.any(1)), np.flatnonzero(shape.any(0))
+    outline = shape[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].astype(np.uint8)
+    scale = rng.uniform(0.7, 1.4) * max(picture.shape) / max(shape.shape)
+    outline = cv2.resize(outline, None, fx=scale, fy=scale, interpolation=cv2.INTER_NEAREST)
+    free = np.array(picture.shape) - outline.shape
+    if min(outline.shape) < 4 or free.min() < 8:
+        return picture, none
+    top, left = int(free[0] * rng.uniform(0.15, 0.7)), int(rng.integers(free[1]))
+    mask = none.copy()
+    mask[top : top + outline.shape[0], left : left + outline.shape[1]] = outline > 0
+    ring = cv2.dilate(mask.astype(np.uint8), np.ones((13, 13), np.uint8)).astype(bool) & ~mask
+    around = float(picture[ring].mean()) if ring.any() else 0.0
+    if around < 40:
+        return picture, none
+    soft = cv2.GaussianBlur(mask.astype(np.float32), (0, 0), rng.uniform(0.6, 1.6))
+    floor, dark = rng.uniform(0, 0.2) * around, rng.uniform(0.1, 0.4)
+    grey = picture * (1 - soft) + soft * (floor + dark * picture.astype(np.float32))
+    return np.clip(grey, 0, 255).astype(np.uint8), mask

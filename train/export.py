@@ -1,0 +1,104 @@
+"""A trained network -> one ONNX file that ends in the confidence q, checked against torch before it is
+written.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import openvino
+import torch
+from numpy.typing import NDArray
+
+from .. import __version__
+from .fit import FitSettings, read_checkpoint
+from .network import Confident, SmartCA
+
+TOLERANCE = 1e-3  # of q
+OPSET = 18  # read by OpenVINO 2024 and by TensorRT 10
+
+
+def load_network(checkpoint: Path) -> tuple[SmartCA, FitSettings]:
+    """The network of `best.pt` in eval mode, and its settings. Raises ValueError where it is damaged."""
+    stored = read_checkpoint(checkpoint)
+    if "state" not in stored:
+        raise ValueError(f"{checkpoint} holds a run to go on with, not a network; give the best.pt beside it")
+    settings = FitSettings(**stored["settings"])
+    network = SmartCA(settings.backbone, imagenet=False)
+    network.load_state_dict(stored["state"])
+    return network.eval(), settings
+
+
+def to_onnx(network: SmartCA, size: int) -> bytes:
+    """ONNX bytes, weights inside: input `image` float32 (1, 1, size, size) in 0..1, output `q` of the same
+    shape.
+    """
+    example = torch.rand(1, 1, size, size)
+    program: Any = torch.onnx.export(
+        Confident(network).eval(),
+        (example,),
+        input_names=["image"],
+        output_names=["q"],
+        opset_version=OPSET,
+        dynamo=True,
+        verbose=False,
+    )
+    model = program.model_proto
+    facts = {"smartca.version": __version__, "smartca.backbone": network.backbone, "smartca.size": str(size)}
+    onnx.helper.set_model_props(model, facts)
+    onnx.checker.check_model(model)
+    return model.SerializeToString()
+
+
+def greatest_difference(network: SmartCA, model: bytes, images: NDArray[np.float32]) -> float:
+    """Largest |q of torch - q of OpenVINO in float32| over `images` (N, 1, size, size)."""
+    core = openvino.Core()
+    compiled = core.compile_model(
+        core.read_model(model), "CPU", {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": 1}
+    )
+    confident = Confident(network).eval()
+    worst = 0.0
+    for image in images:
+        with torch.no_grad():
+            ours = confident(torch.from_numpy(image[None])).numpy()
+        worst = max(worst, float(np.abs(ours - compiled(image[None])[0]).max()))
+    return worst
+
+
+def export(checkpoint: Path, out: Path, images: NDArray[np.float32] | None = None) -> float:
+    """Write `out` from `checkpoint`; returns the greatest difference in q between torch and OpenVINO.
+
+    It is taken over `images` (N, 1, size, size), smooth noise unless given.
+    Raises RuntimeError, and writes nothing, where that is above 1e-3.
+    """
+    network, settings = load_network(checkpoint)
+    model = to_onnx(network, settings.size)
+    given = smooth_noise(settings.size) if images is None else images
+    difference = greatest_difference(network, model, given)
+    if not difference <= TOLERANCE:
+        raise RuntimeError(
+            f"{out.name} was not written: its q is {difference:.2g} off torch's, more than {TOLERANCE:g}; "
+            f"update openvino and onnx, then export again"
+        )
+    out.parent.mkdir(parents=True, exist_ok=True)
+    handle, partial = tempfile.mkstemp(dir=out.parent, suffix=".partial")
+    with os.fdopen(handle, "wb") as file:
+        file.write(model)
+    Path(partial).chmod(0o644)
+    Path(partial).replace(out)
+    return difference
+
+
+def smooth_noise(size: int, count: int = 4) -> NDArray[np.float32]:
+    """Pictures (count, 1, size, size) in 0..1 from fine to coarse noise."""
+    rng = np.random.default_rng(0)
+    pictures = []
+    for k in range(count):
+        coarse = rng.random((size >> k, size >> k), np.float32)
+        pictures.append(np.kron(coarse, np.ones((1 << k, 1 << k), np.float32))[None])
+    return np.stack(pictures)
