@@ -127,17 +127,21 @@ class Phantom:
 
 def isotropic(frame: PhantomFrame, longest: int) -> tuple[NDArray[np.uint8], NDArray[np.bool_], float]:
     """The picture with square pixels, its longest side `longest` pixels: (pixels, mask, mm per pixel)."""
-    (rows, columns), (row_mm, column_mm) = frame.pixels.shape, frame.mm_per_pixel
-    mm = max(rows * row_mm, columns * column_mm) / longest
-    shape = max(1, round(rows * row_mm / mm)), max(1, round(columns * column_mm / mm))
-    y = (np.arange(shape[0]) + 0.5) * (rows / shape[0]) - 0.5
-    x = (np.arange(shape[1]) + 0.5) * (columns / shape[1]) - 0.5
+    depth, width = (n * mm for n, mm in zip(frame.pixels.shape, frame.mm_per_pixel, strict=True))
+    mm = max(depth, width) / longest
+    return *resample(frame, max(1, round(depth / mm)), max(1, round(width / mm))), mm
+
+
+def resample(frame: PhantomFrame, rows: int, columns: int) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    """Picture (linear) and mask (nearest) at another number of pixels, over the same millimetres."""
+    y = (np.arange(rows) + 0.5) * (frame.pixels.shape[0] / rows) - 0.5
+    x = (np.arange(columns) + 0.5) * (frame.pixels.shape[1] / columns) - 0.5
     pixels = _linear(_linear(frame.pixels.astype(np.float32), y).T, x).T
-    nearest = (
-        np.clip(np.rint(y), 0, rows - 1).astype(int)[:, None],
-        np.clip(np.rint(x), 0, columns - 1).astype(int),
+    row, column = (
+        np.clip(np.rint(at), 0, size - 1).astype(int)
+        for at, size in zip((y, x), frame.mask.shape, strict=True)
     )
-    return np.rint(pixels).astype(np.uint8), frame.mask[nearest], mm
+    return np.rint(pixels).astype(np.uint8), frame.mask[row[:, None], column]
 
 
 def _linear(image: Floats, at: NDArray[np.float64]) -> Floats:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -40,7 +41,11 @@ def attach(source: Source, to: str, settings: AttachSettings, keep: Callable[[in
     """
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context(io_threads=1)
     try:
-        return _Attached(context, source, to, settings).run(keep)
+        attached = _Attached(context, source, to, settings)
+        try:
+            return attached.run(keep)
+        finally:
+            attached.capture.stop()
     finally:
         context.destroy(linger=200)
 
@@ -57,7 +62,8 @@ class _Attached:
         self.rejections = Rejections()
         self.bell = context.socket(zmq.PULL)
         self.bell.bind("inproc://captured")
-        self.capture = Capture(source, settings.fps, settings.frames, settings.start, _ringer(context))
+        ring = _ringer(context)
+        self.capture = Capture(source, settings.fps, settings.frames, settings.start, self.epoch, ring)
 
     def run(self, keep: Callable[[int], bool]) -> str:
         poller = zmq.Poller()
@@ -67,7 +73,7 @@ class _Attached:
             poller.poll(POLL_MS)
             self._listen()
             self._send_newest()
-            if not keep(self.capture.trail(self.epoch).taken):
+            if not keep(self.capture.trail().taken):
                 self.capture.stop()
                 break
         return self._part()
@@ -115,7 +121,7 @@ class _Attached:
             sector,
             self.source.mm_per_pixel,
             captured.picture.truth,
-            attached=self.capture.trail(self.epoch),
+            attached=captured.trail,
         )
 
     def _part(self) -> str:
@@ -131,9 +137,7 @@ class _Attached:
         return self.capture.problem
 
     def _end(self) -> End:
-        return End(
-            self.source.name, self.epoch, self.capture.trail(self.epoch), problem=self.capture.problem[:500]
-        )
+        return End(self.source.name, self.epoch, self.capture.trail(), problem=self.capture.problem[:500])
 
 
 def _ringer(context: zmq.Context[zmq.Socket[bytes]]) -> Callable[[], None]:
@@ -145,6 +149,7 @@ def _ringer(context: zmq.Context[zmq.Socket[bytes]]) -> Callable[[], None]:
             bell.append(context.socket(zmq.PUSH))
             bell[0].setsockopt(zmq.LINGER, 0)
             bell[0].connect("inproc://captured")
-        bell[0].send(b"", zmq.NOBLOCK)
+        with contextlib.suppress(zmq.ZMQError):  # a full bell has rung; one whose loop is gone need not
+            bell[0].send(b"", zmq.NOBLOCK)
 
     return ring

@@ -13,6 +13,7 @@ from .sources import Picture, Source
 
 NEWER = "newer frame at the scanner"
 NOBODY = "no engine or viewer"
+STOP_S = 1.0  # a camera may hold its thread longer; it ends with the process
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,7 @@ class Captured:
     picture: Picture
     seq: int
     captured_ns: int
+    trail: Trail
 
 
 class Capture:
@@ -32,8 +34,15 @@ class Capture:
     """
 
     def __init__(
-        self, source: Source, fps: float | None, frames: int | None, start: int, wake: Callable[[], None]
+        self,
+        source: Source,
+        fps: float | None,
+        frames: int | None,
+        start: int,
+        epoch: int,
+        wake: Callable[[], None],
     ) -> None:
+        self.epoch = epoch
         self.live = source.live or fps is not None
         self.credit = True  # whether the consumer is there: decides what a drop is called
         self.ended = False
@@ -62,6 +71,8 @@ class Capture:
             self._stopping = True
             self.ended = self.ended or not self.started
             self._changed.notify_all()
+        if self.started:
+            self._thread.join(STOP_S)
 
     def waiting(self) -> bool:
         """Whether a picture stands in the slot."""
@@ -79,10 +90,13 @@ class Capture:
         with self._changed:
             self._dropped[NOBODY] += 1
 
-    def trail(self, epoch: int) -> Trail:
+    def trail(self) -> Trail:
         """Totals so far."""
         with self._changed:
-            return Trail(epoch, self._taken, dict(self._dropped))
+            return self._trail()
+
+    def _trail(self) -> Trail:
+        return Trail(self.epoch, self._taken, dict(self._dropped))
 
     def _run(self) -> None:
         try:
@@ -110,7 +124,7 @@ class Capture:
                 return
 
     def _put(self, picture: Picture, seq: int) -> bool:
-        captured = Captured(picture, seq, time.monotonic_ns())
+        captured_ns = time.monotonic_ns()
         with self._changed:
             while not self.live and self._slot is not None and not self._stopping:
                 self._changed.wait(0.5)
@@ -119,6 +133,6 @@ class Capture:
             self._taken += 1
             if self._slot is not None:
                 self._dropped[NEWER if self.credit else NOBODY] += 1
-            self._slot = captured
+            self._slot = Captured(picture, seq, captured_ns, self._trail())
         self._wake()
         return True

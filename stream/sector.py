@@ -10,6 +10,7 @@ from ..engine.pixels import Sector, to_grey, whole
 
 _WORKING = 320  # pixels of the longer side while looking
 _SMALLEST = 0.10  # of the screen: less is not convincing
+_COUNTS = 0.15  # of the largest part: what is smaller is the scanner's own
 _LARGEST = 0.92  # more is the whole picture
 
 
@@ -19,14 +20,14 @@ def parse_crop(text: str) -> Sector | None:
         return None
     parts = text.split(",")
     if len(parts) != 4 or not all(part.strip().isdecimal() for part in parts):
-        raise ValueError(f"--crop {text} is not understood; give auto or x,y,width,height, e.g. 120,80,640,480")
+        raise ValueError(f"--crop {text} is not understood; give auto or x,y,width,height in pixels")
     return Sector(*(int(part) for part in parts))
 
 
 def blank_outside(pixels: NDArray[np.uint8], sector: Sector) -> NDArray[np.uint8]:
     """`pixels` with everything outside `sector` black: a scanner writes the patient's name there.
 
-    Copies only the sector; the same array where the sector is all of it. Raises ValueError if it does not fit.
+    Copies only the sector; the same array where that is all of it. ValueError if it does not fit.
     """
     if sector == whole(pixels.shape):
         return pixels
@@ -37,27 +38,34 @@ def blank_outside(pixels: NDArray[np.uint8], sector: Sector) -> NDArray[np.uint8
 
 
 def find_sector(pixels: NDArray[np.uint8]) -> Sector:
-    """The bounding box of the largest area of speckle; the whole picture where none is convincing.
+    """The bounding box of what is speckled; the whole picture where none is convincing.
 
-    Speckle changes from pixel to pixel all over the picture, a scanner's screen only at its letters and lines:
-    the share of changing pixels is smoothed and thresholded, letters are opened away and shadows closed.
+    Speckle changes from pixel to pixel all over the picture, a scanner's screen only at its letters and
+    lines: the share of changing pixels is smoothed and thresholded, letters are opened away, shadows closed.
     Takes grey (rows, columns) or BGR (rows, columns, 3).
     """
     grey = to_grey(pixels)
     rows, columns = grey.shape
     scale = _WORKING / max(rows, columns)
     area = _speckled(grey, scale)
-    count, _, stats, _ = cv2.connectedComponentsWithStats(area)
-    if count < 2:
+    boxes = _large_parts(area)
+    if not len(boxes):
         return whole(grey.shape)
-    largest = 1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA]))
-    left, top, width, height = (int(value) for value in stats[largest, :4])
-    if not _SMALLEST <= width * height / area.size <= _LARGEST:
+    left, top = boxes[:, :2].min(axis=0)
+    right, bottom = (boxes[:, :2] + boxes[:, 2:]).max(axis=0)
+    if not _SMALLEST <= (right - left) * (bottom - top) / area.size <= _LARGEST:
         return whole(grey.shape)
     x, y = int(left / scale), int(top / scale)
-    return Sector(
-        x, y, min(columns - x, round(width / scale)), min(rows - y, round(height / scale))
-    ).check(grey.shape)
+    width, height = min(columns, round(right / scale)) - x, min(rows, round(bottom / scale)) - y
+    return Sector(x, y, width, height).check(grey.shape)
+
+
+def _large_parts(area: NDArray[np.uint8]) -> NDArray[np.int32]:
+    """x, y, width, height of the largest part and of those not much smaller: fluid may divide a picture."""
+    _, _, stats, _ = cv2.connectedComponentsWithStats(area)
+    parts = np.asarray(stats[1:], np.int32)  # the first is what lies outside
+    sizes = parts[:, cv2.CC_STAT_AREA]
+    return parts[sizes >= _COUNTS * sizes.max(initial=0), :4]
 
 
 def _speckled(grey: NDArray[np.uint8], scale: float) -> NDArray[np.uint8]:
@@ -68,9 +76,6 @@ def _speckled(grey: NDArray[np.uint8], scale: float) -> NDArray[np.uint8]:
     size = (max(1, round(grey.shape[1] * scale)), max(1, round(grey.shape[0] * scale)))
     share = cv2.resize(changing, size, interpolation=cv2.INTER_AREA)
     area = (cv2.blur(share, (5, 5)) > 150).astype(np.uint8)
-    area = cv2.morphologyEx(area, cv2.MORPH_CLOSE, _disc(9))
-    return cv2.morphologyEx(area, cv2.MORPH_OPEN, _disc(25))  # type: ignore[return-value]
-
-
-def _disc(size: int) -> NDArray[np.uint8]:
-    return np.asarray(cv2.getStructuringElement(cv2.MORPH_RECT, (size, size)), np.uint8)
+    for step, side in ((cv2.MORPH_OPEN, 9), (cv2.MORPH_CLOSE, 15), (cv2.MORPH_OPEN, 25)):
+        area = cv2.morphologyEx(area, step, np.ones((side, side), np.uint8))
+    return np.asarray(area, np.uint8)

@@ -47,8 +47,9 @@ class Tally(msgspec.Struct):
     def came_late(self, frame: Frame, result: Result) -> None:
         """Leave out what happened on this feed before `frame`, the first this viewer saw."""
         attached, served = frame.attached, result.served
+        before = served.taken - (result.state is not State.NO_RESULT)
         self.base[f"{frame.epoch}"] = Trail(attached.epoch, attached.taken - 1, attached.dropped)
-        self.base[f"{served.epoch} {frame.epoch}"] = Trail(served.epoch, served.taken - 1, served.dropped)
+        self.base[f"{served.epoch} {frame.epoch}"] = Trail(served.epoch, before, served.dropped)
 
     def end(self, end: End) -> None:
         """Take the final totals of a feed."""

@@ -92,5 +92,5 @@ def test_lost_messages_and_grants_never_stop_the_stream() -> None:
             if chance.random() > 0.33:
                 queue.append(number)
         assert len(queue) <= WINDOW
-    assert delivered > 3000
+    assert delivered > 2000
     assert longest_gap < 4_000 * MS
