@@ -12,8 +12,7 @@ from .view import View
 
 PLANE_MM = 0.89  # between planes of scatterers: speckle correlates as exp(-(d / 0.8 mm)^2) for small d
 PLANES = 16
-MARGIN_ROWS = 48
-MARGIN_COLUMNS = 48
+MARGIN = 48  # pixels, at the least, that the probe can move by
 POOL = 1 << 19
 
 
@@ -26,8 +25,9 @@ class Scatterers:
     def __init__(self, seed: int, looks: int, rows: int, columns: int) -> None:
         random = np.random.default_rng((seed, 3))
         self.seed, self.channels = seed, 2 * looks
-        self._stride = columns + 2 * MARGIN_COLUMNS
-        self._rows = rows + 2 * MARGIN_ROWS
+        self._above, self._beside = max(MARGIN, rows // 8), max(MARGIN, columns // 8)
+        self._stride = columns + 2 * self._beside
+        self._rows = rows + 2 * self._above
         extent = self._rows * self._stride
         self._pool = random.standard_normal(max(POOL, 2 * extent), np.float32)
         self._corners = random.integers(0, self._pool.size - extent, (PLANES, self.channels))
@@ -39,9 +39,9 @@ class Scatterers:
         """
         row_mm = float(view.depth[1] - view.depth[0])
         depth = view.tissue[:, None] + view.offset
-        row = (depth * np.float32(1 / row_mm) + np.float32(MARGIN_ROWS)).astype(np.int32)
+        row = (depth * np.float32(1 / row_mm) + np.float32(self._above)).astype(np.int32)
         np.clip(row, 0, self._rows - 1, out=row)
-        column = np.arange(view.x.size) + (first_column + MARGIN_COLUMNS)
+        column = np.arange(view.x.size) + (first_column + self._beside)
         at = row.astype(np.intp) * self._stride + np.clip(column, 0, self._stride - 1)
         plane = elevation / PLANE_MM + PLANES / 2
         lower = int(np.clip(np.floor(plane), 0, PLANES - 2))

@@ -35,7 +35,7 @@ class AttachSettings:
 
 
 def attach(source: Source, to: str, settings: AttachSettings, keep: Callable[[int], bool]) -> str:
-    """Send `source` to the engine at `to` until it ends or `keep(frames so far)` says no.
+    """Send `source` to the engine at `to` until it ends or `keep(frames sent so far)` says no.
 
     Returns why the source ended early, or ''. Raises EndpointError or ValueError (a crop that does not fit).
     """
@@ -73,7 +73,7 @@ class _Attached:
             poller.poll(POLL_MS)
             self._listen()
             self._send_newest()
-            if not keep(self.capture.trail().taken):
+            if not keep(self.sender.allowance.sent):
                 self.capture.stop()
                 break
         return self._part()

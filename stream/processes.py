@@ -26,10 +26,11 @@ def run_attach(spec: str, to: str, settings: AttachSettings, pulse: str | None, 
     """Attach the source `spec` to the engine at `to`; returns the exit code."""
     cv2.setNumThreads(1)
     heart = Heart("attach", pulse)
-    with contextlib.closing(heart), open_source(spec, say) as source:
+    with contextlib.closing(heart), open_source(spec) as source:
 
-        def keep(captured: int) -> bool:
-            heart.ready("attach")
+        def keep(sent: int) -> bool:
+            # ready once a frame has gone: a crop that does not fit is found out with the first
+            heart.ready("attach", sent > 0)
             return heart.alive()
 
         problem = attach(source, to, settings, keep)

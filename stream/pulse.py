@@ -71,10 +71,10 @@ class Heart:
         with contextlib.suppress(zmq.Again):
             self._socket.send(msgspec.json.encode(pulse), zmq.NOBLOCK)
 
-    def ready(self, role: Role) -> None:
+    def ready(self, role: Role, ready: bool = True) -> None:
         """A plain beat, if one is due."""
         if self.due:
-            self.beat(Pulse(role, os.getpid(), True))
+            self.beat(Pulse(role, os.getpid(), ready))
 
     def close(self) -> None:
         """Let the last beat out."""

@@ -142,8 +142,6 @@ def test_folder_holds_pictures_masks_and_a_split_by_person(tmp_path: Path) -> No
         "1_0000.png": "train", "1_0001.png": "train", "80002_0000.png": "val", "90004_0000.png": "test",
     }  # fmt: skip
     pixels, mask, _ = isotropic(Phantom(1).frame(Phantom.period / 2), 512)
-    read = [
-        cv2.imread(str(tmp_path / part / "1_0001.png"), cv2.IMREAD_UNCHANGED) for part in ("images", "masks")
-    ]
-    assert np.array_equal(read[0], pixels)
-    assert np.array_equal(read[1], mask.astype(np.uint8) * 255)
+    for part, drawn in (("images", pixels), ("masks", mask.astype(np.uint8) * 255)):
+        read = cv2.imread(str(tmp_path / part / "1_0001.png"), cv2.IMREAD_UNCHANGED)
+        assert read is not None and np.array_equal(read, drawn)

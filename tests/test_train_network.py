@@ -49,7 +49,9 @@ def test_imagenet_weights_still_know_a_uniform() -> None:
 
 
 def test_light_encoder_is_the_whole_network_cut_at_stride_16() -> None:
-    whole = timm.create_model("tf_efficientnet_lite0", features_only=True, pretrained=False, out_indices=(0, 1, 2, 3))
+    whole = timm.create_model(
+        "tf_efficientnet_lite0", features_only=True, pretrained=False, out_indices=(0, 1, 2, 3)
+    )
     ours = LiteEncoder().eval()
     names = {name: value for name, value in whole.state_dict().items()}
     source = timm.create_model("tf_efficientnet_lite0", pretrained=False).state_dict()
@@ -88,7 +90,9 @@ def test_classifier_has_two_classes_for_a_picture_of_any_size() -> None:
 def test_confidence_is_the_posterior_of_the_formula(gamma: float, beta: float) -> None:
     x = np.linspace(-25, 15, 401)
     p = 1 / (1 + np.exp(-x))
-    h = p ** (gamma + 1) / (1 - p) - gamma * p**gamma * np.log1p(-p)  # float64 carries the first form this far
+    h = p ** (gamma + 1) / (1 - p) - gamma * p**gamma * np.log1p(
+        -p
+    )  # float64 carries the first form this far
     expected = np.log(beta * h)
     found = confidence_logit(torch.from_numpy(x.astype(np.float32)), gamma, beta).numpy()
     assert np.allclose(found, expected, atol=2e-4)

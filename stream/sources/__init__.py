@@ -14,7 +14,7 @@ FORMS = (
     "phantom: or phantom:seed=7 or phantom:seed=7,frames=300"
 )
 
-Progress = Callable[[str], None]
+Progress = Callable[[int, int], None]  # (frames drawn, frames in all)
 
 
 def open_source(spec: str, progress: Progress | None = None) -> Source:

@@ -15,7 +15,7 @@ class Phantom(Source):
     """The cine of `seed`, looped for ever; or its first `frames` frames (looped too where it is shorter)."""
 
     def __init__(
-        self, seed: int = SEED, frames: int | None = None, progress: Callable[[str], None] | None = None
+        self, seed: int = SEED, frames: int | None = None, progress: Callable[[int, int], None] | None = None
     ) -> None:
         from ..cine import cine_for, open_cine
 
