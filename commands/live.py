@@ -114,11 +114,11 @@ def _run(
     attach_arguments += ["--fps", str(fps)] if fps else []
     attach_arguments += ["--frames", str(frames)] if frames else []
     view_arguments = ["--headless"] if headless else ["--port", str(port), "--stay"]
+    view_arguments += ["--record", str(record.absolute())] if record else []
     settings = RunSettings(
         attach_arguments,
         model_arguments(model, threshold, precision, threads),
         view_arguments,
-        record.absolute() if record else None,
         not headless,
         started_ns,
     )
@@ -137,7 +137,7 @@ def _run(
     return code
 
 
-def _look_at(source: str, frames: int | None, progress: Callable[[str], None]) -> int | None:
+def _look_at(source: str, frames: int | None, progress: Callable[[int, int], None]) -> int | None:
     """Open the source here first: what is wrong with it is said once, and a phantom is drawn beforehand."""
     if source.startswith("camera:"):
         return frames
@@ -247,6 +247,9 @@ def serve(
 @click.option("--stay", is_flag=True, help="Stay after the feed has ended.")
 @_insecure
 @click.option("--from-start", is_flag=True, hidden=True)
+@click.option(
+    "--keep-record", is_flag=True, help="Do not replace an earlier recording; take the next free name."
+)
 @_pulse
 def view(
     endpoint: str,
@@ -258,6 +261,7 @@ def view(
     stay: bool,
     insecure: bool,
     from_start: bool,
+    keep_record: bool,
     pulse: str | None,
 ) -> int:
     """Show the overlays of the engine at --from, on a page or headless."""
@@ -266,7 +270,7 @@ def view(
     from ..stream.viewing import Viewing
 
     writable(report, "--report")
-    writing = Viewing(None if headless else port, record, say, quiet=pulse is not None)
+    writing = Viewing(None if headless else port, record, not keep_record, say, quiet=pulse is not None)
 
     def finish(state: ViewState) -> None:
         writing.close()

@@ -14,7 +14,7 @@ from .capture import Capture, Captured
 from .endpoint import check, connect
 from .frame import Frame
 from .link import Rejections, Sender, read, transmitter, waiting
-from .sector import blank_outside, find_sector
+from .sector import SectorFinder, blank_outside
 from .sources import Source
 from .wire import End, WireError
 
@@ -56,7 +56,7 @@ class _Attached:
     ) -> None:
         self.epoch = time.time_ns()
         self.source, self.settings = source, settings
-        self.sector = settings.crop or source.sector
+        self.finder = SectorFinder(settings.crop or source.sector)
         self.socket = connect(context, check(to, settings.insecure))
         self.sender = Sender(transmitter(self.socket), self.epoch)
         self.rejections = Rejections()
@@ -106,9 +106,7 @@ class _Attached:
 
     def _frame(self, captured: Captured) -> Frame:
         pixels = captured.picture.pixels
-        if self.sector is None:
-            self.sector = find_sector(pixels)
-        sector = self.sector.check(pixels.shape)
+        sector = self.finder.sector(pixels)
         if self.settings.blank and sector != whole(pixels.shape):
             pixels = blank_outside(pixels, sector)
         return Frame(
@@ -120,6 +118,7 @@ class _Attached:
             self.capture.live,
             sector,
             self.source.mm_per_pixel,
+            self.source.fps,
             captured.picture.truth,
             attached=captured.trail,
         )

@@ -224,13 +224,10 @@ def open_cine(path: Path) -> Cine:
     return Cine(path, about, masks)
 
 
-def cine_for(
-    seed: int = SHIPPED_SEED, frames: int | None = None, progress: Callable[[str], None] | None = None
-) -> Path:
+def cine_for(seed: int = SHIPPED_SEED, frames: int | None = None, progress: Progress | None = None) -> Path:
     """The cine of `seed` with `frames` frames or a full period, which loops without a seam.
 
-    The shipped one where it will do; else drawn once, into the user's cache. `progress` hears in
-    words how far the drawing is.
+    The shipped one where it will do; else drawn once, into the user's cache.
     """
     wanted = Phantom.period if frames is None else min(frames, Phantom.period)
     if wanted < 1:
@@ -242,12 +239,7 @@ def cine_for(
     for path in known:
         if path.is_file() and masks_of(path).is_file() and about_of(path).is_file():
             return path
-
-    def in_words(drawn: int, of: int) -> None:
-        if progress is not None and (drawn % 10 == 0 or drawn == of):
-            progress(f"drawing the phantom {seed}: {drawn} of {of} frames")
-
-    return write_cine(known[-1], seed, wanted, progress=in_words)
+    return write_cine(known[-1], seed, wanted, progress=progress)
 
 
 def write_folder(folder: Path, seed: int, frames: int, progress: Progress | None = None) -> Path:

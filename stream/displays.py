@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from .frame import State
 from .overlay import draw, outlines
@@ -71,18 +72,47 @@ class PageDisplay:
 
 
 class DrawnDisplay:
-    """Draws every overlay and hands it to the recorder, if there is one."""
+    """Draws every overlay and hands it to a recorder, if there is to be one: opened with the first frame.
 
-    def __init__(self, recorder: Recorder | None) -> None:
-        self.recorder = recorder
+    A recording that fails is told of through `tell`; the view goes on.
+    """
+
+    def __init__(
+        self, record: Callable[[float | None], Recorder] | None, tell: Callable[[str], None]
+    ) -> None:
+        self.recorder: Recorder | None = None
+        self._record, self._tell = record, tell
 
     def show(self, shown: Shown, tally: Tally) -> None:
         """See `Display.show`."""
         result = shown.result
         drawn = draw(shown.frame.pixels, result.mask, result.state, result.reason)
+        if self._record is not None:
+            try:
+                self._add(self._record, drawn, shown)
+            except (OSError, ValueError, RuntimeError) as error:
+                self._fail(str(error))
+
+    def _add(
+        self, record: Callable[[float | None], Recorder], drawn: NDArray[np.uint8], shown: Shown
+    ) -> None:
+        if self.recorder is None:
+            self.recorder = record(shown.frame.fps)
+        latency = (time.monotonic_ns() - shown.captured_local_ns) / 1e6
+        self.recorder.add(drawn, shown.frame, shown.result, latency)
+        if self.recorder.problem:
+            self._fail(self.recorder.problem)
+
+    def _fail(self, problem: str) -> None:
+        self._record = None
+        self._tell(problem)
+
+    def close(self) -> None:
+        """Finish the recording."""
         if self.recorder is not None:
-            latency = (time.monotonic_ns() - shown.captured_local_ns) / 1e6
-            self.recorder.add(np.asarray(drawn, np.uint8), shown.frame, result, latency)
+            self.recorder.close()
+            if self.recorder.problem and self._record is not None:
+                self._fail(self.recorder.problem)
 
     def status(self, state: State, note: str, tally: Tally) -> None:
         """A recording holds frames and what was said of them; a pause is in its times."""

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ..engine import Counts, EngineError, Mask, NoPicture, Sector, Segmenter, whole
 from .frame import State
-from .sector import find_sector
+from .sector import SectorFinder
 from .sources import open_source
 
 Progress = Callable[[int, int | None], None]
@@ -149,9 +149,8 @@ def _source(data: str, crop: Sector | None) -> Samples:
 
     def each() -> Iterator[Sample]:
         with source:
-            sector = crop or source.sector
+            finder = SectorFinder(crop or source.sector)
             for picture in source.pictures():
-                sector = sector or find_sector(picture.pixels)
-                yield Sample(picture.pixels, sector.check(picture.pixels.shape), picture.truth)
+                yield Sample(picture.pixels, finder.sector(picture.pixels), picture.truth)
 
     return Samples(each(), source.count)

@@ -57,6 +57,7 @@ class Frame:
     live: bool  # newest wins; otherwise every frame is taken
     sector: Sector
     mm_per_pixel: tuple[float, float] | None = None  # (row, column)
+    fps: float | None = None  # the source's own rate, where known
     truth: Mask | None = None  # (rows, columns), where the source knows it
     clock: Clock = Clock()
     attached: Trail = Trail()

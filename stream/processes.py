@@ -113,8 +113,8 @@ def run_view(
         try:
             view(endpoint, displays, state, keep, insecure, from_start)
         finally:
-            beat()
             finish(state)
+            beat()
     return 0
 
 

@@ -59,12 +59,15 @@ class _File(io.FileIO):
 class Recorder:
     """Writes on a thread of its own; use it with `with`, or call `close`.
 
-    Never writes over an earlier recording: where `path` exists, `<stem>-2.mp4` and so on is taken, see
-    `path`. Raises OSError if the file cannot be made. What fails later (a full disk) is told by
+    `replace` an earlier recording, or else take `<stem>-2.mp4` and so on where `path` exists: `path` says
+    which. Raises OSError if the file cannot be made. What fails later (a full disk) is told by
     `problem`, one sentence, and ends the recording, not the view: what was written stays playable.
     """
 
-    def __init__(self, path: Path, fps: float | None, meta: dict[str, Any]) -> None:
+    def __init__(self, path: Path, fps: float | None, meta: dict[str, Any], replace: bool = False) -> None:
+        if replace:
+            for old in (path, sidecar(path)):
+                old.unlink(missing_ok=True)
         self.path, self._film = _create(Path(path))
         self.problem: str | None = None
         self.count = 0  # frames taken

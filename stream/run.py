@@ -33,7 +33,6 @@ class RunSettings:
     attach: list[str]
     serve: list[str]
     view: list[str]
-    record: Path | None
     stay: bool  # keep the page after the feed has ended, until Ctrl-C
     started_ns: int  # monotonic: when the user's command began
 
@@ -161,19 +160,10 @@ class Run:
         ]
 
     def _view_arguments(self) -> list[str]:
-        arguments = [
-            "view",
-            "--from",
-            self._at["answers"],
-            "--from-start",
-            *self._common(),
-            *self.settings.view,
-        ]
-        record, again = self.settings.record, self.children["view"].restarts
-        if record is not None:  # a viewer that is started again must not write over what it recorded
-            name = record.with_name(f"{record.stem}.{again + 1}{record.suffix}") if again else record
-            arguments += ["--record", str(name)]
-        return arguments
+        # a viewer that is started again must not write over what it recorded
+        again = ["--keep-record"] if self.children["view"].restarts else []
+        at = self._at["answers"]
+        return ["view", "--from", at, "--from-start", *again, *self._common(), *self.settings.view]
 
     def _attach_arguments(self) -> list[str]:
         at, start = self._at["frames"], str(self._next_seq)

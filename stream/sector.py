@@ -12,6 +12,8 @@ _WORKING = 320  # pixels of the longer side while looking
 _SMALLEST = 0.10  # of the screen: less is not convincing
 _COUNTS = 0.15  # of the largest part: what is smaller is the scanner's own
 _LARGEST = 0.92  # more is the whole picture
+_SETTLING = 60  # pictures
+_LOOK_AGAIN = 10  # pictures; a look takes 2 ms
 
 
 def parse_crop(text: str) -> Sector | None:
@@ -58,6 +60,54 @@ def find_sector(pixels: NDArray[np.uint8]) -> Sector:
     x, y = int(left / scale), int(top / scale)
     width, height = min(columns, round(right / scale)) - x, min(rows, round(bottom / scale)) - y
     return Sector(x, y, width, height).check(grey.shape)
+
+
+class SectorFinder:
+    """The sector of a feed: the given one, or the one found, and looked for again until it is settled.
+
+    The first pictures of a feed are often dark (the probe comes down, the gain goes up) and show less of the
+    picture than there is: over SETTLING of them the parts found are put together. While nothing is found the
+    whole screen is taken and every LOOK_AGAINth picture is searched.
+    """
+
+    def __init__(self, given: Sector | None) -> None:
+        self._given = given
+        self._found: Sector | None = None
+        self._seen = 0
+
+    def sector(self, pixels: NDArray[np.uint8]) -> Sector:
+        """The sector for this picture. Raises ValueError if the given one does not fit it."""
+        if self._given is not None:
+            return self._given.check(pixels.shape)
+        settled = self._seen >= _SETTLING
+        if self._seen % _LOOK_AGAIN == 0 and not (settled and self._found is not None):
+            self._look(pixels)
+        self._seen += 1
+        found = self._found or whole(pixels.shape)
+        rows, columns = pixels.shape[:2]
+        return (
+            found
+            if found.x + found.width <= columns and found.y + found.height <= rows
+            else self._anew(pixels)
+        )
+
+    def _look(self, pixels: NDArray[np.uint8]) -> None:
+        found = find_sector(pixels)
+        if found != whole(pixels.shape):
+            self._found = found if self._found is None else _union(found, self._found)
+
+    def _anew(self, pixels: NDArray[np.uint8]) -> Sector:
+        """The feed has changed its size."""
+        self._found, self._seen = None, 0
+        return self.sector(pixels)
+
+
+def _union(one: Sector, other: Sector) -> Sector:
+    """The smallest sector that holds both."""
+    x, y = min(one.x, other.x), min(one.y, other.y)
+    right = max(one.x + one.width, other.x + other.width)
+    bottom = max(one.y + one.height, other.y + other.height)
+    return Sector(x, y, right - x, bottom - y)
 
 
 def _large_parts(area: NDArray[np.uint8]) -> NDArray[np.int32]:

@@ -13,22 +13,31 @@ from .view import Display, ViewState
 
 
 class Viewing:
-    """A page at `port` (None: none) and a recording (None: none)."""
+    """A page at `port` (None: none) and a recording (None: none).
+
+    replace: an earlier recording of that name gives way, once there is a first frame to take its place.
+    """
 
     def __init__(
-        self, port: int | None, record: Path | None, say: Callable[[str], None], quiet: bool
+        self, port: int | None, record: Path | None, replace: bool, say: Callable[[str], None], quiet: bool
     ) -> None:
-        self._port, self._record, self._say, self._quiet = port, record, say, quiet
+        self._port, self._record, self._replace = port, record, replace
+        self._say, self._quiet = say, quiet
         self._server: PageServer | None = None
-        self._recorder: Recorder | None = None
+        self._drawn: DrawnDisplay | None = None
 
     def open(self, state: ViewState) -> list[Display]:
-        """The displays. Raises OSError if the port is in use or the recording cannot be made."""
+        """The displays. Raises OSError if the port is in use."""
         displays: list[Display] = []
-        if self._record is not None:
-            self._recorder = Recorder(self._record, 30.0, {})
-        if self._port is None or self._recorder is not None:
-            displays.append(DrawnDisplay(self._recorder))
+
+        def tell(problem: str) -> None:
+            state.problem = problem
+            if not self._quiet:
+                self._say(problem)
+
+        if self._port is None or self._record is not None:
+            self._drawn = DrawnDisplay(None if self._record is None else self._recorder, tell)
+            displays.append(self._drawn)
         if self._port is not None:
             self._server = PageServer(self._port)
             self._server.start()
@@ -39,11 +48,13 @@ class Viewing:
                 self._say(f"the live page is at {self._server.url}")
         return displays
 
+    def _recorder(self, fps: float | None) -> Recorder:
+        assert self._record is not None
+        return Recorder(self._record, fps, {}, self._replace)
+
     def close(self) -> None:
         """Finish the recording and close the page."""
-        if self._recorder is not None:
-            self._recorder.close()
-            if self._recorder.problem:
-                self._say(self._recorder.problem)
+        if self._drawn is not None:
+            self._drawn.close()
         if self._server is not None:
             self._server.stop()

@@ -92,6 +92,7 @@ class FrameHead(msgspec.Struct, frozen=True, tag="frame"):
     live: bool
     sector: tuple[Natural, Natural, Natural, Natural]
     mm_per_pixel: tuple[Millimetres, Millimetres] | None
+    fps: Annotated[float, Meta(gt=0.0, le=10_000.0)] | None
     has_truth: bool
     clock: Clock
     attached: Trail
@@ -202,6 +203,7 @@ def _frame_head(frame: Frame) -> FrameHead:
         frame.live,
         (frame.sector.x, frame.sector.y, frame.sector.width, frame.sector.height),
         frame.mm_per_pixel,
+        frame.fps,
         frame.truth is not None,
         frame.clock,
         frame.attached,
@@ -257,6 +259,7 @@ def _frame(head: FrameHead, reader: _Reader) -> Frame:
         head.live,
         sector,
         head.mm_per_pixel,
+        head.fps,
         truth,
         head.clock,
         head.attached,

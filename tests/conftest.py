@@ -59,6 +59,7 @@ def make_frame(
         live,
         Sector(4, 2, 56, 44),
         (0.1, 0.2),
+        25.0,
         mask if truth else None,
         attached=Trail(epoch, seq + 1, {"newer frame at the scanner": 2}),
     )

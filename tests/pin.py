@@ -1,4 +1,4 @@
-"""Pin every version anew: [tool.uv] constraint-dependencies in pyproject.toml, and the hashed requirements.txt.
+"""Pin every version anew: [tool.uv] constraint-dependencies in pyproject.toml, and hashed requirements.txt.
 
     uv run --group dev python tests/pin.py
 

@@ -90,12 +90,16 @@ def test_shipped_cine_is_the_whole_period_of_this_recipe() -> None:
 
 def test_other_seeds_are_drawn_once_into_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(platformdirs, "user_cache_dir", lambda name: str(tmp_path / name))
-    heard: list[str] = []
-    path = cine_for(5, 3, heard.append)
+    heard: list[tuple[int, int]] = []
+
+    def hear(done: int, of: int) -> None:
+        heard.append((done, of))
+
+    path = cine_for(5, 3, hear)
     assert path.parent == tmp_path / "smartca" / "cines"
-    assert heard == ["drawing the phantom 5: 3 of 3 frames"]
-    assert cine_for(5, 3, heard.append) == path
-    assert len(heard) == 1
+    assert heard == [(1, 3), (2, 3), (3, 3)]
+    assert cine_for(5, 3, hear) == path
+    assert len(heard) == 3
     assert open_cine(path).count == 3
 
 

@@ -147,9 +147,11 @@ class Watching:
 
     async def until(self, wanted: str, seconds: float = 30.0) -> None:
         """Watch until the state is `wanted`; 'gone' is a page whose viewer cannot be reached."""
-        async with asyncio.timeout(seconds) if sys.version_info >= (3, 11) else aiohttp.ClientTimeout():
-            while not self.states or self.states[-1] != wanted:
-                await self._connection(wanted)
+        await asyncio.wait_for(self._until(wanted), seconds)
+
+    async def _until(self, wanted: str) -> None:
+        while not self.states or self.states[-1] != wanted:
+            await self._connection(wanted)
 
     async def _connection(self, wanted: str) -> None:
         try:

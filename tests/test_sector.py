@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 from smartca.engine.pixels import Sector, whole
-from smartca.stream.sector import blank_outside, find_sector, parse_crop
+from smartca.stream.sector import SectorFinder, blank_outside, find_sector, parse_crop
 from smartca.stream.sources import open_source
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -102,3 +102,45 @@ def test_the_crop_option() -> None:
     for text in ("", "1,2,3", "a,b,c,d", "1,2,3,-4", "1,2,3,4,5", "1.5,2,3,4"):
         with pytest.raises(ValueError, match="give auto or x,y,width,height"):
             parse_crop(text)
+
+
+def _speckled(rows: int, columns: int, box: tuple[int, int, int, int]) -> np.ndarray:
+    """A dark screen with speckle in `box` (x, y, width, height)."""
+    x, y, width, height = box
+    screen = np.zeros((rows, columns), np.uint8)
+    screen[y : y + height, x : x + width] = np.random.default_rng(1).integers(20, 200, (height, width))
+    return screen
+
+
+def test_a_feed_that_begins_dark_is_looked_at_again() -> None:
+    finder = SectorFinder(None)
+    dark = np.zeros((480, 640), np.uint8)
+    assert finder.sector(dark) == whole(dark.shape)
+    late = _speckled(480, 640, (100, 50, 400, 300))
+    found = [finder.sector(late) for _ in range(20)][-1]
+    assert abs(found.x - 100) < 20
+    assert abs(found.height - 300) < 30
+
+
+def test_the_parts_seen_at_first_are_put_together_and_then_kept() -> None:
+    finder = SectorFinder(None)
+    shallow, deep = (_speckled(480, 640, (100, 50, 400, height)) for height in (200, 380))
+    finder.sector(shallow)
+    settled = [finder.sector(deep) for _ in range(100)][-1]
+    assert settled.height > 350
+    assert [finder.sector(shallow) for _ in range(50)][-1] == settled
+
+
+def test_a_given_sector_is_never_replaced_and_must_fit() -> None:
+    given = Sector(10, 20, 100, 80)
+    finder = SectorFinder(given)
+    assert finder.sector(_speckled(480, 640, (100, 50, 400, 300))) == given
+    with pytest.raises(ValueError, match="does not fit"):
+        finder.sector(np.zeros((50, 50), np.uint8))
+
+
+def test_a_feed_that_changes_its_size_is_looked_at_anew() -> None:
+    finder = SectorFinder(None)
+    finder.sector(_speckled(480, 640, (100, 50, 400, 300)))
+    small = _speckled(120, 160, (0, 0, 160, 120))
+    assert finder.sector(small) == whole(small.shape)

@@ -51,11 +51,12 @@ def test_held_out_seeds_are_refused(seed: int) -> None:
         Recipe((1, seed))
 
 
-@pytest.mark.parametrize("wanted", [{"seeds": 0}, {"validation_seeds": len(VALIDATE) + 1}])
-def test_numbers_of_seeds_out_of_range_are_refused(tmp_path: Path, wanted: dict[str, int]) -> None:
-    settings = {"seeds": 1, "validation_seeds": 1, "frames": 1, **wanted}
+@pytest.mark.parametrize(("seeds", "validation_seeds"), [(0, 1), (1, len(VALIDATE) + 1)])
+def test_numbers_of_seeds_out_of_range_are_refused(tmp_path: Path, seeds: int, validation_seeds: int) -> None:
     with pytest.raises(ValueError, match="give a number from 1 to"):
-        train(out=tmp_path / "run", cache=tmp_path, threads=1, **settings)
+        train(
+            out=tmp_path, cache=tmp_path, threads=1, frames=1, seeds=seeds, validation_seeds=validation_seeds
+        )
 
 
 def test_a_folder_that_is_none_is_refused(tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ def test_a_name_without_four_stages_is_refused(name: str) -> None:
 
 
 def test_imagenet_weights_still_know_a_uniform() -> None:
-    """The whole classifier, with our mapping, sees ImageNet class 652, 'military uniform', in a known portrait."""
+    """With our mapping the whole classifier sees ImageNet's 652, 'military uniform', in a known portrait."""
     whole = timm.create_model("tf_efficientnet_lite0", pretrained=False).eval()
     whole.load_state_dict(lite_weights(whole.state_dict()))
     picture = cv2.imread(str(Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg"))
@@ -49,14 +49,11 @@ def test_imagenet_weights_still_know_a_uniform() -> None:
 
 
 def test_light_encoder_is_the_whole_network_cut_at_stride_16() -> None:
-    whole = timm.create_model(
-        "tf_efficientnet_lite0", features_only=True, pretrained=False, out_indices=(0, 1, 2, 3)
-    )
+    name = "tf_efficientnet_lite0"
+    whole = timm.create_model(name, features_only=True, pretrained=False, out_indices=(0, 1, 2, 3))
     ours = LiteEncoder().eval()
-    names = {name: value for name, value in whole.state_dict().items()}
-    source = timm.create_model("tf_efficientnet_lite0", pretrained=False).state_dict()
-    named = lite_weights(source)
-    whole.load_state_dict({name: named[name] for name in names})
+    named = lite_weights(timm.create_model(name, pretrained=False).state_dict())
+    whole.load_state_dict({key: named[key] for key in whole.state_dict()})
     picture = torch.rand(1, 3, 64, 64)
     with torch.no_grad():
         for mine, theirs in zip(ours(picture), whole.eval()(picture), strict=True):

@@ -18,7 +18,18 @@ def same_frame(one: Frame, other: Frame) -> bool:
     arrays = np.array_equal(one.pixels, other.pixels) and (one.truth is None) == (other.truth is None)
     if one.truth is not None and other.truth is not None:
         arrays = arrays and np.array_equal(one.truth, other.truth)
-    names = ("source", "epoch", "seq", "captured_ns", "live", "sector", "mm_per_pixel", "clock", "attached")
+    names = (
+        "source",
+        "epoch",
+        "seq",
+        "captured_ns",
+        "live",
+        "sector",
+        "mm_per_pixel",
+        "fps",
+        "clock",
+        "attached",
+    )
     return arrays and all(getattr(one, name) == getattr(other, name) for name in names)
 
 
