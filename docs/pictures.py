@@ -1,0 +1,89 @@
+"""Make the README's pictures with the program itself.
+
+    uv run --extra train --group dev python docs/pictures.py [--chromium /usr/bin/chromium]
+
+page.png: the live page of `smartca demo`, by headless Chromium. outlines.png: six held-out phantoms.
+"""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import click
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from smartca.engine import SHIPPED_MODEL, Sector, Segmenter, open_runner, segmenter_for
+from smartca.phantom import Phantom, kind_of, screen
+from smartca.stream.frame import State
+from smartca.stream.overlay import draw, outlines
+
+IMAGES = Path(__file__).parent / "img"
+CYAN = (255, 255, 0)
+FLAGS = (
+    "--headless --no-sandbox --disable-gpu --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync --hide-scrollbars --window-size=1280,800 --timeout=6000"
+)
+
+
+def panel(segmenter: Segmenter, seed: int) -> NDArray[np.uint8]:
+    """One frame of a phantom with its truth (cyan) and its outline (amber)."""
+    shot = screen(Phantom(seed).frame(40.0))
+    found = segmenter(shot.pixels, Sector(*shot.sector))
+    state = State.TEAR_OUTLINED if found.mask.any() else State.NO_TEAR_OUTLINED
+    drawn = draw(shot.pixels, found.mask, state, f"seed {seed}, {kind_of(seed)}")
+    return np.asarray(cv2.polylines(drawn, outlines(shot.mask), True, CYAN, 1, cv2.LINE_AA), np.uint8)
+
+
+def make_outlines(path: Path) -> None:
+    """Six phantoms, two rows of three."""
+    with open_runner() as runner:
+        segmenter = segmenter_for(runner, SHIPPED_MODEL)
+        panels = [panel(segmenter, seed) for seed in range(90001, 90007)]
+    sheet = np.vstack([np.hstack(panels[:3]), np.hstack(panels[3:])])
+    cv2.imwrite(str(path), cv2.resize(sheet, None, fx=0.75, fy=0.75, interpolation=cv2.INTER_AREA))
+
+
+def make_page(path: Path, chromium: str) -> None:
+    """A screenshot of the demo's page, once overlays flow."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    demo = subprocess.Popen([sys.executable, "-m", "smartca", "demo", "--no-browser", "--port", str(port)])
+    url = f"http://127.0.0.1:{port}/"
+    try:
+        while True:
+            try:
+                urllib.request.urlopen(url).close()
+                break
+            except urllib.error.URLError:
+                time.sleep(0.1)
+        time.sleep(4.0)
+        with tempfile.TemporaryDirectory() as profile:
+            command = [chromium, *FLAGS.split(), f"--user-data-dir={profile}", f"--screenshot={path}", url]
+            subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
+    finally:
+        demo.terminate()
+        demo.wait()
+
+
+@click.command()
+@click.option("--chromium", default="/usr/bin/chromium", show_default=True)
+def main(chromium: str) -> None:
+    """Make both."""
+    make_outlines(IMAGES / "outlines.png")
+    if Path(chromium).exists():
+        make_page(IMAGES / "page.png", chromium)
+    else:
+        click.echo(f"{chromium} is not here: page.png stays as it was", err=True)
+
+
+if __name__ == "__main__":
+    main()
