@@ -143,9 +143,9 @@ def _read(path: Path) -> NDArray[np.uint8]:
 
 def _source(data: str, crop: Sector | None) -> Samples:
     source = open_source(data)
-    if source.live:
+    if source.endless:
         source.close()
-        raise ValueError(f"{data} never ends; record it with `smartca run {data} --record FILE.mp4` first")
+        raise ValueError(f"{data} never ends; record it first: smartca run {data} --record FILE.mp4")
 
     def each() -> Iterator[Sample]:
         with source:

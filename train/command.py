@@ -34,6 +34,7 @@ def train(
     threads: int = 2,
     seed: int = 1,
     half: bool | None = None,
+    device: str | None = None,
     resume: bool = True,
 ) -> Path:
     """Fit SMART-CA and return its best checkpoint, `out`/best.pt; log.csv and curves.png stand beside it.

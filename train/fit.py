@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
@@ -52,6 +52,7 @@ class Stopped(RuntimeError):
 
 OnStep = Callable[[int, int, float], None]  # (step, steps in all, loss)
 Row = dict[str, float]
+Module = TypeVar("Module", bound=nn.Module)
 
 
 def tensors(pairs: Sequence[tuple[Grey, Mask]], size: int) -> tuple[Tensor, Tensor]:
@@ -85,13 +86,14 @@ def average_into(mean: nn.Module, network: nn.Module, keep: float) -> None:
 def validate(network: SmartCA, samples: Samples, settings: FitSettings) -> Score:
     """Best pooled Dice over thresholds on whole samples, unaugmented."""
     network.eval()
+    device = next(network.parameters()).device
     counted = Histograms()
     for first in range(0, len(samples), settings.batch):
         pairs = [samples[n] for n in range(first, min(first + settings.batch, len(samples)))]
         images, masks = tensors(pairs, settings.size)
-        with torch.autocast("cpu", torch.bfloat16, enabled=settings.half):
-            logits = network(images.contiguous(memory_format=torch.channels_last))
-        counted.add(confidence_logit(logits).numpy(), masks.numpy() > 0)
+        with torch.autocast(device.type, torch.bfloat16, enabled=settings.half):
+            logits = network(images.to(device, memory_format=torch.channels_last))
+        counted.add(confidence_logit(logits).cpu().numpy(), masks.numpy() > 0)
     return counted.best()
 
 
@@ -110,16 +112,17 @@ class Fit:
         negatives: Sequence[Grey] = (),
         resume: bool = True,
         on_step: OnStep | None = None,
+        device: str = "cpu",
     ) -> None:
         self.settings, self.train, self.held, self.out = settings, train, held, out
-        self.negatives, self.on_step = negatives, on_step
+        self.negatives, self.on_step, self.device = negatives, on_step, device
         out.mkdir(parents=True, exist_ok=True)
         torch.manual_seed(settings.seed)
         cv2.setNumThreads(1)
         going_on = resume and self.last.exists()
-        self.network = SmartCA(settings.backbone, imagenet=not going_on).to(memory_format=torch.channels_last)
+        self.network = self._placed(SmartCA(settings.backbone, imagenet=not going_on))
         self.mean = deepcopy(self.network).requires_grad_(False)
-        self.loss = RunningIplf()
+        self.loss = RunningIplf().to(device)
         self.step, self.rows, self.classified = 0, [], settings.classify_epochs == 0
         self.optimiser = self._optimiser()
         if going_on:
@@ -162,6 +165,10 @@ class Fit:
                     )
         return self.rows
 
+    def _placed(self, network: Module) -> Module:
+        """On the device, channels last, which is the faster order there and on a CPU."""
+        return network.to(self.device).to(memory_format=torch.channels_last)
+
     def _batch(self, step: int, stage: int = 0) -> tuple[Tensor, Tensor]:
         """Augmented images and masks of a step: the same whenever that step is reached."""
         epoch, within = divmod(step, self.steps_per_epoch)
@@ -172,7 +179,7 @@ class Fit:
         images, masks = tensors(
             training_batch(self.train, places.tolist(), self.negatives, share, rng), self.settings.size
         )
-        return images.contiguous(memory_format=torch.channels_last), masks
+        return images.to(self.device, memory_format=torch.channels_last), masks.to(self.device)
 
     def _one_step(self) -> float:
         images, masks = self._batch(self.step)
@@ -180,7 +187,7 @@ class Fit:
         for group in self.optimiser.param_groups:
             group["lr"] = rate * group["share"]
         self.network.train()
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.settings.half):
+        with torch.autocast(self.device, torch.bfloat16, enabled=self.settings.half):
             logits = self.network(images)
         loss = self.loss(logits, masks)
         self.optimiser.zero_grad(set_to_none=True)
@@ -192,12 +199,12 @@ class Fit:
 
     def _classify(self) -> None:
         """The paper's first step: fit 'tear / no tear', then freeze that encoder as the pre-trained one."""
-        network = Classifier(self.settings.backbone).to(memory_format=torch.channels_last)
+        network = self._placed(Classifier(self.settings.backbone))
         optimiser = torch.optim.AdamW(network.parameters(), CLASSIFY_LEARNING_RATE)
         network.train()
         for step in range(self.steps_per_epoch * self.settings.classify_epochs):
             images, masks = self._batch(step, stage=1)
-            with torch.autocast("cpu", torch.bfloat16, enabled=self.settings.half):
+            with torch.autocast(self.device, torch.bfloat16, enabled=self.settings.half):
                 classes = network(images)
             loss = nn.functional.cross_entropy(classes.float(), masks.flatten(1).any(1).long())
             optimiser.zero_grad(set_to_none=True)

@@ -16,6 +16,7 @@ class Camera(Source):
     """What `capture` sees; `number` is the one that people gave."""
 
     live = True
+    endless = True
 
     def __init__(self, capture: cv2.VideoCapture, number: int) -> None:
         self.name = f"camera {number}"

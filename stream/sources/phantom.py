@@ -25,6 +25,7 @@ class Phantom(Source):
         self.mm_per_pixel = self.cine.mm_per_pixel
         self.fps = self.cine.fps
         self.count = frames
+        self.endless = frames is None
 
     def pictures(self, start: int = 0) -> Iterator[Picture]:
         for pixels, truth in islice(self.cine.frames(loop=True), start, self.count):

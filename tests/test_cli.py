@@ -1,0 +1,112 @@
+"""The command line: reads well, lazily, and says one sentence when it cannot."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from smartca import __version__
+from smartca.cli import COMMANDS, main
+
+
+def run(capfd: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
+    """Exit code, stdout, stderr of one command in this process."""
+    with pytest.raises(SystemExit) as done:
+        main([str(argument) for argument in arguments])
+    out, err = capfd.readouterr()
+    return int(done.value.code or 0), out, err
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself(command: str, capfd: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = run(capfd, command, "--help")
+    assert code == 0
+    assert out.startswith("Usage:")
+    assert "Options:" in out
+
+
+def test_help_and_version(capfd: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = run(capfd, "--help")
+    assert code == 0
+    assert all(command in out for command in COMMANDS)
+    assert "Not a medical device" in out
+    assert __version__ in run(capfd, "--version")[1]
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = (
+        "import sys\nfrom smartca.cli import main\n"
+        "try: main(['--help'])\nexcept SystemExit: pass\n"
+        "assert not {'numpy', 'cv2', 'zmq', 'openvino', 'av', 'torch'} & sys.modules.keys()"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
+
+
+def test_an_unknown_command(capfd: pytest.CaptureFixture[str]) -> None:
+    code, _, err = run(capfd, "dance")
+    assert code == 2
+    assert "No such command" in err
+
+
+def test_training_without_torch_names_the_cure() -> None:
+    code = (
+        "import sys\nsys.modules['torch'] = None\nfrom smartca.cli import main\n"
+        "main(['train', '--out', 'x', '--epochs', '1'])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "smartca[train]" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_evaluate_bench_and_phantom(tmp_path: Path, network: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    report = tmp_path / "r.json"
+    data = "phantom:seeds=90001..90001,frames=2"
+    code, out, _ = run(capfd, "evaluate", "--model", network, "--data", data, "--report", report)
+    assert code == 0
+    assert "pooled Dice" in out
+    found = json.loads(report.read_text())
+    assert found["data"] == data
+    assert found["versions"]["smartca"] == __version__
+    code, out, _ = run(capfd, "bench", network, "--rounds", 20, "--threads", 1, "--report", report)
+    assert code == 0
+    assert "bf16" in out
+    assert [timing["precision"] for timing in json.loads(report.read_text())["timings"]] == ["fp32", "bf16"]
+    code, _, err = run(capfd, "phantom", "--seed", 4, "--frames", 2, "--out", tmp_path / "p")
+    assert code == 0
+    assert "bursal" in err
+    assert len(list((tmp_path / "p" / "masks").iterdir())) == 2
+    assert run(capfd, "phantom", "--seed", 4, "--frames", 2, "--out", tmp_path / "p.mp4")[0] == 0
+    assert (tmp_path / "p.mp4").stat().st_size > 1000
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["evaluate", "--data", "nowhere"], "no file or folder"),
+        (["evaluate", "--data", "phantom:seeds=1..2", "--report", "no/such/r.json"], "no folder"),
+        (["bench", "missing.onnx"], "no model at"),
+        (["phantom", "--out", "no/such/p.mp4"], "no folder"),
+        (["serve", "--bind", "tcp://0.0.0.0:5555"], "--insecure"),
+        (["view", "--from", "tcp://192.0.2.1:5556", "--headless"], "--insecure"),
+        (["attach", "missing.mp4"], "missing.mp4"),
+        (
+            ["serve", "--model", "missing.onnx", "--bind", "ipc:///tmp/a", "--publish", "ipc:///no/such"],
+            "listen",
+        ),
+    ],
+)
+def test_one_sentence(arguments: list[str], says: str, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "smartca", *arguments],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        timeout=60,
+    )
+    assert done.returncode == 2
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
