@@ -33,6 +33,7 @@ def run_attach(spec: str, to: str, settings: AttachSettings, pulse: str | None, 
             heart.ready("attach", sent > 0)
             return heart.alive()
 
+        source.prepare()
         problem = attach(source, to, settings, keep)
     if problem:
         say(problem)

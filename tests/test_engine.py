@@ -124,6 +124,23 @@ def test_small_spots_are_left_out() -> None:
     assert kept[15, 15] == np.float32(0.9)
 
 
+def test_spots_are_measured_as_labelling_does() -> None:
+    """Against scipy's labels, on blobs of all sizes; none of them inside another's hole."""
+    from scipy.ndimage import gaussian_filter, label
+
+    q = gaussian_filter(np.random.default_rng(3).random((128, 128)), 1.6).astype(np.float32)
+    q = (q - q.min()) / np.ptp(q)
+    threshold, min_area = np.float32(0.68), 25
+    labels, _ = label(q >= threshold, np.ones((3, 3)))
+    areas = np.bincount(labels.ravel())
+    assert (areas[1:] < min_area).any()
+    assert (areas[1:] >= min_area).any()
+    small = (areas < min_area)[labels] & (labels > 0)
+    before = q.copy()
+    assert np.array_equal(without_spots(q, threshold, min_area), np.where(small, np.float32(0), q))
+    assert np.array_equal(q, before)
+
+
 def test_the_raw_threshold_is_the_fitted_one(network: Path) -> None:
     point = OperatingPoint(threshold=0.3, slope=1.7, intercept=-0.4)
     raw = np.float32(point.raw_threshold)

@@ -9,11 +9,6 @@ from pathlib import Path
 
 import pytest
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
 ROOT = Path(__file__).resolve().parents[1]
 ROOMS = ("engine", "phantom", "train", "calibration", "stream", "commands")
 MAY_IMPORT = {
@@ -31,8 +26,8 @@ def modules(room: str) -> list[Path]:
 
 
 def test_every_package_is_listed() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    listed = set(project["tool"]["setuptools"]["packages"])
+    block = (ROOT / "pyproject.toml").read_text().split("\npackages = [", 1)[1].split("]", 1)[0]
+    listed = set(re.findall(r'"([^"]+)"', block))
     found = {
         ".".join(("smartca", *path.parent.relative_to(ROOT).parts))
         for room in ROOMS

@@ -40,6 +40,9 @@ class Source(ABC):
         everything that could be read has been yielded.
         """
 
+    def prepare(self) -> None:  # noqa: B027 (most sources have nothing to do beforehand)
+        """Do beforehand what would otherwise compete with the engine; called while the engine starts."""
+
     def close(self) -> None:  # noqa: B027 (most sources hold nothing open)
         """Give back what the source holds; it may be called twice."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from itertools import islice
+from itertools import cycle, islice
 
 from ...engine.pixels import Sector
 from .contract import Picture, Source
@@ -27,6 +27,17 @@ class Phantom(Source):
         self.count = frames
         self.endless = frames is None
 
+        self._decoded: list[Picture] = []
+
+    def prepare(self) -> None:
+        """Decode the loop, as many frames as are wanted (70 MB at most): the phantom stands for a scanner."""
+        wanted = self.cine.count if self.count is None else min(self.count, self.cine.count)
+        self._decoded = [Picture(*pair) for pair in islice(self.cine.frames(), wanted)]
+
     def pictures(self, start: int = 0) -> Iterator[Picture]:
+        """See `Source.pictures`."""
+        if self._decoded:
+            yield from islice(cycle(self._decoded), start, self.count)
+            return
         for pixels, truth in islice(self.cine.frames(loop=True), start, self.count):
             yield Picture(pixels, truth)
