@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import openvino
 from numpy.typing import NDArray
 from rich.console import Console
-from rich.progress import Progress, track
+from rich.progress import track
 
 from ..engine.operating_point import save, sha256
-from ..engine.pixels import Grey, to_input, whole
-from ..phantom import VALIDATE
-from ..train.cache import Recipe, rendered
+from ..engine.pixels import Grey, Sector, to_input, whole
+from ..phantom import VALIDATE, Phantom, screen
 from ..train.data import Folder, Samples
 from .confidence import Platt, plot
 from .operating import Calibrated, Labelled
@@ -26,32 +25,33 @@ def calibrate(
     model: Path,
     data: str = "phantom",
     recall: float = 0.9,
-    seeds: int = 120,
-    frames: int = 3,
+    seeds: int = 240,
+    frames: int = 2,
     mask_value: int | None = None,
-    cache: Path | None = None,
     diagram: Path | None = None,
     threads: int = 2,
 ) -> Calibrated:
     """Store the operating point of the ONNX file `model` beside it, as JSON; returns it with its scores.
 
-    `data` is "phantom" (validation seeds, rendered into `cache`) or a folder with images/, masks/ and
-    split.csv, whose 'val' lines are used. `diagram` is where a reliability diagram goes, as PNG. Raises
-    ValueError or OSError for input that cannot be used.
+    `data` is "phantom" (screens of the last `seeds` validation seeds, which training does not choose its
+    checkpoint by) or a folder with images/, masks/ and split.csv, whose 'val' lines are used. `diagram` is
+    where a reliability diagram goes, as PNG. Raises ValueError or OSError for input that cannot be used.
     """
     if not model.is_file():
         raise OSError(f"{model} is missing; export a model with `smartca export` first")
-    if data != "phantom":
-        samples: Samples = Folder(Path(data), "validate", mask_value)
-        fitted_on = f"{len(samples)} pictures of {Path(data).name}, split val"
-    else:
-        recipe = Recipe(tuple(VALIDATE[:seeds]), frames)
-        with Progress(console=Console(stderr=True)) as progress:
-            task = progress.add_task("rendering validation frames", total=seeds * frames)
-            samples = rendered(recipe, cache, threads, lambda done, _: progress.update(task, completed=done))
-        fitted_on = f"phantom seeds {recipe.seeds[0]}-{recipe.seeds[-1]}, {frames} frames each"
     predict, size = predictor(model, threads)
-    found = find(predict, _shown(samples), recall, size, fitted_on, sha256(model))
+    if data == "phantom":
+        if not (0 < seeds <= len(VALIDATE) and frames > 0):
+            raise ValueError(f"{seeds} seeds are wanted; give a number from 1 to {len(VALIDATE)}")
+        chosen = VALIDATE[-seeds:]
+        shown, total = screens(chosen, frames), seeds * frames
+        fitted_on = f"phantom seeds {chosen[0]}-{chosen[-1]}, {frames} frames each"
+    else:
+        folder = Folder(Path(data), "validate", mask_value)
+        shown, total = pictures(folder), len(folder)
+        fitted_on = f"{total} pictures of {Path(data).name}, split val"
+    tracked = track(shown, "calibrating", total=total, console=Console(stderr=True))
+    found = find(predict, tracked, recall, size, fitted_on, sha256(model))
     save(found.point, model)
     if diagram:
         plot(found.histograms, Platt(found.point.slope, found.point.intercept), diagram)
@@ -78,8 +78,17 @@ def predictor(model: Path, threads: int = 2) -> tuple[Callable[[Grey], NDArray[n
     return predict, size
 
 
-def _shown(samples: Samples) -> Iterator[Labelled]:
-    """Every sample as a frame whose sector is the whole picture, with progress shown."""
-    for n in track(range(len(samples)), "calibrating", console=Console(stderr=True)):
+def screens(seeds: Sequence[int], frames: int) -> Iterator[Labelled]:
+    """Simulated scanner screens as the stream gets them, `frames` of each seed spread over its period."""
+    for seed in seeds:
+        phantom = Phantom(seed)
+        for number in range(frames):
+            shot = screen(phantom.frame((number + 0.5) * phantom.period / frames))
+            yield shot.pixels, shot.mask, Sector(*shot.sector)
+
+
+def pictures(samples: Samples) -> Iterator[Labelled]:
+    """Every sample as a frame whose sector is the whole picture."""
+    for n in range(len(samples)):
         pixels, mask = samples[n]
         yield pixels, mask, whole(pixels.shape)

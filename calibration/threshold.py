@@ -49,7 +49,8 @@ def counted(frames: Sequence[Spots], min_area: int) -> Counts:
 def smallest_area(frames: Sequence[Spots]) -> int:
     """The smallest of AREAS that keeps outlines off all but 3 % of the frames without a tear.
 
-    Where that costs more than 0.005 of pooled Dice, or cannot be had, the largest that does not cost so much.
+    Few such frames make that share unsure: it has to hold with its standard error added. Where that costs
+    more than 0.005 of pooled Dice, or cannot be had, the largest that does not cost so much.
     """
     before = counted(frames, 0).dice_pooled or 0.0
     affordable = 0
@@ -58,6 +59,8 @@ def smallest_area(frames: Sequence[Spots]) -> int:
         if before - (found.dice_pooled or 0.0) > DICE_LOSS:
             break
         affordable = area
-        if found.false_positive_frames <= INTACT_SHARE * found.negative_frames:
+        intact = max(found.negative_frames, 1)
+        share = found.false_positive_frames / intact
+        if share + np.sqrt(share * (1 - share) / intact) <= INTACT_SHARE:
             break
     return affordable

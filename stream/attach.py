@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import zmq
 
 from ..engine.pixels import Sector, whole
-from .capture import Capture, Captured
+from .capture import NOBODY, TOO_OLD, Capture, Captured
+from .credits import LEASE_NS
 from .endpoint import check, connect
 from .frame import Frame
 from .link import Rejections, Sender, read, transmitter, waiting
@@ -101,8 +102,12 @@ class _Attached:
         if not self.capture.waiting() or not self.sender.allowance.may_send(time.monotonic_ns()):
             return
         captured = self.capture.take()
-        if captured is not None and not self.sender.send(self._frame(captured), time.monotonic_ns()):
-            self.capture.lost()
+        if captured is None:
+            return
+        if self.capture.live and time.monotonic_ns() - captured.captured_ns > LEASE_NS:
+            self.capture.lost(TOO_OLD)
+        elif not self.sender.send(self._frame(captured), time.monotonic_ns()):
+            self.capture.lost(NOBODY)
 
     def _frame(self, captured: Captured) -> Frame:
         pixels = captured.picture.pixels

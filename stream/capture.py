@@ -13,6 +13,7 @@ from .sources import Picture, Source
 
 NEWER = "newer frame at the scanner"
 NOBODY = "no engine or viewer"
+TOO_OLD = "too old at the scanner"
 STOP_S = 1.0  # a camera may hold its thread longer; it ends with the process
 
 
@@ -85,10 +86,10 @@ class Capture:
             self._changed.notify_all()
             return taken
 
-    def lost(self) -> None:
-        """What was taken could not be sent after all."""
+    def lost(self, cause: str) -> None:
+        """What was taken was not sent after all."""
         with self._changed:
-            self._dropped[NOBODY] += 1
+            self._dropped[cause] += 1
 
     def trail(self) -> Trail:
         """Totals so far."""

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter, deque
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple, TypeGuard
 
 import zmq
 
+from .credits import LEASE_NS
 from .frame import Frame, Result, Trail
 from .link import Rejections, Sender, read, transmitter, waiting
 from .wire import Answer, End, Message, WireError
@@ -14,6 +17,14 @@ from .wire import Answer, End, Message, WireError
 MOST_VIEWERS = 16
 FORGET_NS = 5_000_000_000
 NEWER = "newer frame at the viewer"
+TOO_OLD = "too old at the viewer"
+
+
+class Waiting(NamedTuple):
+    """A body and since when it waits."""
+
+    body: Answer | End
+    since_ns: int
 
 
 @dataclass(slots=True)
@@ -22,21 +33,30 @@ class Viewer:
 
     sender: Sender
     heard_ns: int = 0
-    waiting: deque[Answer | End] = field(default_factory=deque)
+    waiting: deque[Waiting] = field(default_factory=deque)
     dropped: dict[int, Counter[str]] = field(default_factory=dict)  # by the feed's epoch
 
-    def put(self, body: Answer | End) -> None:
-        """Queue a body; a live answer takes the place of every older live one that still waits."""
+    def put(self, body: Answer | End, now_ns: int) -> None:
+        """Queue a body; a live answer takes the place of every older one of its feed that still waits."""
         if isinstance(body, Answer) and body.frame.live:
-            kept = [other for other in self.waiting if not _replaces(body, other)]
-            self._lost(body.frame.epoch)[NEWER] += len(self.waiting) - len(kept)
-            self.waiting = deque(kept)
-        self.waiting.append(body)
+            source = body.frame.source
+            self._drop(NEWER, lambda old: _is_live(old.body) and old.body.frame.source == source)
+        self.waiting.append(Waiting(body, now_ns))
 
     def flush(self, now_ns: int) -> None:
-        """Send as much as there is credit for."""
-        while self.waiting and self.sender.send(self._with_losses(self.waiting[0]), now_ns):
+        """Send as much as there is credit for; a live answer that has waited too long is not sent at all."""
+        self._drop(TOO_OLD, lambda old: _is_live(old.body) and now_ns - old.since_ns > LEASE_NS)
+        while self.waiting and self.sender.send(self._with_losses(self.waiting[0].body), now_ns):
             self.waiting.popleft()
+
+    def _drop(self, cause: str, which: Callable[[Waiting], bool]) -> None:
+        kept: deque[Waiting] = deque()
+        for old in self.waiting:
+            if isinstance(old.body, Answer) and which(old):
+                self._lost(old.body.frame.epoch)[cause] += 1
+            else:
+                kept.append(old)
+        self.waiting = kept
 
     def _lost(self, epoch: int) -> Counter[str]:
         return self.dropped.setdefault(epoch, Counter())
@@ -51,8 +71,8 @@ class Viewer:
         )
 
 
-def _replaces(body: Answer, other: Answer | End) -> bool:
-    return isinstance(other, Answer) and other.frame.live and other.frame.source == body.frame.source
+def _is_live(body: Answer | End) -> TypeGuard[Answer]:
+    return isinstance(body, Answer) and body.frame.live
 
 
 def _add(trail: Trail, dropped: Counter[str]) -> Trail:
@@ -107,7 +127,7 @@ class Fanout:
         for viewer in self.viewers.values():
             allowance = viewer.sender.allowance
             if allowance.alive(now_ns) and allowance.source in ("", source):
-                viewer.put(body)
+                viewer.put(body, now_ns)
                 viewer.flush(now_ns)
 
     def _take(self, parts: list[bytes], now_ns: int) -> None:

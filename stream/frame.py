@@ -45,7 +45,7 @@ class Clock:
     uncertainty_ns: Natural = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Frame:
     """One picture with its context, which comes back unchanged beside its result."""
 
@@ -67,7 +67,7 @@ class Frame:
         return replace(self, clock=clock)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Result:
     """What the engine says of one frame: a mask, or honestly none."""
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import zmq
 
-from .credits import WINDOW
+from .credits import LEASE_NS, WINDOW
 from .fanout import Fanout
 from .frame import Frame, Trail
 from .link import Receiver, Rejections, read, transmitter, waiting
@@ -16,6 +17,15 @@ from .wire import Answer, End, Message, WireError
 MOST_FEEDS = 16
 FORGET_NS = 5_000_000_000
 NEWER = "newer frame at the engine"
+TOO_OLD = "too old at the engine"
+
+
+class Waiting(NamedTuple):
+    """A body, the message it came in, and when it came."""
+
+    message: Message
+    body: Frame | End
+    since_ns: int
 
 
 @dataclass(slots=True)
@@ -23,7 +33,7 @@ class Feed:
     """One attach process: its link, what waits of it, and its totals."""
 
     receiver: Receiver
-    waiting: deque[tuple[Message, Frame | End]] = field(default_factory=deque)
+    waiting: deque[Waiting] = field(default_factory=deque)
     inferred: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
 
@@ -31,12 +41,22 @@ class Feed:
         """Queue a body; a live frame takes the place of every older one that still waits."""
         if isinstance(body, Frame) and body.live:
             while self.waiting:
-                old, _ = self.waiting.popleft()
-                self.dropped[NEWER] += 1
-                self.receiver.finish(old, now_ns)
+                self._drop_first(NEWER, now_ns)
         elif len(self.waiting) > WINDOW + 1:
             raise WireError("a feed sends more than it was granted")
-        self.waiting.append((message, body))
+        self.waiting.append(Waiting(message, body, now_ns))
+
+    def drop_old(self, now_ns: int) -> None:
+        """Live frames that nobody could be shown in time are not shown at all."""
+        while self.waiting and now_ns - self.waiting[0].since_ns > LEASE_NS:
+            body = self.waiting[0].body
+            if not (isinstance(body, Frame) and body.live):
+                return
+            self._drop_first(TOO_OLD, now_ns)
+
+    def _drop_first(self, cause: str, now_ns: int) -> None:
+        self.dropped[cause] += 1
+        self.receiver.finish(self.waiting.popleft().message, now_ns)
 
     def trail(self, epoch: int) -> Trail:
         """The feed's totals at the engine whose epoch is given."""
@@ -60,6 +80,7 @@ class Intake:
             if now_ns - feed.receiver.heard_ns > FORGET_NS:
                 del self.feeds[peer]
                 continue
+            feed.drop_old(now_ns)
             feed.receiver.want(wanted, now_ns)
             feed.receiver.announce(now_ns)
 
@@ -70,13 +91,14 @@ class Intake:
     def turn(self, fanout: Fanout, now_ns: int) -> list[tuple[Feed, Message, Frame | End]]:
         """One round: the oldest waiting body of each feed that the viewers have room for."""
         able = [feed for feed in self.feeds.values() if self._may_go(feed, fanout, now_ns)]
-        return [(feed, *feed.waiting.popleft()) for feed in able]
+        taken = [(feed, feed.waiting.popleft()) for feed in able]
+        return [(feed, waiting.message, waiting.body) for feed, waiting in taken]
 
     @staticmethod
     def _may_go(feed: Feed, fanout: Fanout, now_ns: int) -> bool:
         if not feed.waiting:
             return False
-        body = feed.waiting[0][1]
+        body = feed.waiting[0].body
         return isinstance(body, End) or fanout.has_room(body.live, now_ns)
 
     def _take(self, parts: list[bytes], now_ns: int) -> None:

@@ -111,7 +111,7 @@ class AnswerHead(msgspec.Struct, frozen=True, tag="answer"):
     served: Trail
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Answer:
     """A frame and what the engine says of it."""
 

@@ -219,3 +219,17 @@ def test_ten_thousand_hostile_messages_change_nothing(
     assert serving.refused[0] > 5000
     assert "refused" in caplog.text
     assert len(caplog.records) < 200, "a flood of messages must not be a flood in the log"
+
+
+def test_a_live_frame_that_waited_for_a_viewer_is_not_shown_late(serving: Serving) -> None:
+    """A viewer that comes back must see the present, not what stood in a queue meanwhile."""
+    scanner, first = Scanner(serving, 7), Viewer(serving)
+    exchange(scanner, first, [make_frame(seq) for seq in range(3)])
+    assert scanner.send(make_frame(3))
+    assert scanner.send(make_frame(4))  # nobody grants any more: one of these waits
+    time.sleep(0.6)
+    second = Viewer(serving, epoch=501)
+    exchange(scanner, second, [make_frame(seq) for seq in range(5, 8)])
+    assert [answer.frame.seq for answer in second.answers] == [5, 6, 7]
+    dropped = second.answers[-1].result.served.dropped
+    assert sum(dropped.values()) >= 1

@@ -41,16 +41,13 @@ def train(
 
     `data` is "phantom" (rendered once into `cache`: `frames` of each of `seeds` training and
     `validation_seeds` validation seeds) or a folder with images/, masks/ and split.csv, where `mask_value`
-    picks one class of the masks. `negatives` is a folder of pictures without a tear. `half` (bfloat16) is
-    used where the CPU computes it natively, unless given. The same command goes on after an interruption.
+    picks one class of the masks. `negatives` is a folder of pictures without a tear. `device` is
+    "cuda" where there is one, else "cpu", and `half` (bfloat16) is used where that computes it natively,
+    unless given. The same command goes on after an interruption.
     Raises ValueError or OSError for input that cannot be used and RuntimeError after Ctrl-C.
     """
     torch.set_num_threads(threads)
-    native = (
-        torch.cpu.get_capabilities().get("avx512_bf16", False)
-        if hasattr(torch.cpu, "get_capabilities")
-        else False
-    )
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     settings = FitSettings(
         backbone=backbone,
         epochs=epochs,
@@ -58,7 +55,7 @@ def train(
         batch=batch,
         learning_rate=learning_rate,
         seed=seed,
-        half=bool(native) if half is None else half,
+        half=_computes_half(device) if half is None else half,
     )
     with _bar() as progress:
         learning, held = _samples(data, seeds, frames, validation_seeds, mask_value, cache, threads, progress)
@@ -69,7 +66,7 @@ def train(
             dice = f", best validation Dice {max(row['dice'] for row in fit.rows):.3f}" if fit.rows else ""
             progress.update(task, completed=step, total=total, description=f"training: loss {loss:.3f}{dice}")
 
-        fit = Fit(settings, learning, held, out, pictures, resume, on_step)
+        fit = Fit(settings, learning, held, out, pictures, resume, on_step, device)
         rows = fit.run()
     plot(rows, out / "curves.png")
     return fit.best
@@ -81,6 +78,14 @@ def export(*, checkpoint: Path, out: Path) -> float:
     Raises ValueError for a damaged checkpoint and RuntimeError where torch and OpenVINO do not agree to 1e-3.
     """
     return write_onnx(checkpoint, out)
+
+
+def _computes_half(device: str) -> bool:
+    """Whether `device` multiplies bfloat16 natively; elsewhere it would only be slower."""
+    if device != "cpu":
+        return torch.cuda.is_bf16_supported()
+    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
+    return bool(capabilities.get("avx512_bf16"))
 
 
 def _bar() -> Progress:

@@ -49,10 +49,20 @@ def to_onnx(network: SmartCA, size: int) -> bytes:
         verbose=False,
     )
     model = program.model_proto
+    _forget_origins(model)
     facts = {"smartca.version": __version__, "smartca.backbone": network.backbone, "smartca.size": str(size)}
     onnx.helper.set_model_props(model, facts)
     onnx.checker.check_model(model)
     return model.SerializeToString()
+
+
+def _forget_origins(model: onnx.ModelProto) -> None:
+    """Drop the exporter's notes on every node: source lines and folders of the machine it ran on."""
+    graph = model.graph
+    parts = [model, graph, *graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer]
+    for part in parts:
+        del part.metadata_props[:]
+        part.doc_string = ""
 
 
 def greatest_difference(network: SmartCA, model: bytes, images: NDArray[np.float32]) -> float:
