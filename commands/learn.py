@@ -105,12 +105,11 @@ def export(checkpoint: Path, out: Path) -> None:
 @click.option(
     "--recall", type=click.FloatRange(0, 1), default=0.9, show_default=True, help="Tear pixels to find."
 )
-@click.option("--seeds", type=click.IntRange(1), default=120, show_default=True, help="Validation phantoms.")
+@click.option("--seeds", type=click.IntRange(1), default=240, show_default=True, help="Validation phantoms.")
 @click.option(
-    "--frames", type=click.IntRange(1), default=3, show_default=True, help="Frames of each phantom."
+    "--frames", type=click.IntRange(1), default=2, show_default=True, help="Frames of each phantom."
 )
 @_mask_value
-@_cache
 @click.option("--diagram", type=FILE, help="Draw the reliability diagram as PNG.")
 @_threads
 def calibrate(**options: object) -> None:

@@ -79,7 +79,10 @@ def _tell(found: dict[str, object]) -> None:
     "--rounds", type=click.IntRange(20, 100_000), default=200, show_default=True, help="Inferences each."
 )
 @click.option(
-    "--threads", type=click.IntRange(0, 256), default=0, help="Threads of the engine.  [default: its own]"
+    "--threads",
+    type=click.IntRange(0, 256),
+    default=0,
+    help="Threads of the engine.  [default: all cores but one]",
 )
 @click.option("--report", type=FILE, help="Write the figures as JSON.")
 def bench(model: Path | None, rounds: int, threads: int, report: Path | None) -> None:

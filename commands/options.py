@@ -29,7 +29,7 @@ def model_options(command: F) -> F:
             "--threads",
             type=click.IntRange(0, 256),
             default=0,
-            help="Threads of the engine.  [default: its own]",
+            help="Threads of the engine.  [default: all cores but one]",
         ),
         click.option(
             "--precision",

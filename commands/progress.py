@@ -45,7 +45,8 @@ class Line:
         self._bar.update(self._task, description=words, completed=total.shown, total=self.total)
 
     def __enter__(self) -> Self:
-        self._bar.start()
+        if self._shown:
+            self._bar.start()
         return self
 
     def __exit__(

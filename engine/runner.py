@@ -45,11 +45,22 @@ class Runner(Protocol):
 
     info: EngineInfo
 
-    def infer(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
-        """float32 (1, 1, size, size) in 0..1 -> confidence q, float32 (size, size) in 0..1.
+    def start(self, image: NDArray[np.float32]) -> None:
+        """Begin with `image`, float32 (1, 1, size, size) in 0..1, and return while the device works on it.
+
+        Raises EngineError if the image is not of that kind or the device fails.
+        """
+        ...
+
+    def finish(self) -> NDArray[np.float32]:
+        """Wait for what was started: confidence q, float32 (size, size) in 0..1, a copy that stays valid.
 
         Raises EngineError if the device fails or the answer is not finite.
         """
+        ...
+
+    def infer(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
+        """`start` and `finish`."""
         ...
 
     def close(self) -> None:
@@ -70,8 +81,8 @@ def open_runner(model: Path = SHIPPED_MODEL, precision: str = "auto", threads: i
     """Open `model` on the backend its kind of file asks for: warm, ready to infer.
 
     .onnx runs in OpenVINO on the CPU. A TensorRT engine file gets its own small module beside `ov.py`
-    and one more line here. precision: auto (bf16 where the processor has it), fp32 or bf16. threads: 0 = the
-    engine's choice.
+    and one more line here. precision: auto (bf16 where the processor has it), fp32 or bf16. threads: 0 =
+    all cores but one, which capture and display share.
     Raises EngineError if there is no such file or it is no SMART-CA network.
     """
     if not model.is_file():

@@ -38,20 +38,30 @@ class Segmenter:
         self._threshold = np.float32(point.raw_threshold)
 
     def __call__(self, pixels: NDArray[np.uint8], sector: Sector) -> Segmentation:
-        """uint8 grey or BGR picture -> Segmentation.
+        """uint8 grey or BGR picture -> Segmentation: `start`, `finish` and `outline`."""
+        self.start(pixels, sector)
+        return self.outline(self.finish(), pixels.shape, sector)
+
+    def start(self, pixels: NDArray[np.uint8], sector: Sector) -> None:
+        """Begin with a picture and return while the engine works on it.
 
         Raises NoPicture where the sector is dark all over, EngineError if the engine fails.
         """
         square = letterbox(pixels, sector, self.runner.info.size)
         if int(square.max()) < DARKEST_PICTURE:
             raise NoPicture("the picture is dark: is the probe on the skin and the feed the right one?")
-        return self._outline(self.runner.infer(to_input(square)), pixels.shape, sector)
+        self.runner.start(to_input(square))
+
+    def finish(self) -> NDArray[np.float32]:
+        """Wait for what was started: the network's q, float32 (size, size). Raises EngineError."""
+        return self.runner.finish()
 
     def confidence(self, square: Grey) -> NDArray[np.float32]:
         """The network's own q, float32 (size, size), of a letterboxed uint8 (size, size) picture."""
         return self.runner.infer(to_input(square))
 
-    def _outline(self, q: NDArray[np.float32], shape: tuple[int, ...], sector: Sector) -> Segmentation:
+    def outline(self, q: NDArray[np.float32], shape: tuple[int, ...], sector: Sector) -> Segmentation:
+        """From q on the network's square to the mask of a picture of `shape` (rows, columns, ...)."""
         mask = np.zeros(shape[:2], np.bool_)
         q = without_spots(q, self._threshold, self.point.min_area)
         if not (q >= self._threshold).any():

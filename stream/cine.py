@@ -24,7 +24,6 @@ from numpy.typing import NDArray
 
 from .. import __version__
 from ..engine.pixels import Grey, Mask, Sector
-from ..phantom import HELD_OUT_FROM, RECIPE, VALIDATE, Phantom, Screen, isotropic
 
 Progress = Callable[[int, int], None]  # (frames drawn, frames in all)
 SHIPPED_SEED = 90001
@@ -66,6 +65,8 @@ def write_cine(path: Path, seed: int, frames: int, fps: int = 30, progress: Prog
             f"a cine needs a name in .mp4, a frame and a frame a second, not {path}, {frames}, {fps}"
         )
     path.parent.mkdir(parents=True, exist_ok=True)
+    from ..phantom import RECIPE, Phantom, Screen  # here, as scipy takes a second to import
+
     phantom = Phantom(seed)
     screen = Screen(focus_mm=phantom.scanner.focus_mm)
     first = screen(phantom.frame(0))
@@ -224,20 +225,27 @@ def open_cine(path: Path) -> Cine:
     return Cine(path, about, masks)
 
 
+def _whole(path: Path) -> bool:
+    """Whether all three files are there."""
+    return path.is_file() and masks_of(path).is_file() and about_of(path).is_file()
+
+
 def cine_for(seed: int = SHIPPED_SEED, frames: int | None = None, progress: Progress | None = None) -> Path:
     """The cine of `seed` with `frames` frames or a full period, which loops without a seam.
 
     The shipped one where it will do; else drawn once, into the user's cache.
     """
-    wanted = Phantom.period if frames is None else min(frames, Phantom.period)
-    if wanted < 1:
+    if frames is not None and frames < 1:
         raise ValueError(f"a cine of {frames} frames cannot be; ask for 1 or more")
+    if seed == SHIPPED_SEED and _whole(SHIPPED):
+        return SHIPPED
+    from ..phantom import RECIPE, Phantom
+
+    wanted = Phantom.period if frames is None else min(frames, Phantom.period)
     folder = Path(platformdirs.user_cache_dir("smartca")) / "cines"
     known = [folder / f"{seed}_{n}_recipe{RECIPE}.mp4" for n in (Phantom.period, wanted)]
-    if seed == SHIPPED_SEED:
-        known.insert(0, SHIPPED)
     for path in known:
-        if path.is_file() and masks_of(path).is_file() and about_of(path).is_file():
+        if _whole(path):
             return path
     return write_cine(known[-1], seed, wanted, progress=progress)
 
@@ -250,6 +258,8 @@ def write_folder(folder: Path, seed: int, frames: int, progress: Progress | None
     """
     if frames < 1:
         raise ValueError(f"a folder of {frames} frames cannot be; ask for 1 or more")
+    from ..phantom import HELD_OUT_FROM, VALIDATE, Phantom, isotropic
+
     for part in ("images", "masks"):
         (folder / part).mkdir(parents=True, exist_ok=True)
     split = "test" if seed >= HELD_OUT_FROM else "val" if seed in VALIDATE else "train"

@@ -130,12 +130,12 @@ class Fanout:
                 viewer.put(body, now_ns)
                 viewer.flush(now_ns)
 
-    def _take(self, parts: list[bytes], now_ns: int) -> None:
+    def _take(self, parts: list[memoryview], now_ns: int) -> None:
         message = read(parts[-1], self._rejections) if len(parts) == 2 else None
         if message is None:
             return
         try:
-            self._hear(parts[0], message, now_ns)
+            self._hear(bytes(parts[0]), message, now_ns)
         except WireError as error:
             self._rejections.add(error)
 

@@ -88,11 +88,14 @@ class Intake:
         """Whether any feed has something waiting that the viewers have room for."""
         return any(self._may_go(feed, fanout, now_ns) for feed in self.feeds.values())
 
-    def turn(self, fanout: Fanout, now_ns: int) -> list[tuple[Feed, Message, Frame | End]]:
-        """One round: the oldest waiting body of each feed that the viewers have room for."""
-        able = [feed for feed in self.feeds.values() if self._may_go(feed, fanout, now_ns)]
-        taken = [(feed, feed.waiting.popleft()) for feed in able]
-        return [(feed, waiting.message, waiting.body) for feed, waiting in taken]
+    def take(self, fanout: Fanout, now_ns: int) -> tuple[Feed, Message, Frame | End] | None:
+        """The next body that the viewers have room for; feeds take turns."""
+        for peer, feed in self.feeds.items():
+            if self._may_go(feed, fanout, now_ns):
+                self.feeds[peer] = self.feeds.pop(peer)  # to the end of the line
+                taken = feed.waiting.popleft()
+                return feed, taken.message, taken.body
+        return None
 
     @staticmethod
     def _may_go(feed: Feed, fanout: Fanout, now_ns: int) -> bool:
@@ -101,7 +104,7 @@ class Intake:
         body = feed.waiting[0].body
         return isinstance(body, End) or fanout.has_room(body.live, now_ns)
 
-    def _take(self, parts: list[bytes], now_ns: int) -> None:
+    def _take(self, parts: list[memoryview], now_ns: int) -> None:
         if len(parts) != 2:
             self._rejections.add(f"a message of {len(parts)} parts instead of one")
             return
@@ -109,7 +112,7 @@ class Intake:
         if message is None:
             return
         try:
-            self._sort(parts[0], message, now_ns)
+            self._sort(bytes(parts[0]), message, now_ns)
         except WireError as error:
             self._rejections.add(error)
 

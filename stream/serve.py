@@ -5,9 +5,12 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import msgspec
+import numpy as np
 import zmq
+from numpy.typing import NDArray
 
 from ..engine import EngineError, NoPicture, Segmenter
 from .endpoint import check, listen
@@ -15,7 +18,7 @@ from .fanout import Fanout
 from .frame import Frame, Result, State
 from .intake import Feed, Intake
 from .link import Rejections
-from .wire import End
+from .wire import End, Message
 
 log = logging.getLogger(__name__)
 POLL_MS = 20
@@ -40,49 +43,104 @@ def serve(
             intake = Intake(incoming, epoch, rejections)
             fanout = Fanout(outgoing, epoch, segmenter.runner.info.as_report(), rejections)
             log.info("ready: %s", segmenter.runner.info)
-            _loop(segmenter, intake, fanout, epoch, [incoming, outgoing], keep)
+            _loop(_Desk(segmenter, intake, fanout, epoch), [incoming, outgoing], keep)
     finally:
         context.destroy(linger=200)
     return rejections.count
 
 
-def _loop(
-    segmenter: Segmenter,
-    intake: Intake,
-    fanout: Fanout,
-    epoch: int,
-    sockets: list[zmq.Socket[bytes]],
-    keep: Keep,
-) -> None:
+@dataclass(slots=True)
+class _Job:
+    """One frame at the engine; `failure` says why there will be no result."""
+
+    feed: Feed
+    message: Message
+    frame: Frame
+    started_ns: int
+    spent_ns: int = 0
+    q: NDArray[np.float32] | None = None
+    failure: str = ""
+
+
+class _Desk:
+    """What one round of the loop does; frames go in and answers out in the same order."""
+
+    def __init__(self, segmenter: Segmenter, intake: Intake, fanout: Fanout, epoch: int) -> None:
+        self.segmenter, self.intake, self.fanout, self.epoch = segmenter, intake, fanout, epoch
+        self.ending: tuple[Feed, Message, End] | None = None
+
+    def pump(self) -> None:
+        """Send what may be sent, take in what has come."""
+        now = time.monotonic_ns()
+        self.fanout.pump(now)
+        self.intake.pump(self.fanout.wanted(now), now)
+
+    def begin(self) -> _Job | None:
+        """Start the engine on the next frame, if there is one for somebody to see."""
+        taken = self.intake.take(self.fanout, time.monotonic_ns())
+        if taken is None:
+            return None
+        feed, message, body = taken
+        if isinstance(body, End):
+            self.ending = (feed, message, body)
+            return None
+        frame = body.with_clock(feed.receiver.clock.estimate() or body.clock)
+        job = _Job(feed, message, frame, time.monotonic_ns())
+        try:
+            self.segmenter.start(frame.pixels, frame.sector)
+        except (EngineError, NoPicture) as error:
+            job.failure = str(error)
+        return job
+
+    def finish(self, job: _Job) -> None:
+        """Wait for the engine."""
+        if not job.failure:
+            try:
+                job.q = self.segmenter.finish()
+            except EngineError as error:
+                job.failure = str(error)
+        job.spent_ns = time.monotonic_ns() - job.started_ns
+
+    def deliver(self, job: _Job) -> None:
+        """Hand frame and result to the viewers and give the feed its credit back."""
+        self.fanout.offer(job.frame, self._result(job), time.monotonic_ns())
+        job.feed.receiver.finish(job.message, time.monotonic_ns())
+
+    def _result(self, job: _Job) -> Result:
+        """A failure is an honest 'no result', never an empty mask."""
+        digest, feed = self.segmenter.runner.info.digest, job.feed
+        if job.q is None:
+            return Result(State.NO_RESULT, None, 0.0, job.failure, digest, 0, feed.trail(self.epoch))
+        found = self.segmenter.outline(job.q, job.frame.pixels.shape, job.frame.sector)
+        feed.inferred += 1
+        state = State.TEAR_OUTLINED if found.mask.any() else State.NO_TEAR_OUTLINED
+        return Result(state, found.mask, found.confidence, "", digest, job.spent_ns, feed.trail(self.epoch))
+
+    def end_feed(self) -> None:
+        """Pass on the end of a feed, once its last answer has gone."""
+        if self.ending is not None:
+            feed, message, end = self.ending
+            end = msgspec.structs.replace(end, served=feed.trail(self.epoch))
+            self.fanout.offer_end(end, time.monotonic_ns())
+            feed.receiver.finish(message, time.monotonic_ns())
+            self.ending = None
+
+
+def _loop(desk: _Desk, sockets: list[zmq.Socket[bytes]], keep: Keep) -> None:
+    """While the engine works on one frame, the one before is outlined and delivered, the next taken in."""
     poller = zmq.Poller()
     for socket in sockets:
         poller.register(socket, zmq.POLLIN)
+    job: _Job | None = None
     while keep():
-        if not intake.ready(fanout, time.monotonic_ns()):
+        if job is None and not desk.intake.ready(desk.fanout, time.monotonic_ns()):
             poller.poll(POLL_MS)
-        now = time.monotonic_ns()
-        fanout.pump(now)
-        intake.pump(fanout.wanted(now), now)
-        for feed, message, body in intake.turn(fanout, now):
-            if isinstance(body, End):
-                end = msgspec.structs.replace(body, served=feed.trail(epoch))
-                fanout.offer_end(end, time.monotonic_ns())
-            else:
-                frame = body.with_clock(feed.receiver.clock.estimate() or body.clock)
-                result = answer(segmenter, frame, feed, epoch)
-                fanout.offer(frame, result, time.monotonic_ns())
-            feed.receiver.finish(message, time.monotonic_ns())
-
-
-def answer(segmenter: Segmenter, frame: Frame, feed: Feed, epoch: int) -> Result:
-    """Ask the engine about `frame`; a failure is an honest 'no result', never an empty mask."""
-    digest = segmenter.runner.info.digest
-    started = time.monotonic_ns()
-    try:
-        found = segmenter(frame.pixels, frame.sector)
-    except (EngineError, NoPicture) as error:
-        return Result(State.NO_RESULT, reason=str(error), engine=digest, served=feed.trail(epoch))
-    spent = time.monotonic_ns() - started
-    feed.inferred += 1
-    state = State.TEAR_OUTLINED if found.mask.any() else State.NO_TEAR_OUTLINED
-    return Result(state, found.mask, found.confidence, "", digest, spent, feed.trail(epoch))
+        done = job
+        if done is not None:
+            desk.finish(done)
+        desk.pump()
+        job = desk.begin()
+        if done is not None:
+            desk.deliver(done)
+        desk.end_feed()
+        desk.pump()

@@ -139,11 +139,11 @@ def pack(body: Body, epoch: int, number: int = 0) -> bytes:
     """A message as bytes."""
     head, arrays = _parts(body)
     encoded = _encode(head)
-    rest = b"".join([encoded, *arrays])
-    prefix = PREFIX.pack(
-        MAGIC, VERSION, 0, zlib.crc32(rest), epoch, number, len(encoded), len(rest) - len(encoded)
-    )
-    return prefix + rest
+    crc, size = zlib.crc32(encoded), 0
+    for array in arrays:
+        crc, size = zlib.crc32(array, crc), size + len(array)
+    prefix = PREFIX.pack(MAGIC, VERSION, 0, crc, epoch, number, len(encoded), size)
+    return b"".join([prefix, encoded, *arrays])
 
 
 def unpack(data: bytes | memoryview) -> Message:

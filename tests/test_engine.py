@@ -131,7 +131,8 @@ def test_spots_are_measured_as_labelling_does() -> None:
     q = gaussian_filter(np.random.default_rng(3).random((128, 128)), 1.6).astype(np.float32)
     q = (q - q.min()) / np.ptp(q)
     threshold, min_area = np.float32(0.68), 25
-    labels, _ = label(q >= threshold, np.ones((3, 3)))
+    labels = np.zeros(q.shape, np.int32)
+    label(q >= threshold, np.ones((3, 3)), output=labels)
     areas = np.bincount(labels.ravel())
     assert (areas[1:] < min_area).any()
     assert (areas[1:] >= min_area).any()
