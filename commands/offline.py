@@ -27,12 +27,14 @@ def bar() -> Progress:
     help="What to score on: held-out phantoms, a folder with images/, masks/ and split.csv, or any source.",
 )
 @click.option("--split", default="test", show_default=True, help="Which lines of split.csv.")
+@click.option("--mask-value", type=click.IntRange(1, 255), help="The class to score, in masks of several.")
 @click.option("--report", type=FILE, help="Write the scores as JSON.")
 @crop_option
 @model_options
 def evaluate(
     data: str,
     split: str,
+    mask_value: int | None,
     report: Path | None,
     crop: str,
     model: Path,
@@ -48,7 +50,7 @@ def evaluate(
     from ..stream.sector import parse_crop
 
     writable(report, "--report")
-    chosen = samples(data, split, parse_crop(crop))
+    chosen = samples(data, split, parse_crop(crop), mask_value)
     with open_runner(model, precision, threads) as runner, bar() as progress:
         task = progress.add_task("evaluating", total=chosen.count)
 

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import csv
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from ..engine import Counts, EngineError, Mask, NoPicture, Sector, Segmenter, whole
+from ..engine.labelled import LabelledFolder
 from .frame import State
 from .sector import SectorFinder
 from .sources import open_source
@@ -71,16 +70,16 @@ def _look(segmenter: Segmenter, sample: Sample) -> tuple[State, Mask | None]:
     return (State.TEAR_OUTLINED if mask.any() else State.NO_TEAR_OUTLINED), mask
 
 
-def samples(data: str, split: str, crop: Sector | None) -> Samples:
+def samples(data: str, split: str, crop: Sector | None, mask_value: int | None = None) -> Samples:
     """What `--data` names: phantom:seeds=A..B[,frames=30], a folder with images/ and masks/, or any source.
 
-    Raises ValueError or OSError with one sentence.
+    `mask_value` picks one class of a folder's masks. Raises ValueError or OSError with one sentence.
     """
     if data.startswith("phantom:seeds="):
         return _phantom(data)
     folder = Path(data)
     if (folder / "images").is_dir() and (folder / "split.csv").is_file():
-        return _split(folder, split, crop)
+        return _split(LabelledFolder(folder, split, mask_value), crop)
     return _source(data, crop)
 
 
@@ -112,33 +111,13 @@ def _seeds(data: str) -> tuple[int, int, int]:
     return first, last, frames
 
 
-def _split(folder: Path, split: str, crop: Sector | None) -> Samples:
-    with (folder / "split.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    if not rows or not {"file", "split"} <= rows[0].keys():
-        raise ValueError(f"{folder / 'split.csv'} needs the columns file and split")
-    names = [row["file"] for row in rows if row["split"] == split]
-    if not names:
-        known = ", ".join(sorted({row["split"] for row in rows}))
-        raise ValueError(f"{folder / 'split.csv'} has no files in split {split!r}; it has {known}")
-
+def _split(folder: LabelledFolder, crop: Sector | None) -> Samples:
     def each() -> Iterator[Sample]:
-        for name in names:
-            pixels, truth = _read(folder / "images" / name), _read(folder / "masks" / name) > 0
-            if truth.shape != pixels.shape:
-                raise ValueError(
-                    f"the mask of {name} is {truth.shape} but its picture {pixels.shape}: resize one"
-                )
+        for number in range(len(folder)):
+            pixels, truth = folder[number]
             yield Sample(pixels, crop or whole(pixels.shape), truth)
 
-    return Samples(each(), len(names))
-
-
-def _read(path: Path) -> NDArray[np.uint8]:
-    image = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) if path.is_file() else None
-    if image is None:
-        raise ValueError(f"{path} cannot be read as a picture; check the file and its name in split.csv")
-    return np.asarray(image, np.uint8)
+    return Samples(each(), len(folder))
 
 
 def _source(data: str, crop: Sector | None) -> Samples:

@@ -11,6 +11,7 @@ from smartca.calibration.command import calibrate as calibrate_file
 from smartca.calibration.confidence import Platt, fit_platt, plot, reliability
 from smartca.calibration.operating import Labelled, calibrate
 from smartca.calibration.threshold import counted, smallest_area, spots
+from smartca.engine import EngineError
 from smartca.engine.pixels import Sector
 from smartca.train.scores import Histograms, logit
 
@@ -145,10 +146,10 @@ def test_the_diagram_is_drawn(tmp_path: Path) -> None:
 
 
 def test_files_that_are_no_models_are_named(tmp_path: Path) -> None:
-    with pytest.raises(OSError, match=r"model\.onnx is missing"):
+    with pytest.raises(EngineError, match=r"no model at .*model\.onnx"):
         calibrate_file(model=tmp_path / "model.onnx")
     (tmp_path / "model.onnx").write_bytes(b"nothing")
-    with pytest.raises(ValueError, match=r"model\.onnx is no ONNX model"):
+    with pytest.raises(EngineError, match=r"model\.onnx is not a readable ONNX"):
         calibrate_file(model=tmp_path / "model.onnx", seeds=1, frames=1)
 
 

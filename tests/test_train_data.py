@@ -5,8 +5,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from smartca.engine.labelled import LabelledFolder
 from smartca.train.augment import augment, with_pasted_tear
-from smartca.train.data import Folder, order, read_negatives, shrunk, training_batch
+from smartca.train.data import order, read_negatives, shrunk, training_batch
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -26,32 +27,32 @@ def made_folder(root: Path) -> Path:
 
 def test_folder_reads_pictures_and_the_wanted_class(tmp_path: Path) -> None:
     root = made_folder(tmp_path)
-    pixels, mask = Folder(root, "train")[0]
+    pixels, mask = LabelledFolder(root, "train")[0]
     assert pixels.shape == mask.shape == (40, 60) and pixels.max() == 20
     assert mask.sum() == 25 + 200
-    assert Folder(root, "validate", mask_value=2)[0][1].sum() == 200
+    assert LabelledFolder(root, "validate", mask_value=2)[0][1].sum() == 200
 
 
 def test_folder_says_what_is_wrong(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"split\.csv is missing"):
-        Folder(tmp_path, "train")
+        LabelledFolder(tmp_path, "train")
     root = made_folder(tmp_path)
     (root / "masks" / "0.png").unlink()
     with pytest.raises(OSError, match="every picture needs a mask"):
-        Folder(root, "train")[0]
+        LabelledFolder(root, "train")[0]
     cv2.imwrite(str(root / "masks" / "1.png"), np.zeros((10, 10), np.uint8))
     with pytest.raises(ValueError, match="another size"):
-        Folder(root, "validate")[0]
+        LabelledFolder(root, "validate")[0]
     (root / "split.csv").write_text("file,split\n0.png,test\n")
     with pytest.raises(ValueError, match="no picture to the split"):
-        Folder(root, "train")
+        LabelledFolder(root, "train")
 
 
 def test_folder_of_real_pictures_keeps_palette_indices() -> None:
     root = SHARED / "seg_msk_usgra"
     if not root.is_dir():
         pytest.skip("shared/data is absent")
-    nerve, vessel, any_of_them = (Folder(root, "train", value) for value in (1, 2, None))
+    nerve, vessel, any_of_them = (LabelledFolder(root, "train", value) for value in (1, 2, None))
     assert len(nerve) > 100
     for n in range(3):
         assert nerve[n][1].sum() + vessel[n][1].sum() == any_of_them[n][1].sum() > 0

@@ -8,10 +8,11 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from ..engine.labelled import LabelledFolder
 from ..phantom import TRAIN, VALIDATE
 from .cache import Recipe, rendered
 from .curves import plot
-from .data import Folder, Samples, read_negatives, shrunk
+from .data import Samples, read_negatives, shrunk
 from .export import export as write_onnx
 from .fit import Fit, FitSettings
 
@@ -109,7 +110,8 @@ def _samples(
             raise ValueError(
                 f"'{data}' is no folder; give --data phantom or a folder with images/, masks/ and split.csv"
             )
-        return Folder(Path(data), "train", mask_value), Folder(Path(data), "validate", mask_value)
+        train, validate = (LabelledFolder(Path(data), split, mask_value) for split in ("train", "validate"))
+        return train, validate
     parts = []
     for name, first, count in (("training", TRAIN, seeds), ("validation", VALIDATE, validation_seeds)):
         if not 0 < count <= len(first):

@@ -13,11 +13,11 @@ import numpy as np
 from av.error import FFmpegError
 from numpy.typing import NDArray
 
+from ..engine.labelled import read_grey
 from ..engine.pixels import Grey, Mask, Sector
 from .augment import augment, with_pasted_tear
 
 PICTURES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"}
-SPLITS = {"train": ("train",), "validate": ("val", "validate", "valid"), "test": ("test",)}
 
 
 class Samples(Protocol):
@@ -26,67 +26,6 @@ class Samples(Protocol):
     def __len__(self) -> int: ...
 
     def __getitem__(self, index: int) -> tuple[Grey, Mask]: ...
-
-
-class Folder:
-    """`images/` and `masks/` with the same file names, and `split.csv` with at least the columns file,split.
-
-    The tear is where the mask is not zero, or where it equals `mask_value` if that is given.
-    """
-
-    def __init__(self, root: Path, split: str, mask_value: int | None = None) -> None:
-        table = root / "split.csv"
-        if not table.is_file():
-            raise ValueError(f"{table} is missing; list every picture there in the columns file,split")
-        with table.open(newline="", encoding="utf-8") as lines:
-            rows = list(csv.DictReader(lines))
-        if not rows or not {"file", "split"} <= rows[0].keys():
-            raise ValueError(
-                f"{table} needs a first line with the columns file,split and a line for every picture"
-            )
-        self.root, self.mask_value = root, mask_value
-        self.files = [row["file"] for row in rows if row["split"] in SPLITS[split]]
-        if not self.files:
-            raise ValueError(
-                f"{table} gives no picture to the split {' or '.join(SPLITS[split])}; assign some to it"
-            )
-
-    def __len__(self) -> int:
-        return len(self.files)
-
-    def __getitem__(self, index: int) -> tuple[Grey, Mask]:
-        name = self.files[index]
-        pixels, marks = read_grey(self.root / "images" / name), _read_mask(self.root / "masks" / name)
-        if pixels.shape != marks.shape:
-            raise ValueError(
-                f"{self.root / 'masks' / name} has another size than its picture; export it at that size"
-            )
-        return pixels, marks != 0 if self.mask_value is None else marks == self.mask_value
-
-
-def read_grey(path: Path) -> Grey:
-    """A picture file as uint8 (rows, columns). Raises OSError where it cannot be read."""
-    pixels = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) if path.is_file() else None
-    if pixels is None:
-        raise OSError(f"{path} is missing or is no picture; give PNG or JPEG files")
-    return pixels.astype(np.uint8, copy=False)
-
-
-def _read_mask(path: Path) -> NDArray[np.uint8]:
-    """A mask's own values: PNG with a palette keeps its indices, which a picture reader would turn to
-    colours.
-    """
-    if not path.is_file():
-        raise OSError(
-            f"{path} is missing; every picture needs a mask of the same name, empty where there is no tear"
-        )
-    try:
-        from PIL import Image
-
-        with Image.open(path) as image:
-            return np.array(image if image.mode in {"P", "L"} else image.convert("L"), np.uint8)
-    except ImportError:
-        return read_grey(path)
 
 
 def read_negatives(root: Path) -> list[Grey]:
