@@ -7,15 +7,16 @@ page.png: the live page of `smartca demo`, by headless Chromium. outlines.png: s
 
 from __future__ import annotations
 
+import asyncio
+import base64
 import socket
 import subprocess
 import sys
 import tempfile
-import time
-import urllib.error
-import urllib.request
 from pathlib import Path
+from typing import Any
 
+import aiohttp
 import click
 import cv2
 import numpy as np
@@ -29,7 +30,7 @@ IMAGES = Path(__file__).parent / "img"
 CYAN = (255, 255, 0)
 FLAGS = (
     "--headless --no-sandbox --disable-gpu --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync --hide-scrollbars --window-size=1280,800 --timeout=6000"
+    "--disable-component-update --disable-sync --hide-scrollbars --window-size=1280,800"
 )
 
 
@@ -53,25 +54,58 @@ def make_outlines(path: Path) -> None:
 
 def make_page(path: Path, chromium: str) -> None:
     """A screenshot of the demo's page, once overlays flow."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    demo = subprocess.Popen([sys.executable, "-m", "smartca", "demo", "--no-browser", "--port", str(port)])
+    port, debugging = free_port(), free_port()
     url = f"http://127.0.0.1:{port}/"
+    demo = subprocess.Popen([sys.executable, "-m", "smartca", "demo", "--no-browser", "--port", str(port)])
     try:
-        while True:
-            try:
-                urllib.request.urlopen(url).close()
-                break
-            except urllib.error.URLError:
-                time.sleep(0.1)
-        time.sleep(4.0)
         with tempfile.TemporaryDirectory() as profile:
-            command = [chromium, *FLAGS.split(), f"--user-data-dir={profile}", f"--screenshot={path}", url]
-            subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
+            asyncio.run(until_up(url))
+            command = [chromium, *FLAGS.split(), f"--user-data-dir={profile}"]
+            browser = subprocess.Popen(
+                [*command, f"--remote-debugging-port={debugging}", url], stderr=subprocess.DEVNULL
+            )
+            try:
+                path.write_bytes(asyncio.run(screenshot(debugging)))
+            finally:
+                browser.terminate()
+                browser.wait()
     finally:
         demo.terminate()
         demo.wait()
+
+
+def free_port() -> int:
+    """A port nobody listens at."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+async def until_up(url: str) -> Any:
+    """Wait for an HTTP server; what it says, if that is JSON."""
+    async with aiohttp.ClientSession() as session:
+        while True:
+            try:
+                async with session.get(url) as answer:
+                    return await answer.json() if "json" in url else None
+            except aiohttp.ClientError:
+                await asyncio.sleep(0.1)
+
+
+async def screenshot(port: int) -> bytes:
+    """PNG of the first page of the browser that is debugged at `port`, after a few seconds of overlays."""
+    pages = await until_up(f"http://127.0.0.1:{port}/json")
+    await asyncio.sleep(5.0)
+    async with (
+        aiohttp.ClientSession() as session,
+        session.ws_connect(pages[0]["webSocketDebuggerUrl"], max_msg_size=0) as page,
+    ):
+        await page.send_json({"id": 1, "method": "Page.captureScreenshot"})
+        async for message in page:
+            answer = message.json()
+            if answer.get("id") == 1:
+                return base64.b64decode(answer["result"]["data"])
+    raise RuntimeError("the browser closed before it sent a picture")
 
 
 @click.command()
