@@ -129,7 +129,12 @@ class _Attached:
         )
 
     def _part(self) -> str:
-        """Send the last frame and the end of the feed; wait until they have been taken, within reason."""
+        """Send the last frame and the end of the feed; wait until they have been taken, within reason.
+
+        A camera that was lost has not ended: the viewers see 'stale' until it is back.
+        """
+        if self.capture.problem and self.source.live:
+            return self.capture.problem
         until = time.monotonic_ns() + PARTING_NS
         said = False
         while time.monotonic_ns() < until and not (said and self.sender.allowance.settled):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from .frame import State
 from .order import Order
 from .pulse import Heart, Pulse
 from .serve import serve
-from .sources import open_source
+from .sources import Source, open_source
 from .tally import Tally
 from .view import Display, Shown, ViewState, view
 
@@ -23,22 +24,43 @@ Say = Callable[[str], None]
 
 
 def run_attach(spec: str, to: str, settings: AttachSettings, pulse: str | None, say: Say) -> int:
-    """Attach the source `spec` to the engine at `to`; returns the exit code."""
+    """Attach the source `spec` to the engine at `to`; returns the exit code.
+
+    A camera that is lost is waited for: somebody may be about to plug it in again.
+    """
     cv2.setNumThreads(1)
     heart = Heart("attach", pulse)
-    with contextlib.closing(heart), open_source(spec) as source:
 
-        def keep(sent: int) -> bool:
-            # ready once a frame has gone: a crop that does not fit is found out with the first
-            heart.ready("attach", sent > 0)
-            return heart.alive()
+    def keep(sent: int) -> bool:
+        # ready once a frame has gone: a crop that does not fit is found out with the first
+        heart.ready("attach", sent > 0)
+        return heart.alive()
 
-        source.prepare()
-        problem = attach(source, to, settings, keep)
-    if problem:
-        say(problem)
-    # a camera that was lost may come back, a damaged file will not mend
-    return 1 if problem and source.live else 0
+    with contextlib.closing(heart):
+        source: Source | None = open_source(spec)
+        while source is not None:
+            with source:
+                source.prepare()
+                problem = attach(source, to, settings, keep)
+            if problem:
+                say(problem)
+            if not problem or not source.live:
+                break
+            source = reopened(spec, heart)
+    return 0
+
+
+def reopened(spec: str, heart: Heart) -> Source | None:
+    """The source `spec` once it is there again, asked for about once a second; None once told to stop."""
+    while heart.alive():
+        heart.ready("attach", False)
+        try:
+            return open_source(spec)
+        except (OSError, ValueError):
+            for _ in range(10):
+                heart.ready("attach", False)
+                time.sleep(0.1)
+    return None
 
 
 def run_serve(

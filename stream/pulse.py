@@ -41,8 +41,9 @@ class Heart:
         self._parent = os.getppid()
         self._due = 0
         self._socket: zmq.Socket[bytes] | None = None
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._stop)
+        self._before = {
+            number: signal.signal(number, self._stop) for number in (signal.SIGTERM, signal.SIGINT)
+        }
         if endpoint is not None:
             socket = zmq.Context.instance().socket(zmq.PUSH)
             socket.setsockopt(zmq.LINGER, 500)
@@ -77,7 +78,9 @@ class Heart:
             self.beat(Pulse(role, os.getpid(), ready))
 
     def close(self) -> None:
-        """Let the last beat out."""
+        """Let the last beat out, and signals go where they went before."""
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
         if self._socket is not None:
             self._socket.close()
             self._socket = None

@@ -1,0 +1,36 @@
+"""A source that goes away and comes back."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+from smartca.stream.processes import reopened
+from smartca.stream.pulse import Heart
+
+
+def test_a_lost_source_is_waited_for(tmp_path: Path) -> None:
+    """The file appears while it is being waited for, as a camera does that is plugged in again."""
+    path = tmp_path / "late.png"
+
+    def plug_in() -> None:
+        time.sleep(0.3)
+        cv2.imwrite(str(path), np.full((64, 64), 90, np.uint8))
+
+    threading.Thread(target=plug_in).start()
+    with contextlib.closing(Heart("attach", None)) as heart:
+        source = reopened(str(path), heart)
+    assert source is not None
+    assert len(list(source.pictures())) == 1
+
+
+def test_waiting_ends_when_told_to(tmp_path: Path) -> None:
+    with contextlib.closing(Heart("attach", None)) as heart:
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert reopened(str(tmp_path / "never.png"), heart) is None
