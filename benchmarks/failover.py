@@ -33,10 +33,7 @@ def children(parent: int) -> dict[str, int]:
     found = {}
     for entry in Path("/proc").iterdir():
         try:
-            if (
-                entry.name.isdecimal()
-                and int((entry / "stat").read_text().rsplit(") ", 1)[1].split()[1]) == parent
-            ):
+            if entry.name.isdecimal() and int((entry / "stat").read_text().rsplit(") ", 1)[1].split()[1]) == parent:
                 words = (entry / "cmdline").read_bytes().split(b"\0")
                 found[words[words.index(b"smartca") + 1].decode()] = int(entry.name)
         except (OSError, ValueError, IndexError):

@@ -64,9 +64,7 @@ def main(model: Path, threads: int, frames: int, rounds: int, report: Path | Non
         cost, p50 = path_ms(model, threads, frames)
         path.append(cost)
         latency.append(p50)
-        print(
-            f"bare {bare[-1]:6.2f} ms   path {path[-1]:6.2f} ms   ratio {path[-1] / bare[-1]:.2f}", flush=True
-        )
+        print(f"bare {bare[-1]:6.2f} ms   path {path[-1]:6.2f} ms   ratio {path[-1] / bare[-1]:.2f}", flush=True)
     one, whole = statistics.median(bare), statistics.median(path)
     print(f"median: bare {one:.2f} ms, path {whole:.2f} ms: ratio {whole / one:.2f}, {whole - one:+.2f} ms")
     print(f"capture to overlay, two frames in flight: median of p50 {statistics.median(latency):.1f} ms")

@@ -82,9 +82,7 @@ def plot(counted: Histograms, platt: Platt, path: Path) -> None:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise ImportError(
-            "the diagram needs matplotlib; install it with `pip install smartca[train]`"
-        ) from error
+        raise ImportError("the diagram needs matplotlib; install it with `pip install smartca[train]`") from error
     figure = Figure(figsize=(4.5, 4.5), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots()

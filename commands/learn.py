@@ -37,31 +37,19 @@ _mask_value = click.option(
     help="The class to learn in masks of several.  [default: any]",
 )
 _cache = click.option("--cache", type=FOLDER, help="Where rendered phantom frames are kept.")
-_threads = click.option(
-    "--threads", type=click.IntRange(1, 256), default=2, show_default=True, help="CPU threads."
-)
+_threads = click.option("--threads", type=click.IntRange(1, 256), default=2, show_default=True, help="CPU threads.")
 
 
 @click.command()
 @_data
-@click.option(
-    "--out", type=FOLDER, required=True, help="Checkpoints, log and curves; the same command resumes."
-)
+@click.option("--out", type=FOLDER, required=True, help="Checkpoints, log and curves; the same command resumes.")
 @click.option("--backbone", default="lite", show_default=True, help="lite, vgg (the paper's) or a timm name.")
 @click.option("--epochs", type=click.IntRange(1), default=12, show_default=True, help="Passes over the data.")
-@click.option(
-    "--batch", type=click.IntRange(2), default=16, show_default=True, help="IPLF wants 16 and more."
-)
+@click.option("--batch", type=click.IntRange(2), default=16, show_default=True, help="IPLF wants 16 and more.")
 @click.option("--learning-rate", type=click.FloatRange(0, 1, min_open=True), default=2e-3, show_default=True)
-@click.option(
-    "--classify-epochs", type=click.IntRange(0), default=0, show_default=True, help="Tear / no tear first."
-)
-@click.option(
-    "--seeds", type=click.IntRange(1), default=900, show_default=True, help="Phantoms to learn from."
-)
-@click.option(
-    "--frames", type=click.IntRange(1), default=3, show_default=True, help="Frames of each phantom."
-)
+@click.option("--classify-epochs", type=click.IntRange(0), default=0, show_default=True, help="Tear / no tear first.")
+@click.option("--seeds", type=click.IntRange(1), default=900, show_default=True, help="Phantoms to learn from.")
+@click.option("--frames", type=click.IntRange(1), default=3, show_default=True, help="Frames of each phantom.")
 @click.option("--validation-seeds", type=click.IntRange(1), default=120, show_default=True)
 @click.option("--negatives", type=FOLDER, help="Pictures and clips without a tear, learnt as such.")
 @_mask_value
@@ -98,17 +86,11 @@ def export(checkpoint: Path, out: Path) -> None:
 
 
 @click.command()
-@click.option(
-    "--model", type=FILE, required=True, metavar="MODEL.onnx", help="The model; its JSON goes beside it."
-)
+@click.option("--model", type=FILE, required=True, metavar="MODEL.onnx", help="The model; its JSON goes beside it.")
 @_data
-@click.option(
-    "--recall", type=click.FloatRange(0, 1), default=0.9, show_default=True, help="Tear pixels to find."
-)
+@click.option("--recall", type=click.FloatRange(0, 1), default=0.9, show_default=True, help="Tear pixels to find.")
 @click.option("--seeds", type=click.IntRange(1), default=240, show_default=True, help="Validation phantoms.")
-@click.option(
-    "--frames", type=click.IntRange(1), default=2, show_default=True, help="Frames of each phantom."
-)
+@click.option("--frames", type=click.IntRange(1), default=2, show_default=True, help="Frames of each phantom.")
 @_mask_value
 @click.option("--diagram", type=FILE, help="Draw the reliability diagram as PNG.")
 @_threads

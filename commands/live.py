@@ -11,7 +11,17 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from .options import FILE, crop_option, model_arguments, model_options, say, writable, write_report
+from .options import (
+    FILE,
+    apart,
+    crop_option,
+    finite,
+    model_arguments,
+    model_options,
+    say,
+    writable,
+    write_report,
+)
 
 if TYPE_CHECKING:
     from ..stream.run import Run
@@ -36,9 +46,10 @@ def _run_options(command: F) -> F:
         click.option(
             "--fps",
             type=click.FloatRange(0, 1000, min_open=True),
+            callback=finite,
             help="Make any source a live one at this pace: the newest frame wins.",
         ),
-        click.option("--frames", type=click.IntRange(1), help="Stop after this many frames."),
+        click.option("--frames", type=click.IntRange(1), help="Capture this many frames; a page stays until Ctrl-C."),
         model_options,
     ):
         command = option(command)
@@ -52,9 +63,7 @@ _pulse = click.option("--pulse", hidden=True, help="Where the supervisor listens
 
 
 @click.command()
-@click.option(
-    "--seed", type=click.IntRange(0), default=90001, show_default=True, help="Of the simulated shoulder."
-)
+@click.option("--seed", type=click.IntRange(0), default=90001, show_default=True, help="Of the simulated shoulder.")
 @_run_options
 @click.pass_obj
 def demo(started_ns: int, seed: int, frames: int | None, headless: bool, **options: object) -> int:
@@ -106,10 +115,13 @@ def _run(
     threads: int,
 ) -> int:
     from ..stream.run import Run, RunSettings, private_folder
+    from ..stream.sector import parse_crop
     from .progress import Line
 
     writable(report, "--report")
     writable(record, "--record")
+    apart(source, record, report)
+    parse_crop(crop)
     attach_arguments = [source, "--crop", crop]
     attach_arguments += ["--fps", str(fps)] if fps else []
     attach_arguments += ["--frames", str(frames)] if frames else []
@@ -123,17 +135,25 @@ def _run(
         started_ns,
     )
     with private_folder() as folder, Line(source, headless) as line:
+        page = None if headless else f"http://127.0.0.1:{port}/"
 
         def prepare() -> None:
             line.total = _look_at(source, frames, line.prepare)
-            if not headless:
-                _open_page(f"http://127.0.0.1:{port}/", no_browser)
+
+        def tell(live: Run) -> None:
+            nonlocal page
+            if page is not None and live.children["view"].ready:
+                _open_page(page, no_browser)
+                page = None
+            line.tell(live)
 
         live = Run(settings, folder)
-        code = live.execute(prepare, line.tell)
-    if live.total().shown:
+        code = live.execute(prepare, tell)
+    _close(live, code)
+    if live.total().shown or code == 0:
         write_report(live.report(), report)
-    _close(live, report)
+        if report is not None:
+            click.echo(f"report: {report}")
     return code
 
 
@@ -157,32 +177,33 @@ def _open_page(url: str, no_browser: bool) -> None:
         webbrowser.open(url)
 
 
-def _close(live: Run, report: Path | None) -> None:
+def _close(live: Run, code: int) -> None:
     total = live.total()
     if live.problem:
         say(live.problem)
     if not total.shown:
-        say("no frame was shown")
+        if code == 0:
+            say("no frame was shown")
         return
     latency = total.latency_ms()
     drops = ", ".join(f"{n} {cause}" for cause, n in total.dropped.items()) or "none"
     states = ", ".join(f"{n} {name.lower().replace('_', ' ')}" for name, n in total.states.items())
+    stale = total.absences.get("STALE", 0)
     click.echo(f"{total.shown} of {total.captured} frames shown; dropped: {drops}")
-    click.echo(f"{states}; {total.fps} frames/s")
-    click.echo(
-        f"capture to overlay: p50 {latency['p50']} ms, p99 {latency['p99']} ms, max {latency['max']} ms"
-    )
+    click.echo(f"{states}; {total.fps or 0} frames/s" + (f"; went stale {stale} time(s)" if stale else ""))
+    click.echo(f"capture to overlay: p50 {latency['p50']} ms, p99 {latency['p99']} ms, max {latency['max']} ms")
     if total.counts is not None and total.counts.dice_pooled is not None:
         click.echo(f"pooled Dice against the known truth: {total.counts.dice_pooled:.3f}")
-    if report is not None:
-        click.echo(f"report: {report}")
 
 
 @click.command()
 @click.argument("source")
 @click.option("--to", default=FRAMES_AT, show_default=True, help="Where the engine takes frames.")
 @click.option(
-    "--fps", type=click.FloatRange(0, 1000, min_open=True), help="Make the source a live one at this pace."
+    "--fps",
+    type=click.FloatRange(0, 1000, min_open=True),
+    callback=finite,
+    help="Make the source a live one at this pace.",
 )
 @click.option("--frames", type=click.IntRange(1), help="Stop after this many frames.")
 @click.option("--start", type=click.IntRange(0), default=0, help="Number of the first frame of a file.")
@@ -237,19 +258,19 @@ def serve(
 
 @click.command()
 @click.option("--from", "endpoint", default=ANSWERS_AT, show_default=True, help="Where the engine publishes.")
-@click.option("--source", default="", help="Name of the feed to show.  [default: the first that comes]")
-@click.option("--headless", is_flag=True, help="No page; states are printed.")
 @click.option(
-    "--port", type=click.IntRange(1, 65535), default=PORT, show_default=True, help="Of the live page."
+    "--source",
+    default="",
+    help="Feed to show, as its attach process names it.  [default: the first that comes]",
 )
+@click.option("--headless", is_flag=True, help="No page; states are printed.")
+@click.option("--port", type=click.IntRange(1, 65535), default=PORT, show_default=True, help="Of the live page.")
 @click.option("--record", type=FILE, help="Record the overlays as mp4, masks and timings beside it.")
 @click.option("--report", type=FILE, help="Write what was measured as JSON.")
 @click.option("--stay", is_flag=True, help="Stay after the feed has ended.")
 @_insecure
 @click.option("--from-start", is_flag=True, hidden=True)
-@click.option(
-    "--keep-record", is_flag=True, help="Do not replace an earlier recording; take the next free name."
-)
+@click.option("--keep-record", is_flag=True, help="Do not replace an earlier recording; take the next free name.")
 @_pulse
 def view(
     endpoint: str,
@@ -270,13 +291,14 @@ def view(
     from ..stream.viewing import Viewing
 
     writable(report, "--report")
+    writable(record, "--record")
+    apart("", record, report)
     writing = Viewing(None if headless else port, record, not keep_record, say, quiet=pulse is not None)
 
     def finish(state: ViewState) -> None:
         writing.close()
-        if state.tally.shown:
-            body = {**state.tally.as_report(), "engine": state.engine, "versions": versions()}
-            write_report(body, report)
+        body = {**state.tally.as_report(), "engine": state.engine, "versions": versions()}
+        write_report(body, report)
 
     def make(state: ViewState) -> list[Display]:
         return writing.open(state)

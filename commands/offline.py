@@ -77,9 +77,7 @@ def _tell(found: dict[str, object]) -> None:
 
 @click.command()
 @click.argument("model", type=FILE, required=False)
-@click.option(
-    "--rounds", type=click.IntRange(20, 100_000), default=200, show_default=True, help="Inferences each."
-)
+@click.option("--rounds", type=click.IntRange(20, 100_000), default=200, show_default=True, help="Inferences each.")
 @click.option(
     "--threads",
     type=click.IntRange(0, 256),
@@ -121,12 +119,8 @@ def bench(model: Path | None, rounds: int, threads: int, report: Path | None) ->
 
 
 @click.command()
-@click.option(
-    "--seed", type=click.IntRange(0), default=90001, show_default=True, help="Picks shoulder, tear, scanner."
-)
-@click.option(
-    "--frames", type=click.IntRange(1), default=240, show_default=True, help="240 are one loop of the probe."
-)
+@click.option("--seed", type=click.IntRange(0), default=90001, show_default=True, help="Picks shoulder, tear, scanner.")
+@click.option("--frames", type=click.IntRange(1), default=240, show_default=True, help="240 are one loop of the probe.")
 @click.option("--out", type=FILE, required=True, metavar="DIR|FILE.mp4", help="Where frames and masks go.")
 def phantom(seed: int, frames: int, out: Path) -> None:
     """Write simulated ultrasound of a shoulder with exact tear masks.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 import os
 import sys
 from collections.abc import Callable
@@ -41,11 +43,10 @@ def model_options(command: F) -> F:
         click.option(
             "--threshold",
             type=click.FloatRange(0, 1, min_open=True, max_open=True),
+            callback=finite,
             help="Confidence from which a pixel is outlined.  [default: the model's own]",
         ),
-        click.option(
-            "--model", type=FILE, default=SHIPPED_MODEL, help="ONNX model.  [default: the shipped one]"
-        ),
+        click.option("--model", type=FILE, default=SHIPPED_MODEL, help="ONNX model.  [default: the shipped one]"),
     ):
         command = option(command)
     return command
@@ -68,6 +69,25 @@ def crop_option(command: F) -> F:
     )(command)
 
 
+def finite(context: click.Context, option: click.Parameter, value: float | None) -> float | None:
+    """Refuse 'nan', which passes every range."""
+    if value is not None and not math.isfinite(value):
+        raise click.BadParameter(f"{value} is not a number to work with")
+    return value
+
+
+def apart(source: str, record: Path | None, report: Path | None) -> None:
+    """Never let a result take the place of the source or of another result. Raises UsageError."""
+    if record is not None and record.suffix.lower() != ".mp4":
+        raise click.UsageError(f"{record} does not end in .mp4; recordings are MP4 films")
+    masks = [] if record is None else [record.with_suffix(".frames.jsonl")]
+    taken = [Path(source)] if Path(source).exists() else []
+    for path in [*([record] if record else []), *masks, *([report] if report else [])]:
+        if path.resolve() in [other.resolve() for other in taken]:
+            raise click.UsageError(f"{path} would be written over; give --record and --report names of their own")
+        taken.append(path)
+
+
 def writable(path: Path | None, what: str) -> None:
     """Find out before the work, not after it, that a result could not be written."""
     if path is None:
@@ -85,8 +105,15 @@ def write_report(report: dict[str, object], path: Path | None) -> None:
     if path is None:
         return
     partial = path.with_name(path.name + ".partial")
-    partial.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n")
-    partial.replace(path)
+    try:
+        partial.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n")
+        partial.replace(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
+        raise OSError(
+            f"the report {path} cannot be written ({error.strerror}); free some space or choose another place"
+        ) from error
 
 
 def on_terminal() -> bool:

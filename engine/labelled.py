@@ -30,9 +30,7 @@ class LabelledFolder:
         with table.open(newline="", encoding="utf-8") as lines:
             rows = list(csv.DictReader(lines))
         if not rows or not {"file", "split"} <= rows[0].keys():
-            raise ValueError(
-                f"{table} needs a first line with the columns file,split and a line for every picture"
-            )
+            raise ValueError(f"{table} needs a first line with the columns file,split and a line for every picture")
         words = SPLITS.get(split, (split,))
         self.root, self.mask_value = root, mask_value
         self.files = [row["file"] for row in rows if row["split"] in words]
@@ -47,9 +45,7 @@ class LabelledFolder:
         name = self.files[index]
         pixels, marks = read_grey(self.root / "images" / name), read_mask(self.root / "masks" / name)
         if pixels.shape != marks.shape:
-            raise ValueError(
-                f"{self.root / 'masks' / name} has another size than its picture; export it at that size"
-            )
+            raise ValueError(f"{self.root / 'masks' / name} has another size than its picture; export it at that size")
         return pixels, marks != 0 if self.mask_value is None else marks == self.mask_value
 
 
@@ -67,9 +63,7 @@ def read_mask(path: Path) -> NDArray[np.uint8]:
     Raises OSError where it is missing or no picture.
     """
     if not path.is_file():
-        raise OSError(
-            f"{path} is missing; every picture needs a mask of the same name, empty where there is no tear"
-        )
+        raise OSError(f"{path} is missing; every picture needs a mask of the same name, empty where there is no tear")
     try:
         with Image.open(path) as image:
             return np.array(image if image.mode in {"P", "L"} else image.convert("L"), np.uint8)

@@ -9,6 +9,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+NOT_CALIBRATED = "not calibrated"
+
 
 class OperatingPoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """From the network's q to an outline.
@@ -24,7 +26,7 @@ class OperatingPoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     min_area: int = 0
     recall_wanted: float | None = None
     recall_found: float | None = None
-    fitted_on: str = "not calibrated"
+    fitted_on: str = NOT_CALIBRATED
 
     def __post_init__(self) -> None:
         if not 0.0 < self.threshold < 1.0:
@@ -67,11 +69,11 @@ def load(model: Path, digest: str) -> OperatingPoint:
         point = msgspec.json.decode(path.read_bytes(), type=OperatingPoint)
     except (msgspec.DecodeError, ValueError) as error:
         raise ValueError(
-            f"{path} is not an operating point ({error}); run `smartca calibrate {model}`"
+            f"{path} is not an operating point ({error}); run `smartca calibrate --model {model}`"
         ) from error
     if point.model_sha256 != digest:
         raise ValueError(
-            f"{path} was made for other weights than {model.name}; run `smartca calibrate {model}`"
+            f"{path} was made for other weights than {model.name}; run `smartca calibrate --model {model}`"
         )
     return point
 

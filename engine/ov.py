@@ -8,12 +8,12 @@ from pathlib import Path
 from types import TracebackType
 
 import numpy as np
-import openvino as ov
 from numpy.typing import NDArray
 from platformdirs import user_cache_dir
 from typing_extensions import Self
 
 from .operating_point import sha256
+from .quiet import ov
 from .runner import EngineError, EngineInfo
 
 PRECISIONS = {"fp32": ov.Type.f32, "bf16": ov.Type.bf16}
@@ -71,9 +71,7 @@ class OpenVinoRunner:
         q = self._request.get_output_tensor(0).data[0, 0].astype(np.float32)
         # min and max see NaN and infinity too, in two quick passes
         if not (q.min() >= 0.0 and q.max() <= 1.0):
-            raise EngineError(
-                "the network answered with numbers outside 0..1; export it again with `smartca export`"
-            )
+            raise EngineError("the network answered with numbers outside 0..1; export it again with `smartca export`")
         return q
 
     def infer(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -96,19 +94,19 @@ class OpenVinoRunner:
 
 def _read(core: ov.Core, model: Path) -> ov.Model:
     """Read the file and hold it to the input contract: (1, 1, S, S) float32 in, the same shape out."""
+    unreadable = f"{model.name} is not a readable ONNX file; export it again with `smartca export`"
+    with model.open("rb") as file:
+        if file.read(1) != b"\x08":  # every ONNX file begins with its IR version; OpenVINO would try other formats
+            raise EngineError(unreadable)
     try:
         network = core.read_model(str(model))
     except RuntimeError as error:
-        raise EngineError(
-            f"{model.name} is not a readable ONNX file; export it again with `smartca export`"
-        ) from error
+        raise EngineError(unreadable) from error
     shapes = [_shape(port) for port in [*network.inputs, *network.outputs]]
     wanted = "one input and one output of shape (1, 1, S, S), S a multiple of 16"
     if len(shapes) != 2 or shapes[0] != shapes[1] or not _is_square(shapes[0]):
         found = " -> ".join(str(shape) for shape in shapes)
-        raise EngineError(
-            f"{model.name} has the wrong shape ({found}): SMART-CA needs {wanted}; use `smartca export`"
-        )
+        raise EngineError(f"{model.name} has the wrong shape ({found}): SMART-CA needs {wanted}; use `smartca export`")
     if network.input(0).get_element_type() != ov.Type.f32:
         kind = network.input(0).get_element_type().get_type_name()
         raise EngineError(f"{model.name} takes {kind} input; SMART-CA needs float32: use `smartca export`")

@@ -86,9 +86,7 @@ def open_runner(model: Path = SHIPPED_MODEL, precision: str = "auto", threads: i
     Raises EngineError if there is no such file or it is no SMART-CA network.
     """
     if not model.is_file():
-        raise EngineError(
-            f"there is no model at {model}; give --model an .onnx file made by `smartca export`"
-        )
+        raise EngineError(f"there is no model at {model}; give --model an .onnx file made by `smartca export`")
     if model.suffix != ".onnx":
         raise EngineError(f"{model.name} is not an .onnx file; `smartca export` writes one from a checkpoint")
     from .ov import OpenVinoRunner

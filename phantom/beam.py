@@ -48,9 +48,7 @@ def _deposit_shadow(lost: Floats, view: View, findings: Findings) -> None:
         return
     s, u, half = findings.calcification
     surfaces = view.surfaces
-    hidden = findings.calcification_shadow_db * (
-        1 - smoothstep(np.abs(surfaces.s - s), 0.5 * half, half + 0.9)
-    )
+    hidden = findings.calcification_shadow_db * (1 - smoothstep(np.abs(surfaces.s - s), 0.5 * half, half + 0.9))
     start = surfaces.tendon + u * (surfaces.cartilage - surfaces.tendon) + 0.4
     rows = view.rows_between(start, view.tissue[-1:] + 1)
     lost[rows] += hidden * smoothstep(view.tissue[rows, None] - start, 0.0, 1.5)

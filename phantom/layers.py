@@ -63,11 +63,7 @@ class Tissue:
         skin = 3 * self.fine.sample(view.world, 2 * depth, (2.5, 0.12), 1) - 11
         canvas.paint(rows, np.full_like(view.x, -1.0), skin, 0.5)
         lobules = self.coarse.sample(view.world + 0.4 * depth, depth - 0.05 * view.world, (2.5, 0.12), 2)
-        fat = (
-            2.5 * self.fine.sample(view.world, depth, (1.0, 0.25), 3)
-            + 14 * np.clip(lobules - 0.7, 0, 1.2)
-            - 31
-        )
+        fat = 2.5 * self.fine.sample(view.world, depth, (1.0, 0.25), 3) + 14 * np.clip(lobules - 0.7, 0, 1.2) - 31
         canvas.paint(rows, surfaces.skin, fat, 0.6)
 
     def _deltoid(self, canvas: Canvas) -> None:
@@ -76,9 +72,7 @@ class Tissue:
         depth = view.tissue[rows, None] + view.offset
         follow = depth - 0.35 * (surfaces.tendon + view.offset)
         cos, sin = np.float32(np.cos(self.pennation)), np.float32(np.sin(self.pennation))
-        fibres = self.fine.sample(
-            cos * view.world + sin * follow, cos * follow - sin * view.world, (3.2, 0.09), 4
-        )
+        fibres = self.fine.sample(cos * view.world + sin * follow, cos * follow - sin * view.world, (3.2, 0.09), 4)
         level = 2.6 * fibres + self.findings.stria * np.clip(fibres - 0.9, 0, 1.6) - 36
         level += 3.2 * self.coarse.sample(view.world, depth, (6.0, 3.0), 5)
         canvas.paint(rows, surfaces.fascia, level, 0.75)
@@ -97,9 +91,7 @@ class Tissue:
         rows = view.rows_between(surfaces.tendon, surfaces.bone)
         u, s = view.across(rows), surfaces.s
         across = np.float32(self.thickness) * u
-        level = 3.7 * self.fine.sample(s, across, (2.2, 0.07), 8) + 2.8 * self.coarse.sample(
-            s, across, (0.7, 0.05), 9
-        )
+        level = 3.7 * self.fine.sample(s, across, (2.2, 0.07), 8) + 2.8 * self.coarse.sample(s, across, (0.7, 0.05), 9)
         level += findings.patches_db * self.coarse.sample(s, across, (3.0, 1.6), 10)
         level -= 5 * smoothstep(u, 0.8, 1.0)
         level -= self._anisotropy(view, u)

@@ -31,9 +31,7 @@ class Scanner:
 
     def __post_init__(self) -> None:
         if min(self.depth_mm, self.width_mm, self.frequency_mhz, self.dynamic_range_db, self.looks) <= 0:
-            raise ValueError(
-                f"{self} cannot draw a picture; depth, width, frequency, range and looks must be > 0"
-            )
+            raise ValueError(f"{self} cannot draw a picture; depth, width, frequency, range and looks must be > 0")
 
     @classmethod
     def of(cls, seed: int) -> Scanner:

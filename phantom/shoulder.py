@@ -138,8 +138,7 @@ def resample(frame: PhantomFrame, rows: int, columns: int) -> tuple[NDArray[np.u
     x = (np.arange(columns) + 0.5) * (frame.pixels.shape[1] / columns) - 0.5
     pixels = _linear(_linear(frame.pixels.astype(np.float32), y).T, x).T
     row, column = (
-        np.clip(np.rint(at), 0, size - 1).astype(int)
-        for at, size in zip((y, x), frame.mask.shape, strict=True)
+        np.clip(np.rint(at), 0, size - 1).astype(int) for at, size in zip((y, x), frame.mask.shape, strict=True)
     )
     return np.rint(pixels).astype(np.uint8), frame.mask[row[:, None], column]
 

@@ -57,7 +57,7 @@ class _Attached:
     ) -> None:
         self.epoch = time.time_ns()
         self.source, self.settings = source, settings
-        self.finder = SectorFinder(settings.crop or source.sector)
+        self.finder = SectorFinder(settings.crop or source.sector, source.unrelated)
         self.socket = connect(context, check(to, settings.insecure))
         self.sender = Sender(transmitter(self.socket), self.epoch)
         self.rejections = Rejections()

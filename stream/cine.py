@@ -61,9 +61,7 @@ def write_cine(path: Path, seed: int, frames: int, fps: int = 30, progress: Prog
     Raises ValueError for a name or number that cannot be, OSError where nothing can be written.
     """
     if path.suffix != ".mp4" or frames < 1 or fps < 1:
-        raise ValueError(
-            f"a cine needs a name in .mp4, a frame and a frame a second, not {path}, {frames}, {fps}"
-        )
+        raise ValueError(f"a cine needs a name in .mp4, a frame and a frame a second, not {path}, {frames}, {fps}")
     path.parent.mkdir(parents=True, exist_ok=True)
     from ..phantom import RECIPE, Phantom, Screen  # here, as scipy takes a second to import
 
@@ -190,15 +188,11 @@ class Cine:
                 for picture in film.decode(stream):
                     yield picture.to_ndarray(format="gray")
         except (FFmpegError, IndexError) as error:
-            raise RuntimeError(
-                f"{self.path} is damaged ({error}); delete it and it will be drawn anew"
-            ) from error
+            raise RuntimeError(f"{self.path} is damaged ({error}); delete it and it will be drawn anew") from error
 
     def _mask(self, number: int) -> Mask:
         if number >= self.count:
-            raise RuntimeError(
-                f"{self.path} has more than its {self.count} frames; delete it to draw it anew"
-            )
+            raise RuntimeError(f"{self.path} has more than its {self.count} frames; delete it to draw it anew")
         return np.unpackbits(self.masks[number], axis=1, count=self.about.shape[1]).astype(np.bool_)
 
 
@@ -206,9 +200,7 @@ def open_cine(path: Path) -> Cine:
     """The cine stored at `path` (.mp4). Raises OSError if a file is missing, ValueError if one is damaged."""
     for part in (path, about_of(path), masks_of(path)):
         if not part.is_file():
-            raise FileNotFoundError(
-                f"{part} is missing; a cine is an .mp4 with .masks.npz and .json beside it"
-            )
+            raise FileNotFoundError(f"{part} is missing; a cine is an .mp4 with .masks.npz and .json beside it")
     try:
         about = msgspec.json.decode(about_of(path).read_bytes(), type=About)
     except msgspec.DecodeError as error:
@@ -247,7 +239,13 @@ def cine_for(seed: int = SHIPPED_SEED, frames: int | None = None, progress: Prog
     for path in known:
         if _whole(path):
             return path
-    return write_cine(known[-1], seed, wanted, progress=progress)
+    try:
+        return write_cine(known[-1], seed, wanted, progress=progress)
+    except OSError as error:
+        raise OSError(
+            f"the phantom cannot be kept in {folder} ({error.strerror or error}); "
+            "free some space, or set XDG_CACHE_HOME to a folder you may write"
+        ) from error
 
 
 def write_folder(folder: Path, seed: int, frames: int, progress: Progress | None = None) -> Path:

@@ -77,9 +77,7 @@ class DrawnDisplay:
     A recording that fails is told of through `tell`; the view goes on.
     """
 
-    def __init__(
-        self, record: Callable[[float | None], Recorder] | None, tell: Callable[[str], None]
-    ) -> None:
+    def __init__(self, record: Callable[[float | None], Recorder] | None, tell: Callable[[str], None]) -> None:
         self.recorder: Recorder | None = None
         self._record, self._tell = record, tell
 
@@ -93,9 +91,7 @@ class DrawnDisplay:
             except (OSError, ValueError, RuntimeError) as error:
                 self._fail(str(error))
 
-    def _add(
-        self, record: Callable[[float | None], Recorder], drawn: NDArray[np.uint8], shown: Shown
-    ) -> None:
+    def _add(self, record: Callable[[float | None], Recorder], drawn: NDArray[np.uint8], shown: Shown) -> None:
         if self.recorder is None:
             self.recorder = record(shown.frame.fps)
         latency = (time.monotonic_ns() - shown.captured_local_ns) / 1e6

@@ -55,9 +55,7 @@ def listen(context: zmq.Context[zmq.Socket[bytes]], endpoint: str) -> zmq.Socket
         socket.bind(endpoint)
     except zmq.ZMQError as error:
         socket.close(0)
-        cure = (
-            "close the other program or choose another port" if error.errno == zmq.EADDRINUSE else "check it"
-        )
+        cure = "close the other program or choose another port" if error.errno == zmq.EADDRINUSE else "check it"
         raise EndpointError(f"cannot listen on {endpoint}: {error.strerror}; {cure}") from error
     return socket
 

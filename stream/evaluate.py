@@ -128,7 +128,7 @@ def _source(data: str, crop: Sector | None) -> Samples:
 
     def each() -> Iterator[Sample]:
         with source:
-            finder = SectorFinder(crop or source.sector)
+            finder = SectorFinder(crop or source.sector, source.unrelated)
             for picture in source.pictures():
                 yield Sample(picture.pixels, finder.sector(picture.pixels), picture.truth)
 

@@ -66,9 +66,7 @@ class Viewer:
         if isinstance(body, Answer):
             served = _add(body.result.served, self._lost(body.frame.epoch))
             return Answer(body.frame, replace(body.result, served=served))
-        return End(
-            body.source, body.epoch, body.attached, _add(body.served, self._lost(body.epoch)), body.problem
-        )
+        return End(body.source, body.epoch, body.attached, _add(body.served, self._lost(body.epoch)), body.problem)
 
 
 def _is_live(body: Answer | End) -> TypeGuard[Answer]:

@@ -89,9 +89,7 @@ class Sender:
     def hear(self, message: Message, now_ns: int) -> None:
         """Take a message from the consumer; anything but a Grant is a WireError."""
         if not isinstance(message.body, Grant):
-            raise WireError(
-                f"a {type(message.body).__name__.lower()} came from a consumer, who may only grant"
-            )
+            raise WireError(f"a {type(message.body).__name__.lower()} came from a consumer, who may only grant")
         self._grant = (message.body.sent_ns, now_ns)
         self.allowance.hear(message.epoch, message.body, now_ns)
 

@@ -67,7 +67,8 @@ def draw(
         cv2.polylines(image, corners, True, look.colour, scale, cv2.LINE_AA, _SUB)
     if look.dashed:
         _dashed_border(image, look.colour, scale)
-    _stamp(image, _caption(look.words + (f": {note}" if note else ""), look.colour, scale))
+    size = min(4.0, max(0.5, min(image.shape[:2]) / 480))
+    _stamp(image, _caption(look.words + (f": {note}" if note else ""), look.colour, size))
     return image
 
 
@@ -81,15 +82,15 @@ def _dashed_border(image: NDArray[np.uint8], colour: Bgr, scale: int) -> None:
 
 
 @lru_cache(maxsize=64)
-def _caption(words: str, colour: Bgr, scale: int) -> NDArray[np.uint8]:
+def _caption(words: str, colour: Bgr, scale: float) -> NDArray[np.uint8]:
     """The strip with the words, (rows, columns, 3). Kept, as the same words come back with every frame."""
     words = words.encode("ascii", "replace").decode()
-    size, font = 0.45 * scale, cv2.FONT_HERSHEY_SIMPLEX
-    (width, height), below = cv2.getTextSize(words, font, size, scale)
-    pad = 4 * scale
+    size, line, font = 0.45 * scale, max(1, round(scale)), cv2.FONT_HERSHEY_SIMPLEX
+    (width, height), below = cv2.getTextSize(words, font, size, line)
+    pad = max(1, round(4 * scale))
     strip = np.full((height + below + 2 * pad, width + 3 * pad, 3), 24, np.uint8)
     strip[:, :pad] = colour
-    cv2.putText(strip, words, (2 * pad, pad + height), font, size, colour, scale, cv2.LINE_AA)
+    cv2.putText(strip, words, (2 * pad, pad + height), font, size, colour, line, cv2.LINE_AA)
     strip.flags.writeable = False
     return strip
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import cv2
 
 from ..engine import Segmenter, open_runner, segmenter_for
+from ..engine.operating_point import NOT_CALIBRATED
 from .attach import AttachSettings, attach
 from .frame import State
 from .order import Order
@@ -40,9 +41,11 @@ def run_attach(spec: str, to: str, settings: AttachSettings, pulse: str | None, 
         source: Source | None = open_source(spec)
         while source is not None:
             with source:
+                if pulse is None:
+                    say(f"'{source.name}' goes to {to} as soon as an engine with a viewer is there")
                 source.prepare()
                 problem = attach(source, to, settings, keep)
-            if problem:
+            if problem and (pulse is None or source.live):  # of a file's damage the supervisor hears, and tells
                 say(problem)
             if not problem or not source.live:
                 break
@@ -83,7 +86,13 @@ def run_serve(
         if pulse is None:
             info = runner.info
             say(f"ready: {info.backend} {info.precision}, {info.size} x {info.size}, weights {info.digest}")
-        return segmenter_for(runner, model, threshold)
+        segmenter = segmenter_for(runner, model, threshold)
+        if segmenter.point.fitted_on == NOT_CALIBRATED and threshold is None:
+            say(
+                f"{model.name} is not calibrated: outlines begin at a confidence of {segmenter.point.threshold}; "
+                f"run `smartca calibrate --model {model}`"
+            )
+        return segmenter
 
     def keep() -> bool:
         heart.ready("serve")
@@ -134,7 +143,7 @@ def run_view(
     with contextlib.closing(heart):
         displays = make_displays(state)
         try:
-            view(endpoint, displays, state, keep, insecure, from_start)
+            view(endpoint, displays, state, keep, insecure, from_start, one_feed=pulse is not None)
         finally:
             finish(state)
             beat()

@@ -41,11 +41,10 @@ class Heart:
         self._parent = os.getppid()
         self._due = 0
         self._socket: zmq.Socket[bytes] | None = None
-        self._before = {
-            number: signal.signal(number, self._stop) for number in (signal.SIGTERM, signal.SIGINT)
-        }
+        self._before = {number: signal.signal(number, self._stop) for number in (signal.SIGTERM, signal.SIGINT)}
         if endpoint is not None:
-            socket = zmq.Context.instance().socket(zmq.PUSH)
+            self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+            socket = self._context.socket(zmq.PUSH)
             socket.setsockopt(zmq.LINGER, 500)
             socket.setsockopt(zmq.SNDHWM, 4)
             socket.connect(endpoint)
@@ -84,3 +83,4 @@ class Heart:
         if self._socket is not None:
             self._socket.close()
             self._socket = None
+            self._context.term()  # waits for what lingers: the last beat may hold the reason of the end

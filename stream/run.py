@@ -161,9 +161,9 @@ class Run:
 
     def _view_arguments(self) -> list[str]:
         # a viewer that is started again must not write over what it recorded
-        again = ["--keep-record"] if self.children["view"].restarts else []
+        again = ["--keep-record"] if self.children["view"].restarts else ["--from-start"]
         at = self._at["answers"]
-        return ["view", "--from", at, "--from-start", *again, *self._common(), *self.settings.view]
+        return ["view", "--from", at, *again, *self._common(), *self.settings.view]
 
     def _attach_arguments(self) -> list[str]:
         at, start = self._at["frames"], str(self._next_seq)

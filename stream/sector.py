@@ -70,8 +70,9 @@ class SectorFinder:
     whole screen is taken and every LOOK_AGAINth picture is searched.
     """
 
-    def __init__(self, given: Sector | None) -> None:
+    def __init__(self, given: Sector | None, unrelated: bool = False) -> None:
         self._given = given
+        self._unrelated = unrelated
         self._found: Sector | None = None
         self._seen = 0
 
@@ -79,17 +80,15 @@ class SectorFinder:
         """The sector for this picture. Raises ValueError if the given one does not fit it."""
         if self._given is not None:
             return self._given.check(pixels.shape)
+        if self._unrelated:
+            return find_sector(pixels)
         settled = self._seen >= _SETTLING
         if self._seen % _LOOK_AGAIN == 0 and not (settled and self._found is not None):
             self._look(pixels)
         self._seen += 1
         found = self._found or whole(pixels.shape)
         rows, columns = pixels.shape[:2]
-        return (
-            found
-            if found.x + found.width <= columns and found.y + found.height <= rows
-            else self._anew(pixels)
-        )
+        return found if found.x + found.width <= columns and found.y + found.height <= rows else self._anew(pixels)
 
     def _look(self, pixels: NDArray[np.uint8]) -> None:
         found = find_sector(pixels)

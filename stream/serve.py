@@ -25,9 +25,7 @@ POLL_MS = 20
 Keep = Callable[[], bool]  # called every round; False ends the loop
 
 
-def serve(
-    open_segmenter: Callable[[], Segmenter], bind: str, publish: str, insecure: bool, keep: Keep
-) -> int:
+def serve(open_segmenter: Callable[[], Segmenter], bind: str, publish: str, insecure: bool, keep: Keep) -> int:
     """Answer frames that come to `bind` towards viewers at `publish` until `keep` says no.
 
     Returns how many messages were refused. Raises EndpointError or EngineError before it is ready.

@@ -19,7 +19,8 @@ class Tally(msgspec.Struct):
     """Running totals of one view process."""
 
     shown: int = 0
-    states: dict[str, int] = {}
+    states: dict[str, int] = {}  # frames
+    absences: dict[str, int] = {}  # times, without frames
     latencies: dict[int, int] = {}  # histogram: bin of BIN_MS -> frames
     attached: dict[str, Trail] = {}  # by the feed's epoch
     served: dict[str, Trail] = {}  # by the engine's epoch and the feed's
@@ -55,9 +56,9 @@ class Tally(msgspec.Struct):
         """Take the final totals of a feed."""
         self.follow(end.epoch, end.attached, end.served)
 
-    def stale(self) -> None:
-        """Count one time that the display went stale."""
-        self.states[State.STALE.name] = self.states.get(State.STALE.name, 0) + 1
+    def absent(self, state: State) -> None:
+        """Count one time that the display went STALE, or over to NO_RESULT for want of an engine."""
+        self.absences[state.name] = self.absences.get(state.name, 0) + 1
 
     def follow(self, epoch: int, attached: Trail, served: Trail) -> None:
         """Take a feed's newest totals."""
@@ -69,6 +70,7 @@ class Tally(msgspec.Struct):
         """Add the tally of another view process of the same run."""
         self.shown += other.shown
         self.states = dict(Counter(self.states) + Counter(other.states))
+        self.absences = dict(Counter(self.absences) + Counter(other.absences))
         self.latencies = dict(Counter(self.latencies) + Counter(other.latencies))
         for mine, theirs in ((self.attached, other.attached), (self.served, other.served)):
             for key, trail in theirs.items():
@@ -134,7 +136,12 @@ class Tally(msgspec.Struct):
             },
             "latency_ms": self.latency_ms(),
             "fps": self.fps,
-            "states": {state.name.lower(): self.states.get(state.name, 0) for state in State},
+            # frames by state; 'stale' is no frame's state: it counts the times the display went stale
+            "states": {
+                **{state.name.lower(): self.states.get(state.name, 0) for state in State},
+                "stale": self.absences.get(State.STALE.name, 0),
+            },
+            "engine_absences": self.absences.get(State.NO_RESULT.name, 0),
         }
         if self.counts is not None:
             report["truth"] = self.counts.as_report()

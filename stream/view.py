@@ -21,6 +21,7 @@ from .wire import Answer, End, Message, WireError
 
 POLL_MS = 20
 STATUS_NS = 100_000_000
+LET_GO_NS = 2_000_000_000  # a feed that is gone this long gives way to another
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,25 +66,33 @@ def view(
     keep: Callable[[], bool],
     insecure: bool = False,
     from_start: bool = False,
+    one_feed: bool = False,
 ) -> None:
     """Show what the engine at `endpoint` answers until `keep` says no. Raises EndpointError.
 
     from_start: this viewer belongs to the run from its start, so frames dropped before its first count too.
+    one_feed: no other feed will come, so one that is gone is waited for.
     """
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context(io_threads=1)
     try:
         socket = connect(context, check(endpoint, insecure))
-        _Viewing(socket, displays, state, from_start).run(keep)
+        _Viewing(socket, displays, state, from_start, one_feed).run(keep)
     finally:
         context.destroy(linger=200)
 
 
 class _Viewing:
     def __init__(
-        self, socket: zmq.Socket[bytes], displays: list[Display], state: ViewState, from_start: bool
+        self,
+        socket: zmq.Socket[bytes],
+        displays: list[Display],
+        state: ViewState,
+        from_start: bool,
+        one_feed: bool,
     ) -> None:
         self.socket, self.displays, self.state = socket, displays, state
-        self.from_start = from_start
+        self.from_start, self.one_feed = from_start, one_feed
+        self.chosen = state.order.source
         self.receiver = Receiver(transmitter(socket), time.time_ns(), state.order.source)
         self.rejections = Rejections()
         self.last_frame_ns = 0
@@ -151,9 +160,12 @@ class _Viewing:
         if now - self.last_frame_ns <= LEASE_NS or now < self.status_due:
             return
         self.status_due = now + STATUS_NS
+        if not self.chosen and not self.one_feed and now - self.last_frame_ns > LET_GO_NS:
+            self.state.order = Order()
+            self.receiver.source = ""
         says, note = self._absence(now)
-        if says is State.STALE and self.was not in (State.STALE, State.NO_RESULT):
-            self.state.tally.stale()
+        if self.was is not says and self.last_frame_ns and not self.state.ended:
+            self.state.tally.absent(says)
         self.was = says
         for display in self.displays:
             display.status(says, note, self.state.tally)

@@ -154,13 +154,9 @@ def unpack(data: bytes | memoryview) -> Message:
     if magic != MAGIC:
         raise WireError("the message does not begin with SMCA: some other program is sending here")
     if version != VERSION:
-        raise WireError(
-            f"the message has wire version {version}, this smartca speaks {VERSION}: update both sides"
-        )
+        raise WireError(f"the message has wire version {version}, this smartca speaks {VERSION}: update both sides")
     if head_size > LARGEST_HEAD or PREFIX.size + head_size + payload_size != len(data):
-        raise WireError(
-            f"the message says {head_size} + {payload_size} bytes but has {len(data) - PREFIX.size}"
-        )
+        raise WireError(f"the message says {head_size} + {payload_size} bytes but has {len(data) - PREFIX.size}")
     if epoch >= 1 << 62 or number >= 1 << 62:
         raise WireError("the message's epoch or number is out of range")
     rest = memoryview(data)[PREFIX.size :]
@@ -229,14 +225,10 @@ def _body(head: FrameHead | AnswerHead | Grant | Beat | End, payload: memoryview
         mask = reader.mask(frame.pixels.shape[:2]) if head.has_mask else None
         if (head.state in (State.TEAR_OUTLINED, State.NO_TEAR_OUTLINED)) != head.has_mask:
             raise WireError(f"an answer says {head.state.value!r} but its mask says otherwise")
-        result = Result(
-            head.state, mask, head.confidence, head.reason, head.engine, head.inference_ns, head.served
-        )
+        result = Result(head.state, mask, head.confidence, head.reason, head.engine, head.inference_ns, head.served)
         return reader.finish(Answer(frame, result))
     if len(payload):
-        raise WireError(
-            f"a {type(head).__name__.lower()} carries no payload, yet {len(payload)} bytes follow it"
-        )
+        raise WireError(f"a {type(head).__name__.lower()} carries no payload, yet {len(payload)} bytes follow it")
     return head
 
 

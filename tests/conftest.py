@@ -42,9 +42,7 @@ def network(tmp_path: Path) -> Path:
     return brightness_network(tmp_path / "bright.onnx")
 
 
-def make_frame(
-    seq: int = 0, epoch: int = 7, live: bool = True, colour: bool = False, truth: bool = True
-) -> Frame:
+def make_frame(seq: int = 0, epoch: int = 7, live: bool = True, colour: bool = False, truth: bool = True) -> Frame:
     """A frame of 48 rows x 64 columns with a bright square, which is also its truth."""
     pixels = np.random.default_rng(seq).integers(30, 90, (48, 64), dtype=np.uint8)
     pixels[10:30, 20:44] = 255

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 from smartca import __version__
 from smartca.cli import COMMANDS, main
+from smartca.stream.sources import open_source
 
 
 def run(capfd: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
@@ -110,3 +112,46 @@ def test_one_sentence(arguments: list[str], says: str, tmp_path: Path) -> None:
     assert done.returncode == 2
     assert says in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_nothing_is_reported_to_anybody(tmp_path: Path) -> None:
+    """OpenVINO would send a usage event on import and keep a client id in the home folder."""
+    code = (
+        "import sys, smartca.engine.ov\n"
+        "assert not [name for name in sys.modules if name.startswith('openvino_telemetry.')]\n"
+    )
+    home = {**os.environ, "HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    subprocess.run([sys.executable, "-c", code], check=True, env=home)
+    assert not (tmp_path / "intel").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--record", "one.mp4"], "written over"),
+        (["--report", "one.mp4"], "written over"),
+        (["--record", "o.mp4", "--report", "o.mp4"], "written over"),
+        (["--record", "o.mp4", "--report", "o.frames.jsonl"], "written over"),
+        (["--record", "o.avi"], "does not end in .mp4"),
+        (["--fps", "nan"], "nan"),
+        (["--threshold", "nan"], "nan"),
+        (["--crop", "1,2,3"], "not understood"),
+    ],
+)
+def test_results_never_take_the_place_of_the_source(options: list[str], says: str, tmp_path: Path) -> None:
+    (tmp_path / "one.mp4").write_bytes(b"precious")
+    done = subprocess.run(
+        [sys.executable, "-m", "smartca", "run", "one.mp4", "--headless", *options],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        timeout=60,
+    )
+    assert done.returncode == 2
+    assert says in done.stderr
+    assert (tmp_path / "one.mp4").read_bytes() == b"precious"
+
+
+def test_formats_that_are_not_read_yet_are_named(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="not read yet"):
+        open_source(str(tmp_path / "study.dcm"))

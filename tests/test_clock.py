@@ -11,9 +11,7 @@ from smartca.stream.wire import Beat
 MS = 1_000_000
 
 
-def beats(
-    offset_ns: int, out_ms: tuple[float, float], back_ms: tuple[float, float], count: int = 50
-) -> ClockOffset:
+def beats(offset_ns: int, out_ms: tuple[float, float], back_ms: tuple[float, float], count: int = 50) -> ClockOffset:
     """An exchange in which the producer's clock runs `offset_ns` ahead."""
     chance, compared = random.Random(3), ClockOffset()
     for number in range(1, count):

@@ -32,9 +32,7 @@ def test_bf16_outlines_nearly_the_same(network: Path) -> None:
         assert np.abs(exact.infer(picture) - rough.infer(picture)).max() < 0.2
 
 
-@pytest.mark.parametrize(
-    "shape", [(1, 3, 64, 64), (2, 1, 64, 64), (1, 1, 64, 48), (1, 1, 40, 40), (1, 1, 16, 16)]
-)
+@pytest.mark.parametrize("shape", [(1, 3, 64, 64), (2, 1, 64, 64), (1, 1, 64, 48), (1, 1, 40, 40), (1, 1, 16, 16)])
 def test_a_network_of_the_wrong_shape_is_one_sentence(tmp_path: Path, shape: tuple[int, ...]) -> None:
     wrong = brightness_network(tmp_path / "wrong.onnx", shape)
     with pytest.raises(EngineError, match="wrong shape") as error:

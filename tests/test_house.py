@@ -28,11 +28,7 @@ def modules(room: str) -> list[Path]:
 def test_every_package_is_listed() -> None:
     block = (ROOT / "pyproject.toml").read_text().split("\npackages = [", 1)[1].split("]", 1)[0]
     listed = set(re.findall(r'"([^"]+)"', block))
-    found = {
-        ".".join(("smartca", *path.parent.relative_to(ROOT).parts))
-        for room in ROOMS
-        for path in modules(room)
-    }
+    found = {".".join(("smartca", *path.parent.relative_to(ROOT).parts)) for room in ROOMS for path in modules(room)}
     assert listed == found | {"smartca"}
 
 
@@ -74,9 +70,7 @@ def test_the_phantom_needs_numpy_and_scipy_only() -> None:
 def test_files_stay_small() -> None:
     for room in ROOMS:
         for path in modules(room):
-            assert len(path.read_text().splitlines()) <= 350, (
-                f"{path} is crowded: two rooms are easier to live in"
-            )
+            assert len(path.read_text().splitlines()) <= 350, f"{path} is crowded: two rooms are easier to live in"
 
 
 def test_pins_hold_no_address() -> None:

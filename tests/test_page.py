@@ -172,9 +172,7 @@ def test_a_frame_counts_once_however_many_look_on(server: PageServer) -> None:
     assert heard == [9] and [seq for _, seq, _ in server.take_latencies()] == [9]
 
 
-@pytest.mark.parametrize(
-    "origin", [None, "http://evil.example", "null", "https://127.0.0.1", "http://127.0.0.1:1"]
-)
+@pytest.mark.parametrize("origin", [None, "http://evil.example", "null", "https://127.0.0.1", "http://127.0.0.1:1"])
 def test_a_foreign_web_site_may_not_read_frames(server: PageServer, origin: str | None) -> None:
     async def main() -> int:
         async with aiohttp.ClientSession() as session:

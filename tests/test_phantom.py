@@ -91,9 +91,7 @@ def test_neighbouring_frames_correlate_as_a_moving_probe_does(seed: int) -> None
 
 def test_speckle_decorrelates_out_of_plane() -> None:
     phantom = Phantom(3)
-    view = look(
-        phantom.anatomy, phantom.scanner, Pose(0, 0, 0, 0), 0, phantom._depth, phantom._x(np.arange(256))
-    )
+    view = look(phantom.anatomy, phantom.scanner, Pose(0, 0, 0, 0), 0, phantom._depth, phantom._x(np.arange(256)))
     at = {mm: phantom._scatterers.seen(view, 0, mm).ravel() for mm in (0.0, 0.2, 0.8, 3.0)}
     near, mid, far = (np.corrcoef(at[0.0], at[mm])[0, 1] for mm in (0.2, 0.8, 3.0))
     assert near == pytest.approx(np.exp(-((0.2 / 0.8) ** 2)), abs=0.05)
@@ -143,9 +141,7 @@ def test_mask_lies_inside_the_tendon(torn: list[tuple[Phantom, PhantomFrame]]) -
         assert phantom.tear is not None
         pose = phantom.motion.at(frame.t)
         openness = phantom.tear.openness(pose.elevation)
-        view = look(
-            phantom.anatomy, phantom.scanner, pose, openness, phantom._depth, phantom._x(np.arange(256))
-        )
+        view = look(phantom.anatomy, phantom.scanner, pose, openness, phantom._depth, phantom._x(np.arange(256)))
         surfaces = view.surfaces
         tendon = (view.tissue[:, None] >= surfaces.tendon) & (view.tissue[:, None] < surfaces.bone)
         assert frame.mask.any()
@@ -159,9 +155,7 @@ def test_partial_tears_keep_to_their_side(torn: list[tuple[Phantom, PhantomFrame
         pose = phantom.motion.at(frame.t)
         assert phantom.tear is not None
         openness = phantom.tear.openness(pose.elevation)
-        view = look(
-            phantom.anatomy, phantom.scanner, pose, openness, phantom._depth, phantom._x(np.arange(256))
-        )
+        view = look(phantom.anatomy, phantom.scanner, pose, openness, phantom._depth, phantom._x(np.arange(256)))
         middle[phantom.kind].append(view.across(slice(None))[frame.mask].mean())
     assert np.max(middle["bursal"]) < np.min(middle["articular"])
     assert np.mean(middle["intratendinous"]) == pytest.approx(0.5, abs=0.1)
@@ -171,9 +165,7 @@ def test_partial_tears_keep_to_their_side(torn: list[tuple[Phantom, PhantomFrame
 def test_tears_are_darker_than_their_surroundings(torn: list[tuple[Phantom, PhantomFrame]]) -> None:
     darker = []
     for _, frame in torn:
-        ring = binary_dilation(frame.mask, iterations=8) & np.logical_not(
-            binary_dilation(frame.mask, iterations=2)
-        )
+        ring = binary_dilation(frame.mask, iterations=8) & np.logical_not(binary_dilation(frame.mask, iterations=2))
         darker.append(frame.pixels[frame.mask].mean() < frame.pixels[ring].mean())
     assert np.mean(darker) >= 0.9
 

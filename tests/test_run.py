@@ -126,10 +126,7 @@ def processes_of(parent: int) -> dict[str, int]:
     found = {}
     for entry in Path("/proc").iterdir():
         try:
-            if (
-                entry.name.isdecimal()
-                and int((entry / "stat").read_text().rsplit(") ", 1)[1].split()[1]) == parent
-            ):
+            if entry.name.isdecimal() and int((entry / "stat").read_text().rsplit(") ", 1)[1].split()[1]) == parent:
                 words = (entry / "cmdline").read_bytes().split(b"\0")
                 found[words[words.index(b"smartca") + 1].decode()] = int(entry.name)
         except (OSError, ValueError, IndexError):
@@ -238,9 +235,7 @@ def test_a_dead_or_hung_process_is_replaced_and_never_covered_up(
     assert "Traceback" not in words
     report = json.loads((tmp_path / "r.json").read_text())
     assert report["restarts"][role] == 1
-    assert report["frames"]["captured"] == report["frames"]["shown"] + sum(
-        report["frames"]["dropped"].values()
-    )
+    assert report["frames"]["captured"] == report["frames"]["shown"] + sum(report["frames"]["dropped"].values())
     assert not processes_of(run.pid)
 
 

@@ -53,9 +53,7 @@ def test_the_picture_is_found_in_a_screen(sector: Sector, background: int) -> No
     assert not blanked[:45].any() and not blanked[:, 690:].any()
 
 
-@pytest.mark.parametrize(
-    "pixels", [speckle(300, 400), np.zeros((300, 400), np.uint8), np.zeros((9, 9), np.uint8)]
-)
+@pytest.mark.parametrize("pixels", [speckle(300, 400), np.zeros((300, 400), np.uint8), np.zeros((9, 9), np.uint8)])
 def test_without_a_screen_or_a_picture_it_is_all_of_it(pixels: np.ndarray) -> None:
     assert find_sector(pixels) == whole(pixels.shape)
 
@@ -144,3 +142,10 @@ def test_a_feed_that_changes_its_size_is_looked_at_anew() -> None:
     finder.sector(_speckled(480, 640, (100, 50, 400, 300)))
     small = _speckled(120, 160, (0, 0, 160, 120))
     assert finder.sector(small) == whole(small.shape)
+
+
+def test_unrelated_pictures_have_sectors_of_their_own() -> None:
+    finder = SectorFinder(None, unrelated=True)
+    for box in ((100, 50, 400, 300), (30, 150, 250, 250)):
+        found = finder.sector(_speckled(480, 640, box))
+        assert max(abs(a - b) for a, b in zip(found, box, strict=True)) < 30

@@ -6,7 +6,7 @@ import random
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,10 @@ from conftest import make_frame
 from smartca.engine import Counts, open_runner, segmenter_for
 from smartca.stream.frame import Frame, State
 from smartca.stream.link import Receiver, Sender, transmitter
+from smartca.stream.order import Order
 from smartca.stream.serve import serve
+from smartca.stream.tally import Tally
+from smartca.stream.view import ViewState, view
 from smartca.stream.wire import Answer, Beat, Grant, pack, unpack
 
 
@@ -197,9 +200,7 @@ def _no_result():  # type: ignore[no-untyped-def]
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads the memory's size from /proc")
-def test_ten_thousand_hostile_messages_change_nothing(
-    serving: Serving, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_ten_thousand_hostile_messages_change_nothing(serving: Serving, caplog: pytest.LogCaptureFixture) -> None:
     scanner, viewer = Scanner(serving, 7), Viewer(serving)
     exchange(scanner, viewer, [make_frame(seq, live=False) for seq in range(5)])
     attackers = [serving.dealer(end) for end in (serving.bind, serving.publish) for _ in range(3)]
@@ -236,3 +237,32 @@ def test_a_live_frame_that_waited_for_a_viewer_is_not_shown_late(serving: Servin
     assert [answer.frame.seq for answer in second.answers] == [sent, sent + 1, sent + 2]
     dropped = second.answers[-1].result.served.dropped
     assert dropped["too old at the engine"] == 1
+
+
+def test_a_viewer_lets_a_dead_feed_go(serving: Serving) -> None:
+    """The feed on display dies while another lives: after a while the viewer shows the living one."""
+    state = ViewState(Tally(), Order())
+    seen: list[str] = []
+
+    def keep() -> bool:
+        if state.tally.shown:
+            seen.append(state.order.source)
+        return not serving.stop.is_set() and "b feed" not in seen
+
+    viewing = threading.Thread(target=view, args=(serving.publish, [], state, keep))
+    viewing.start()
+    one, two = Scanner(serving, 7), Scanner(serving, 8)
+    sent = 0
+    until = time.monotonic() + 20
+    while viewing.is_alive() and time.monotonic() < until:
+        if sent < 5:
+            sent += one.send(make_frame(sent))
+        else:
+            two.send(replace(make_frame(sent, epoch=8), source="b feed"))
+            sent += 1
+        time.sleep(0.01)
+    serving.stop.set()
+    viewing.join()
+    assert seen[0] == "a feed"
+    assert seen[-1] == "b feed"
+    assert state.tally.absences["STALE"] >= 1

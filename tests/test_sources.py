@@ -195,9 +195,7 @@ def test_the_phantom_brings_its_truth_and_its_millimetres() -> None:
         assert source.sector is not None and source.mm_per_pixel is not None
         pictures = source.pictures()
         first = [next(pictures) for _ in range(3)]
-        assert all(
-            picture.truth is not None and picture.truth.shape == picture.pixels.shape for picture in first
-        )
+        assert all(picture.truth is not None and picture.truth.shape == picture.pixels.shape for picture in first)
         source.sector.check(first[0].pixels.shape)
         third = next(iter(source.pictures(start=2)))
     assert np.array_equal(third.pixels, first[2].pixels)

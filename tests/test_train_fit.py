@@ -155,9 +155,7 @@ def test_export_ends_in_q_and_says_what_it_is(fitted: Fit, tmp_path: Path) -> No
 
 
 @pytest.mark.filterwarnings("default")
-def test_a_model_that_disagrees_is_not_written(
-    fitted: Fit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_model_that_disagrees_is_not_written(fitted: Fit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     network, _ = load_network(fitted.best)
     other = to_onnx(SmartCA("lite").eval(), 64)  # a whole model, of other weights
     monkeypatch.setattr("smartca.train.export.to_onnx", lambda *_: other)

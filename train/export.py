@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 import onnx
-import openvino
 import torch
 from numpy.typing import NDArray
 
 from .. import __version__
+from ..engine.quiet import ov
 from .fit import FitSettings, read_checkpoint
 from .network import Confident, SmartCA
 
@@ -67,7 +67,7 @@ def _forget_origins(model: onnx.ModelProto) -> None:
 
 def greatest_difference(network: SmartCA, model: bytes, images: NDArray[np.float32]) -> float:
     """Largest |q of torch - q of OpenVINO in float32| over `images` (N, 1, size, size)."""
-    core = openvino.Core()
+    core = ov.Core()
     compiled = core.compile_model(
         core.read_model(model), "CPU", {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": 1}
     )

@@ -59,9 +59,7 @@ def tensors(pairs: Sequence[tuple[Grey, Mask]], size: int) -> tuple[Tensor, Tens
     """Pictures and masks -> float32 (N, 1, size, size) twice, the way of every picture into the network."""
     images = [to_input(letterbox(pixels, whole(pixels.shape), size)) for pixels, _ in pairs]
     masks = [letterbox_mask(mask, whole(mask.shape), size)[None, None] for _, mask in pairs]
-    return torch.from_numpy(np.concatenate(images)), torch.from_numpy(
-        np.concatenate(masks).astype(np.float32)
-    )
+    return torch.from_numpy(np.concatenate(images)), torch.from_numpy(np.concatenate(masks).astype(np.float32))
 
 
 def learning_rate(step: int, total: int, peak: float) -> float:
@@ -160,9 +158,7 @@ class Fit:
                     self._end_epoch(loss)
                 if interrupted.is_set():
                     self._save()
-                    raise Stopped(
-                        f"stopped at step {self.step} of {self.total}; the same command goes on from there"
-                    )
+                    raise Stopped(f"stopped at step {self.step} of {self.total}; the same command goes on from there")
         return self.rows
 
     def _placed(self, network: Module) -> Module:
@@ -226,9 +222,7 @@ class Fit:
         score = validate(self.mean, self.held, self.settings)
         row = {"epoch": self.step // self.steps_per_epoch, "step": self.step, "loss": loss, **score._asdict()}
         if not self.rows or score.dice > max(old["dice"] for old in self.rows):
-            write_atomically(
-                {"settings": asdict(self.settings), "state": self.mean.state_dict(), **row}, self.best
-            )
+            write_atomically({"settings": asdict(self.settings), "state": self.mean.state_dict(), **row}, self.best)
         self.rows.append(row)
         self._save()
         with (self.out / "log.csv").open("w", newline="", encoding="utf-8") as lines:

@@ -16,9 +16,7 @@ from torch.nn import functional as F
 def _checked(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     """Both in float32 (sums over a batch overflow float16); ValueError where their shapes differ."""
     if logits.shape != target.shape:
-        raise ValueError(
-            f"logits are {tuple(logits.shape)} but the target is {tuple(target.shape)}; give one shape"
-        )
+        raise ValueError(f"logits are {tuple(logits.shape)} but the target is {tuple(target.shape)}; give one shape")
     return logits.float(), target.float()
 
 
@@ -64,9 +62,7 @@ def log_mean(a: Tensor, b: Tensor) -> Tensor:
     return mean * torch.where(near, series, safe / torch.atanh(safe))
 
 
-def iplf_region(
-    logits: Tensor, target: Tensor, gamma: float = 2.0, beta: float = 1.0, eps: float = 1.0
-) -> Tensor:
+def iplf_region(logits: Tensor, target: Tensor, gamma: float = 2.0, beta: float = 1.0, eps: float = 1.0) -> Tensor:
     """(L + B) / 2 with B = 1 - TP / Lm(P', P): Tversky's index integrated over its weight from 0 to 1."""
     x, y = _checked(logits, target)
     p = torch.sigmoid(x)

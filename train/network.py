@@ -20,9 +20,7 @@ WIDTHS = (24, 40, 64, 128)  # decoder channels at strides 2, 4, 8, 16
 
 def pointwise(before: int, after: int) -> nn.Sequential:
     """1x1 convolution, batch norm, ReLU."""
-    return nn.Sequential(
-        nn.Conv2d(before, after, 1, bias=False), nn.BatchNorm2d(after), nn.ReLU(inplace=True)
-    )
+    return nn.Sequential(nn.Conv2d(before, after, 1, bias=False), nn.BatchNorm2d(after), nn.ReLU(inplace=True))
 
 
 def separable(before: int, after: int, dilation: int = 1) -> nn.Sequential:

@@ -109,9 +109,7 @@ class PageServer:
         except OSError as error:
             self.stop()
             if error.errno == errno.EADDRINUSE:
-                raise OSError(
-                    f"port {self.port} is in use; close the other program or choose --port N"
-                ) from error
+                raise OSError(f"port {self.port} is in use; close the other program or choose --port N") from error
             raise OSError(
                 f"port {self.port} cannot be opened ({error.strerror}); choose another with --port N"
             ) from error

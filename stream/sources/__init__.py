@@ -14,6 +14,8 @@ FORMS = (
     "phantom: or phantom:seed=7 or phantom:seed=7,frames=300"
 )
 
+NOT_YET = (".dcm", ".dicom", ".mha", ".mhd", ".nrrd")
+
 Progress = Callable[[int, int], None]  # (frames drawn, frames in all)
 
 
@@ -28,6 +30,8 @@ def open_source(spec: str, progress: Progress | None = None) -> Source:
     if spec.startswith("camera:"):
         return _camera(spec)
     path = Path(spec)
+    if path.suffix.lower() in NOT_YET:
+        raise ValueError(f"{path.name}: DICOM, MetaImage and NRRD are not read yet; export it as mp4 or PNG")
     if not spec.strip() or ("://" in spec and not path.exists()):
         raise ValueError(f"'{spec}' is no source; give {FORMS}")
     if not path.exists():

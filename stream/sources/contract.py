@@ -26,6 +26,7 @@ class Source(ABC):
 
     name: str  # shown to people; a file's name, never its whole path
     live: bool = False  # a camera does not wait; a file does
+    unrelated: bool = False  # each picture is a scene of its own, with a sector of its own
     endless: bool = False  # never stops by itself
     fps: float | None = None  # the source's own rate, where known
     sector: Sector | None = None  # where known beforehand

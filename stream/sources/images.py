@@ -26,6 +26,7 @@ class Images(Source):
 
     def __init__(self, path: Path) -> None:
         self.name = path.name
+        self.unrelated = True
         self.paths = _in_folder(path) if path.is_dir() else [path]
         self.masks = path / "masks" if (path / "masks").is_dir() else None
         self.count = len(self.paths)
