@@ -139,7 +139,7 @@ class Run:
 
     def _end_all(self) -> None:
         for child in self.children.values():
-            child.terminate()
+            child.terminate() if child.ready else child.kill()  # one that is still starting has nothing to save
         until = time.monotonic() + 2.0
         for child in self.children.values():
             if not child.wait(until - time.monotonic()):

@@ -14,7 +14,8 @@ from .pulse import Pulse, Role
 log = logging.getLogger(__name__)
 
 HUNG_S = 1.0  # without a beat, once ready
-STARTING_S = 60.0  # compiling a network for the first time may take long on a small machine
+# until ready: compiling a network for the first time may take long on a small machine, and cameras wake slowly
+STARTING_S: dict[Role, float] = {"serve": 60.0, "attach": 20.0, "view": 10.0}
 MOST_RESTARTS = 5
 WITHIN_S = 60.0
 FATAL = 2  # the exit code of a process that was asked for something impossible: trying again is no use
@@ -75,7 +76,7 @@ class Child:
             self.done = True
         elif code is not None:
             self._restart(f"ended with code {code}", code)
-        elif time.monotonic() - self._heard > (HUNG_S if self.ready else STARTING_S):
+        elif time.monotonic() - self._heard > (HUNG_S if self.ready else STARTING_S[self.role]):
             self.kill()
             self._restart("does not answer", 1)
 

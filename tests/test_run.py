@@ -218,6 +218,7 @@ def test_a_dead_or_hung_process_is_replaced_and_never_covered_up(
     run, port = endless
     page = Watching(port)
     asyncio.run(page.until("tear outlined"))
+    time.sleep(0.5)  # the supervisor has heard that all are ready by then
     before = processes_of(run.pid)
     assert before.keys() == {"attach", "serve", "view"}
     os.kill(before[role], blow)
