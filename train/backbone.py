@@ -9,6 +9,7 @@ paper's own stages. Nothing is ever downloaded: the ImageNet weights come with t
 from __future__ import annotations
 
 import importlib
+from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ STRIDES = (2, 4, 8, 16)
 VGG_STAGES = ((64, 2), (128, 2), (256, 4), (512, 4))  # (channels, convolutions) of table A1
 
 
-class Encoder(nn.Module):
+class Encoder(nn.Module, ABC):
     """Picture (N, 3, H, W) -> four maps at strides 2, 4, 8, 16 with `channels` channels; H, W multiples of
     16.
     """
@@ -29,8 +30,9 @@ class Encoder(nn.Module):
     mean: tuple[float, ...] = (0.5, 0.5, 0.5)
     std: tuple[float, ...] = (0.5, 0.5, 0.5)
 
+    @abstractmethod
     def forward(self, picture: Tensor) -> list[Tensor]:
-        raise NotImplementedError
+        """The four maps."""
 
 
 class LiteEncoder(Encoder):
