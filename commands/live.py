@@ -297,7 +297,12 @@ def view(
 
     def finish(state: ViewState) -> None:
         writing.close()
-        body = {**state.tally.as_report(), "engine": state.engine, "versions": versions()}
+        body = {
+            **state.tally.as_report(),
+            "engine": state.engine,
+            "refused_messages": state.rejected,
+            "versions": versions(),
+        }
         write_report(body, report)
 
     def make(state: ViewState) -> list[Display]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -114,8 +113,3 @@ def write_report(report: dict[str, object], path: Path | None) -> None:
         raise OSError(
             f"the report {path} cannot be written ({error.strerror}); free some space or choose another place"
         ) from error
-
-
-def on_terminal() -> bool:
-    """Whether a person watches the progress."""
-    return sys.stderr.isatty()

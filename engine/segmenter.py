@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from . import operating_point
 from .operating_point import OperatingPoint
-from .pixels import Grey, Mask, Sector, from_letterbox, letterbox, to_input
+from .pixels import Mask, Sector, from_letterbox, letterbox, to_input
 from .runner import EngineError, Runner
 
 DARKEST_PICTURE = 24  # a live probe's gain curve always leaves pixels brighter than this somewhere
@@ -55,10 +56,6 @@ class Segmenter:
     def finish(self) -> NDArray[np.float32]:
         """Wait for what was started: the network's q, float32 (size, size). Raises EngineError."""
         return self.runner.finish()
-
-    def confidence(self, square: Grey) -> NDArray[np.float32]:
-        """The network's own q, float32 (size, size), of a letterboxed uint8 (size, size) picture."""
-        return self.runner.infer(to_input(square))
 
     def outline(self, q: NDArray[np.float32], shape: tuple[int, ...], sector: Sector) -> Segmentation:
         """From q on the network's square to the mask of a picture of `shape` (rows, columns, ...)."""
@@ -110,6 +107,4 @@ def segmenter_for(runner: Runner, model: Path, threshold: float | None = None) -
 
 def replace_threshold(point: OperatingPoint, threshold: float) -> OperatingPoint:
     """The same operating point with another threshold; what it reached with the old one is left out."""
-    import msgspec
-
     return msgspec.structs.replace(point, threshold=threshold, recall_wanted=None, recall_found=None)

@@ -34,7 +34,7 @@ def run_attach(spec: str, to: str, settings: AttachSettings, pulse: str | None, 
 
     def keep(sent: int) -> bool:
         # ready once a frame has gone: a crop that does not fit is found out with the first
-        heart.ready("attach", sent > 0)
+        heart.ready(sent > 0)
         return heart.alive()
 
     with contextlib.closing(heart):
@@ -56,12 +56,12 @@ def run_attach(spec: str, to: str, settings: AttachSettings, pulse: str | None, 
 def reopened(spec: str, heart: Heart) -> Source | None:
     """The source `spec` once it is there again, asked for about once a second; None once told to stop."""
     while heart.alive():
-        heart.ready("attach", False)
+        heart.ready(False)
         try:
             return open_source(spec)
         except (OSError, ValueError):
             for _ in range(10):
-                heart.ready("attach", False)
+                heart.ready(False)
                 time.sleep(0.1)
     return None
 
@@ -95,7 +95,7 @@ def run_serve(
         return segmenter
 
     def keep() -> bool:
-        heart.ready("serve")
+        heart.ready()
         return heart.alive()
 
     with contextlib.closing(heart):

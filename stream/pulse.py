@@ -29,7 +29,6 @@ class Pulse(msgspec.Struct):
     engine: dict[str, str | list[int]] | None = None
     ended: bool = False
     problem: str = ""
-    notes: list[str] = []
 
 
 class Heart:
@@ -71,10 +70,10 @@ class Heart:
         with contextlib.suppress(zmq.Again):
             self._socket.send(msgspec.json.encode(pulse), zmq.NOBLOCK)
 
-    def ready(self, role: Role, ready: bool = True) -> None:
+    def ready(self, ready: bool = True) -> None:
         """A plain beat, if one is due."""
         if self.due:
-            self.beat(Pulse(role, os.getpid(), ready))
+            self.beat(Pulse(self._role, os.getpid(), ready))
 
     def close(self) -> None:
         """Let the last beat out, and signals go where they went before."""
