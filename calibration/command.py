@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 
 from ..engine.labelled import LabelledFolder
 from ..engine.operating_point import save
 from ..engine.pixels import Grey, Sector, to_input, whole
-from ..engine.runner import open_runner
-from ..phantom import VALIDATE, Phantom, screen
-from ..train.data import Samples
+from ..engine.runner import Answer, open_runner
+from ..phantom import KINDS, VALIDATE, Phantom, isotropic, kind_of, screen
+from ..train.composite import composite
+from ..train.data import Samples, read_negatives
 from .confidence import Platt, plot
-from .operating import Calibrated, Labelled
+from .operating import REAL, Calibrated, Labelled
 from .operating import calibrate as find
+
+SHAPES = 90  # validation seeds that lend their tears' outlines
+INTACT = KINDS[0]
 
 
 def calibrate(
@@ -29,6 +33,7 @@ def calibrate(
     seeds: int = 240,
     frames: int = 2,
     mask_value: int | None = None,
+    negatives: Path | None = None,
     diagram: Path | None = None,
     threads: int = 2,
 ) -> Calibrated:
@@ -36,7 +41,9 @@ def calibrate(
 
     `data` is "phantom" (screens of the last `seeds` validation seeds, which training does not choose its
     checkpoint by) or a folder with images/, masks/ and split.csv, whose 'val' lines are used. `diagram` is
-    where a reliability diagram goes, as PNG. Raises ValueError or OSError for input that cannot be used.
+    where a reliability diagram goes, as PNG. `negatives` is a folder of real pictures without a tear: its 'val' lines
+    are added, each as it is and with a simulated tear set in. Raises ValueError or OSError for input that cannot be
+    used.
     """
     if data == "phantom":
         if not (0 < seeds <= len(VALIDATE) and frames > 0):
@@ -48,11 +55,15 @@ def calibrate(
         folder = LabelledFolder(Path(data), "validate", mask_value)
         shown, total = pictures(folder), len(folder)
         fitted_on = f"{total} pictures of {Path(data).name}, split val"
+    if negatives:
+        real = list(real_pictures(read_negatives(negatives, "val")))
+        shown, total = chain(shown, real), total + len(real)
+        fitted_on += f"; {len(real) // 2} real pictures without a tear, and as many with a simulated one set in"
     tracked = track(shown, "calibrating", total=total, console=Console(stderr=True))
     # in full precision: what bf16 changes is far below what a threshold is known to
     with open_runner(model, "fp32", threads) as runner:
 
-        def predict(square: Grey) -> NDArray[np.float32]:
+        def predict(square: Grey) -> Answer:
             return runner.infer(to_input(square))
 
         found = find(predict, tracked, recall, runner.info.size, fitted_on, runner.info.model_sha256)
@@ -68,11 +79,22 @@ def screens(seeds: Sequence[int], frames: int) -> Iterator[Labelled]:
         phantom = Phantom(seed)
         for number in range(frames):
             shot = screen(phantom.frame((number + 0.5) * phantom.period / frames))
-            yield shot.pixels, shot.mask, Sector(*shot.sector)
+            yield Labelled(shot.pixels, shot.mask, Sector(*shot.sector))
 
 
 def pictures(samples: Samples) -> Iterator[Labelled]:
     """Every sample as a frame whose sector is the whole picture."""
     for n in range(len(samples)):
         pixels, mask = samples[n]
-        yield pixels, mask, whole(pixels.shape)
+        yield Labelled(pixels, mask, whole(pixels.shape))
+
+
+def real_pictures(pictures: Sequence[Grey]) -> Iterator[Labelled]:
+    """Each picture without a tear as it is, then with a simulated tear of a validation seed set in where one fits."""
+    rng = np.random.default_rng(1)
+    torn = [seed for seed in VALIDATE[:SHAPES] if kind_of(seed) != INTACT]
+    shapes = [isotropic(Phantom(seed).frame(0.0), 400)[1] for seed in torn]
+    for picture in pictures:
+        sector = whole(picture.shape)
+        yield Labelled(picture, np.zeros(picture.shape, np.bool_), sector, REAL)
+        yield Labelled(*composite(picture, shapes[int(rng.integers(len(shapes)))], rng), sector, REAL)

@@ -1,4 +1,4 @@
-"""Calibrate a model: fit its confidence, choose threshold and smallest spot, and say what they reach."""
+"""Calibrate a model: fit its confidence, choose what it outlines, and say what that reaches."""
 
 from __future__ import annotations
 
@@ -11,19 +11,31 @@ from numpy.typing import NDArray
 from ..engine.counts import Counts
 from ..engine.operating_point import OperatingPoint
 from ..engine.pixels import Grey, Mask, Sector, letterbox, letterbox_mask
+from ..engine.runner import Answer
 from ..train.scores import Histograms, logit
 from .confidence import Platt, fit_platt
-from .threshold import counted, smallest_area, spots
+from .threshold import Kept, choose
 
-Predict = Callable[[Grey], NDArray[np.float32]]  # uint8 (size, size) -> q (size, size)
-Labelled = tuple[NDArray[np.uint8], Mask, Sector]  # pixels and mask of a frame, and its sector
+Predict = Callable[[Grey], Answer]  # of uint8 (size, size)
+MAIN, REAL = "data", "real"
+STRANGE_SHARE = 0.995  # of the frames calibrated on are familiar by definition ...
+STRANGE_MARGIN = 1.25  # ... and so is what lies a quarter beyond
+
+
+class Labelled(NamedTuple):
+    """Pixels and mask of a frame (rows, columns), its sector, and whether it is a real picture beside the data."""
+
+    pixels: NDArray[np.uint8]
+    mask: Mask
+    sector: Sector
+    group: str = MAIN
 
 
 class Calibrated(NamedTuple):
     """An operating point, and the evidence for it on the frames it was chosen on."""
 
     point: OperatingPoint
-    counts: Counts
+    groups: dict[str, Counts]
     histograms: Histograms
 
 
@@ -38,33 +50,41 @@ def calibrate(
     """The operating point of the model behind `predict`, from frames with their truth, held out of training.
 
     The threshold is the one of best pooled Dice among those that reach the pixel `recall`, where any does; a
-    tie of both wishes goes to recall. Spots below `min_area` pixels of the network's square are left out.
-    Raises ValueError where the frames hold no tear, or `recall` is not between 0 and 1.
+    tie of both wishes goes to recall. Then `threshold.choose`. Raises ValueError where the frames hold no tear, or
+    `recall` is not between 0 and 1.
     """
     if not 0.0 < recall < 1.0:
         raise ValueError(f"the recall wanted is {recall}; give a number between 0 and 1, for instance 0.9")
-    counts, kept = Histograms(), []
-    for pixels, mask, sector in frames:
-        logits = logit(predict(letterbox(pixels, sector, size)))
-        truth = letterbox_mask(mask, sector, size)
+    counts, main, kept, strange = Histograms(), Histograms(), [], []
+    for frame in frames:
+        answer = predict(letterbox(frame.pixels, frame.sector, size))
+        logits, truth = logit(answer.q), letterbox_mask(frame.mask, frame.sector, size)
         counts.add(logits, truth)
-        kept.append((logits.astype(np.float16), truth))
+        if frame.group == MAIN:
+            main.add(logits, truth)
+        kept.append(Kept(logits.astype(np.float16), truth, answer.tear, frame.group))
+        strange.append(answer.strange)
     platt = fit_platt(counts)
-    best = counts.best(recall)
-    outlines = [spots(logits >= best.logit, truth) for logits, truth in kept]
-    min_area = smallest_area(outlines)
-    scored = counted(outlines, min_area)
+    gates, groups = choose(kept, main, recall)
     point = OperatingPoint(
         model_sha256=model_sha256,
-        threshold=_fitted_threshold(best.logit, platt),
+        threshold=_fitted_threshold(gates.logit, platt),
         slope=platt.slope,
         intercept=platt.intercept,
-        min_area=min_area,
+        min_area=gates.min_area,
+        tear_threshold=gates.tear,
+        strange_limit=strangest(strange),
         recall_wanted=recall,
-        recall_found=round(scored.recall or 0.0, 4),
+        recall_found=round(groups[MAIN].recall or 0.0, 4) if MAIN in groups else 0.0,
         fitted_on=fitted_on,
     )
-    return Calibrated(point, scored, counts)
+    return Calibrated(point, groups, counts)
+
+
+def strangest(strange: list[float]) -> float | None:
+    """The limit beyond which a picture gets no result; None where the network cannot tell."""
+    limit = float(np.quantile(strange, STRANGE_SHARE)) * STRANGE_MARGIN
+    return round(limit, 4) if limit > 0 else None
 
 
 def _fitted_threshold(logit_q: float, platt: Platt) -> float:

@@ -1,8 +1,9 @@
-"""The operating point: which confidence is outlined, and how small a spot is left out."""
+"""The operating point: which confidence is outlined, how small a spot is left out, when the classifier forbids it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import product
 from typing import NamedTuple
 
 import cv2
@@ -11,56 +12,130 @@ from numpy.typing import NDArray
 
 from ..engine.counts import Counts
 from ..engine.pixels import Mask
+from ..train.scores import Histograms, Score
 
 AREAS = (0, 8, 16, 24, 32, 48, 64, 96, 128, 160, 192, 256, 320, 400, 512)  # network pixels
-INTACT_SHARE = 0.03  # of the frames without a tear may carry an outline
-DICE_LOSS = 0.005  # that leaving spots out may cost
+TEARS = (0.0, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5)  # the classifier's probability of a tear
+STEPS = 8  # thresholds tried
+EMPTY_SHARE = 0.03  # of the frames without a tear may carry an outline, in each group of frames
+DICE_LOSS = 0.01  # that caution may cost
+
+
+class Kept(NamedTuple):
+    """One frame's answer: logit(q) float16 and truth (size, size), the classifier's probability, and its group."""
+
+    logits: NDArray[np.float16]
+    truth: Mask
+    tear: float
+    group: str
+
+
+class Gates(NamedTuple):
+    """What decides an outline: a threshold on logit(q), a smallest area in pixels, a classifier's threshold."""
+
+    logit: float
+    min_area: int = 0
+    tear: float = 0.0
 
 
 class Spots(NamedTuple):
-    """The outlined spots of one frame: pixels of each, how many of them are tear, and the frame's tear
-    pixels.
-    """
+    """All frames' outlined spots at one threshold, one after another, and each frame's own numbers."""
 
+    frame: NDArray[np.int64]  # (spots,) which frame a spot is in
     areas: NDArray[np.int64]
-    hits: NDArray[np.int64]
-    tear: int
+    hits: NDArray[np.int64]  # tear pixels in it
+    wanted: NDArray[np.int64]  # (frames,) tear pixels in each
+    tear: NDArray[np.float64]
+    group: NDArray[np.str_]
+
+    def counts(self, gates: Gates) -> dict[str, Counts]:
+        """What is scored in each group of frames with these gates."""
+        kept = (self.areas >= gates.min_area) & (self.tear[self.frame] >= gates.tear)
+        frames = len(self.wanted)
+        marked = np.bincount(self.frame[kept], self.areas[kept], frames).astype(np.int64)
+        tp = np.bincount(self.frame[kept], self.hits[kept], frames).astype(np.int64)
+        found = {}
+        for group in np.unique(self.group):
+            here = self.group == group
+            empty = here & (self.wanted == 0)
+            found[str(group)] = Counts(
+                int(tp[here].sum()),
+                int((marked - tp)[here].sum()),
+                int((self.wanted - tp)[here].sum()),
+                int((marked[empty] > 0).sum()),
+                int(empty.sum()),
+            )
+        return found
 
 
-def spots(outlined: Mask, truth: Mask) -> Spots:
-    """The 8-connected spots of an outline (rows, columns), against its truth."""
-    count, labels = cv2.connectedComponents(outlined.astype(np.uint8), connectivity=8)
-    areas = np.bincount(labels.ravel(), minlength=count)[1:]
-    hits = np.bincount(labels[truth], minlength=count)[1:]
-    return Spots(areas, hits, int(truth.sum()))
+def spots(frames: Sequence[Kept], logit: float) -> Spots:
+    """The 8-connected spots of every frame at or above a threshold, against their truth."""
+    where, areas, hits = [], [], []
+    for number, frame in enumerate(frames):
+        above = (frame.logits >= logit).astype(np.uint8)
+        count, labels = cv2.connectedComponents(above, connectivity=8)
+        where.append(np.full(count - 1, number))
+        areas.append(np.bincount(labels.ravel(), minlength=count)[1:])
+        hits.append(np.bincount(labels[frame.truth], minlength=count)[1:])
+    wanted = np.array([int(frame.truth.sum()) for frame in frames])
+    own = wanted, np.array([f.tear for f in frames]), np.array([f.group for f in frames])
+    return Spots(_flat(where), _flat(areas), _flat(hits), *own)
 
 
-def counted(frames: Sequence[Spots], min_area: int) -> Counts:
-    """What is scored where spots of fewer than `min_area` pixels are left out."""
-    total = Counts()
-    for frame in frames:
-        kept = frame.areas >= min_area
-        marked, tp = int(frame.areas[kept].sum()), int(frame.hits[kept].sum())
-        empty = frame.tear == 0
-        total.merge(Counts(tp, marked - tp, frame.tear - tp, int(empty and marked > 0), int(empty)))
-    return total
+def _flat(parts: Sequence[NDArray[np.integer]]) -> NDArray[np.int64]:
+    return np.concatenate([np.zeros(0, np.int64), *parts]).astype(np.int64)
 
 
-def smallest_area(frames: Sequence[Spots]) -> int:
-    """The smallest of AREAS that keeps outlines off all but 3 % of the frames without a tear.
+def total(groups: dict[str, Counts]) -> Counts:
+    """All groups together."""
+    everything = Counts()
+    for counts in groups.values():
+        everything.merge(counts)
+    return everything
 
-    Few such frames make that share unsure: it has to hold with its standard error added. Where that costs
-    more than 0.005 of pooled Dice, or cannot be had, the largest that does not cost so much.
+
+def false_share(groups: dict[str, Counts]) -> float:
+    """The worst group's share of frames without a tear that carry an outline, its standard error added.
+
+    Few such frames make the share unsure: that counts against it.
     """
-    before = counted(frames, 0).dice_pooled or 0.0
-    affordable = 0
-    for area in AREAS:
-        found = counted(frames, area)
-        if before - (found.dice_pooled or 0.0) > DICE_LOSS:
-            break
-        affordable = area
-        intact = max(found.negative_frames, 1)
-        share = found.false_positive_frames / intact
-        if share + np.sqrt(share * (1 - share) / intact) <= INTACT_SHARE:
-            break
-    return affordable
+    shares = [0.0]
+    for counts in groups.values():
+        if counts.negative_frames:
+            share = counts.false_positive_frames / counts.negative_frames
+            shares.append(share + float(np.sqrt(share * (1 - share) / counts.negative_frames)))
+    return max(shares)
+
+
+def choose(frames: Sequence[Kept], main: Histograms, recall: float) -> tuple[Gates, dict[str, Counts]]:
+    """The gates that keep outlines off all but 3 % of the empty frames of every group, at the best pooled Dice.
+
+    The threshold starts where `main`, the pixels calibrated for, has its best Dice among those that reach `recall`;
+    caution may cost 0.01 of Dice and may not take recall below what was wanted. Where 3 % cannot be had so, the
+    gates with the fewest outlines on empty frames.
+    """
+    first = main.best(recall)
+    before = total(spots(frames, first.logit).counts(Gates(first.logit))).dice_pooled or 0.0
+    allowed = [
+        (gates, groups)
+        for gates, groups in _tried(frames, _thresholds(main, first, recall))
+        if (total(groups).dice_pooled or 0.0) >= before - DICE_LOSS
+    ]
+    good = [found for found in allowed if false_share(found[1]) <= EMPTY_SHARE]
+    if good:
+        return max(good, key=lambda found: total(found[1]).dice_pooled or 0.0)
+    return min(allowed, key=lambda found: (false_share(found[1]), -(total(found[1]).dice_pooled or 0.0)))
+
+
+def _thresholds(main: Histograms, first: Score, recall: float) -> list[float]:
+    """The first threshold, and some between it and the highest that still reaches the recall at about its Dice."""
+    reaching = [s.logit for s in main.scores() if s.recall >= recall and s.dice >= first.dice - DICE_LOSS]
+    return np.unique(np.linspace(first.logit, max([first.logit, *reaching]), STEPS)).tolist()
+
+
+def _tried(frames: Sequence[Kept], thresholds: Sequence[float]) -> Iterator[tuple[Gates, dict[str, Counts]]]:
+    for threshold in thresholds:
+        found = spots(frames, threshold)
+        for area, tear in product(AREAS, TEARS):
+            gates = Gates(threshold, area, tear)
+            yield gates, found.counts(gates)

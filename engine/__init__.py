@@ -3,11 +3,12 @@
 from .counts import Counts
 from .operating_point import OperatingPoint
 from .pixels import Mask, Sector, whole
-from .runner import SHIPPED_MODEL, EngineError, EngineInfo, Runner, open_runner
+from .runner import SHIPPED_MODEL, Answer, EngineError, EngineInfo, Runner, open_runner
 from .segmenter import NoPicture, Segmentation, Segmenter, segmenter_for
 
 __all__ = [
     "SHIPPED_MODEL",
+    "Answer",
     "Counts",
     "EngineError",
     "EngineInfo",

@@ -53,7 +53,7 @@ def bench(
                 runner.infer(picture)
                 spent[number] = time.perf_counter() - started
                 tick()
-            answers[precision] = [runner.infer(picture) for picture in pictures]
+            answers[precision] = [runner.infer(picture).q for picture in pictures]
             pairs = list(zip(answers[precision], answers[PRECISIONS[0]], strict=True))
             timings.append(
                 Timing(

@@ -17,6 +17,8 @@ class OperatingPoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     logit(q_fitted) = slope * logit(q) + intercept (Platt 1999); a pixel is outlined where
     q_fitted >= threshold; spots of fewer than `min_area` pixels of the network's square are left out.
+    Nothing is outlined where the classifier's probability of a tear is below `tear_threshold`, and there is no result
+    for a picture stranger than `strange_limit` (None: no limit).
     """
 
     model_sha256: str = ""
@@ -24,6 +26,8 @@ class OperatingPoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     slope: float = 1.0
     intercept: float = 0.0
     min_area: int = 0
+    tear_threshold: float = 0.0
+    strange_limit: float | None = None
     recall_wanted: float | None = None
     recall_found: float | None = None
     fitted_on: str = NOT_CALIBRATED
@@ -31,6 +35,8 @@ class OperatingPoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def __post_init__(self) -> None:
         if not 0.0 < self.threshold < 1.0:
             raise ValueError(f"the threshold is {self.threshold}; it must lie between 0 and 1")
+        if not 0.0 <= self.tear_threshold < 1.0:
+            raise ValueError(f"the classifier's threshold is {self.tear_threshold}; it must lie between 0 and 1")
         if self.slope <= 0.0:
             raise ValueError(f"the slope of the fit is {self.slope}; it must be above 0")
 

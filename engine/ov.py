@@ -14,9 +14,10 @@ from typing_extensions import Self
 
 from .operating_point import sha256
 from .quiet import ov
-from .runner import EngineError, EngineInfo
+from .runner import Answer, EngineError, EngineInfo
 
 PRECISIONS = {"fp32": ov.Type.f32, "bf16": ov.Type.bf16}
+NOT_FINITE = "the network answered with numbers outside 0..1; export it again with `smartca export`"
 WARM_UP = 3  # the first inferences allocate and tune; nobody's frame should wait for that
 
 
@@ -43,6 +44,7 @@ class OpenVinoRunner:
             self._request = core.compile_model(network, "CPU", settings).create_infer_request()
         except RuntimeError as error:
             raise EngineError(f"OpenVINO cannot compile {model.name}: {_first_line(error)}") from error
+        self._tells_more = len(network.outputs) == 2
         self.info = EngineInfo(
             f"openvino {ov.__version__.split('-')[0]}", chosen, sha256(model), tuple(network.input(0).shape)
         )
@@ -62,7 +64,7 @@ class OpenVinoRunner:
         except RuntimeError as error:
             raise EngineError(f"OpenVINO failed: {_first_line(error)}") from error
 
-    def finish(self) -> NDArray[np.float32]:
+    def finish(self) -> Answer:
         """See `Runner.finish`."""
         try:
             self._request.wait()
@@ -71,10 +73,15 @@ class OpenVinoRunner:
         q = self._request.get_output_tensor(0).data[0, 0].astype(np.float32)
         # min and max see NaN and infinity too, in two quick passes
         if not (q.min() >= 0.0 and q.max() <= 1.0):
-            raise EngineError("the network answered with numbers outside 0..1; export it again with `smartca export`")
-        return q
+            raise EngineError(NOT_FINITE)
+        if not self._tells_more:
+            return Answer(q)
+        tear, strange = self._request.get_output_tensor(1).data[0].tolist()
+        if not (0.0 <= tear <= 1.0 and 0.0 <= strange < float("inf")):
+            raise EngineError(NOT_FINITE)
+        return Answer(q, tear, strange)
 
-    def infer(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
+    def infer(self, image: NDArray[np.float32]) -> Answer:
         """See `Runner.infer`."""
         self.start(image)
         return self.finish()
@@ -93,7 +100,7 @@ class OpenVinoRunner:
 
 
 def _read(core: ov.Core, model: Path) -> ov.Model:
-    """Read the file and hold it to the input contract: (1, 1, S, S) float32 in, the same shape out."""
+    """Read the file and hold it to the contract: (1, 1, S, S) float32 in, the same shape out, perhaps (1, 2) beside."""
     unreadable = f"{model.name} is not a readable ONNX file; export it again with `smartca export`"
     with model.open("rb") as file:
         if file.read(1) != b"\x08":  # every ONNX file begins with its IR version; OpenVINO would try other formats
@@ -104,7 +111,8 @@ def _read(core: ov.Core, model: Path) -> ov.Model:
         raise EngineError(unreadable) from error
     shapes = [_shape(port) for port in [*network.inputs, *network.outputs]]
     wanted = "one input and one output of shape (1, 1, S, S), S a multiple of 16"
-    if len(shapes) != 2 or shapes[0] != shapes[1] or not _is_square(shapes[0]):
+    known = len(network.inputs) == 1 and shapes[2:] in ([], [(1, 2)])
+    if not known or shapes[0] != shapes[1] or not _is_square(shapes[0]):
         found = " -> ".join(str(shape) for shape in shapes)
         raise EngineError(f"{model.name} has the wrong shape ({found}): SMART-CA needs {wanted}; use `smartca export`")
     if network.input(0).get_element_type() != ov.Type.f32:

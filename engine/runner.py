@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,6 +40,19 @@ class EngineInfo:
         return {**asdict(self), "input": list(self.input)}
 
 
+class Answer(NamedTuple):
+    """What a network says of one picture.
+
+    q: confidence of a tear, float32 (size, size) in 0..1, a copy that stays valid. tear: the classifier's probability
+    that there is a tear anywhere (1 where the network has no classifier). strange: how unlike the pictures learnt
+    from this one is, about 1 for those (0 where the network cannot tell).
+    """
+
+    q: NDArray[np.float32]
+    tear: float = 1.0
+    strange: float = 0.0
+
+
 class Runner(Protocol):
     """A network on some device: opened warm, then asked picture by picture, then closed."""
 
@@ -52,14 +65,14 @@ class Runner(Protocol):
         """
         ...
 
-    def finish(self) -> NDArray[np.float32]:
-        """Wait for what was started: confidence q, float32 (size, size) in 0..1, a copy that stays valid.
+    def finish(self) -> Answer:
+        """Wait for what was started.
 
         Raises EngineError if the device fails or the answer is not finite.
         """
         ...
 
-    def infer(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
+    def infer(self, image: NDArray[np.float32]) -> Answer:
         """`start` and `finish`."""
         ...
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from . import operating_point
 from .operating_point import OperatingPoint
 from .pixels import Mask, Sector, from_letterbox, letterbox, to_input
-from .runner import EngineError, Runner
+from .runner import Answer, EngineError, Runner
 
 DARKEST_PICTURE = 24  # a live probe's gain curve always leaves pixels brighter than this somewhere
 
@@ -53,14 +53,22 @@ class Segmenter:
             raise NoPicture("the picture is dark: is the probe on the skin and the feed the right one?")
         self.runner.start(to_input(square))
 
-    def finish(self) -> NDArray[np.float32]:
-        """Wait for what was started: the network's q, float32 (size, size). Raises EngineError."""
-        return self.runner.finish()
+    def finish(self) -> Answer:
+        """Wait for what was started. Raises EngineError, and NoPicture for a picture unlike all that was learnt."""
+        answer = self.runner.finish()
+        limit = self.point.strange_limit
+        if limit is not None and answer.strange > limit:
+            raise NoPicture(
+                "this picture is unlike the muscle and tendon learnt from: is it B-mode, and is --crop right?"
+            )
+        return answer
 
-    def outline(self, q: NDArray[np.float32], shape: tuple[int, ...], sector: Sector) -> Segmentation:
-        """From q on the network's square to the mask of a picture of `shape` (rows, columns, ...)."""
+    def outline(self, answer: Answer, shape: tuple[int, ...], sector: Sector) -> Segmentation:
+        """From an answer on the network's square to the mask of a picture of `shape` (rows, columns, ...)."""
         mask = np.zeros(shape[:2], np.bool_)
-        q = without_spots(q, self._threshold, self.point.min_area)
+        if answer.tear < self.point.tear_threshold:
+            return Segmentation(mask, 0.0)
+        q = without_spots(answer.q, self._threshold, self.point.min_area)
         if not (q >= self._threshold).any():
             return Segmentation(mask, 0.0)
         large = from_letterbox(q, sector)

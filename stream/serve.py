@@ -8,11 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import msgspec
-import numpy as np
 import zmq
-from numpy.typing import NDArray
 
-from ..engine import EngineError, NoPicture, Segmenter
+from ..engine import Answer, EngineError, NoPicture, Segmenter
 from .endpoint import check, listen
 from .fanout import Fanout
 from .frame import Frame, Result, State
@@ -56,7 +54,7 @@ class _Job:
     frame: Frame
     started_ns: int
     spent_ns: int = 0
-    q: NDArray[np.float32] | None = None
+    answer: Answer | None = None
     failure: str = ""
 
 
@@ -94,8 +92,8 @@ class _Desk:
         """Wait for the engine."""
         if not job.failure:
             try:
-                job.q = self.segmenter.finish()
-            except EngineError as error:
+                job.answer = self.segmenter.finish()
+            except (EngineError, NoPicture) as error:
                 job.failure = str(error)
         job.spent_ns = time.monotonic_ns() - job.started_ns
 
@@ -107,9 +105,9 @@ class _Desk:
     def _result(self, job: _Job) -> Result:
         """A failure is an honest 'no result', never an empty mask."""
         digest, feed = self.segmenter.runner.info.digest, job.feed
-        if job.q is None:
+        if job.answer is None:
             return Result(State.NO_RESULT, None, 0.0, job.failure, digest, 0, feed.trail(self.epoch))
-        found = self.segmenter.outline(job.q, job.frame.pixels.shape, job.frame.sector)
+        found = self.segmenter.outline(job.answer, job.frame.pixels.shape, job.frame.sector)
         feed.inferred += 1
         state = State.TEAR_OUTLINED if found.mask.any() else State.NO_TEAR_OUTLINED
         return Result(state, found.mask, found.confidence, "", digest, job.spent_ns, feed.trail(self.epoch))

@@ -15,8 +15,11 @@ from numpy.typing import NDArray
 
 from ..engine.labelled import read_grey
 from ..engine.pixels import Grey, Mask, Sector
-from .augment import augment, with_pasted_tear
+from .augment import augment
+from .composite import composite, decoy
 
+COMPOSITES = 0.5  # of the real pictures in a batch get a simulated tear
+DECOYS = 0.15  # of them get a patch that is none
 PICTURES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"}
 
 
@@ -28,12 +31,12 @@ class Samples(Protocol):
     def __getitem__(self, index: int) -> tuple[Grey, Mask]: ...
 
 
-def read_negatives(root: Path) -> list[Grey]:
+def read_negatives(root: Path, split: str = "train") -> list[Grey]:
     """Pictures without any tear, as uint8 (rows, columns).
 
-    With `negatives.csv` (file,x,y,width,height,every) each file, picture or clip, is cut to its rectangle,
-    which leaves the scanner's screen out, and of a clip every n-th frame is taken; without it all pictures
-    are taken whole.
+    With `negatives.csv` (file,x,y,width,height,every,split) each file of that `split`, picture or clip, is cut to
+    its rectangle, which leaves the scanner's screen out, and of a clip every n-th frame is taken; lines without a
+    split are 'train'. Without the table all pictures are taken whole.
     """
     table = root / "negatives.csv"
     if not table.is_file():
@@ -46,6 +49,8 @@ def read_negatives(root: Path) -> list[Grey]:
     pictures: list[Grey] = []
     with table.open(newline="", encoding="utf-8") as lines:
         for row in csv.DictReader(lines):
+            if (row.get("split") or "train") != split:
+                continue
             path = root / row["file"]
             sector = Sector(*(int(row[name]) for name in ("x", "y", "width", "height")))
             frames = [read_grey(path)] if path.suffix.lower() in PICTURES else _clip(path, int(row.get("every") or 10))
@@ -86,19 +91,27 @@ def training_batch(
     share: float,
     rng: np.random.Generator,
 ) -> list[tuple[Grey, Mask]]:
-    """The samples at `places`, augmented; about `share` of them are replaced by pictures without a tear.
+    """The samples at `places`, augmented; about `share` of them are replaced by real pictures without a tear.
 
-    Of those replaced, three in ten get a tear's shape pasted in: else 'looks real' alone would come to mean
-    'no tear'.
+    Half of those get a simulated tear set in (else 'looks real' alone would come to mean 'no tear'), some a patch
+    that is none; the sample's own tear, if it has one, lends the outline.
     """
-    pairs = []
-    for place in places:
-        pixels, mask = samples[int(place)]
-        if negatives and rng.random() < share:
-            picture = negatives[int(rng.integers(len(negatives)))]
-            shape, mask = mask, np.zeros(picture.shape, np.bool_)
-            pixels = picture
-            if rng.random() < 0.3 and shape.any():
-                pixels, mask = with_pasted_tear(picture, shape, rng)
-        pairs.append(augment(pixels, mask, rng))
-    return pairs
+    return [_one(*samples[int(place)], negatives, share, rng) for place in places]
+
+
+def _one(
+    pixels: Grey, mask: Mask, negatives: Sequence[Grey], share: float, rng: np.random.Generator
+) -> tuple[Grey, Mask]:
+    if negatives and rng.random() < share:
+        pixels, mask = real(negatives[int(rng.integers(len(negatives)))], mask, rng)
+    return augment(pixels, mask, rng)
+
+
+def real(picture: Grey, outline: Mask, rng: np.random.Generator) -> tuple[Grey, Mask]:
+    """A real picture without a tear: as it is, with a simulated tear of that outline set in, or with a decoy."""
+    kind = rng.random()
+    if outline.any() and kind < COMPOSITES:
+        return composite(picture, outline, rng)
+    if outline.any() and kind < COMPOSITES + DECOYS:
+        picture = decoy(picture, outline, rng)
+    return picture, np.zeros(picture.shape, np.bool_)

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .backbone import Encoder, encoder
+from .familiar import Familiarity, pooled
 
 WIDTHS = (24, 40, 64, 128)  # decoder channels at strides 2, 4, 8, 16
 
@@ -79,6 +80,10 @@ class SmartCA(nn.Module):
         self.pretrained.requires_grad_(False)
         self.normalise = Normalise(self.pretrained.mean, self.pretrained.std)
         channels = self.pretrained.channels
+        self.classes = nn.Linear(2 * channels[-1], 2).requires_grad_(False)
+        nn.init.zeros_(self.classes.weight)  # one half for either answer, until a classifier is adopted
+        nn.init.zeros_(self.classes.bias)
+        self.familiar = Familiarity(sum(channels))
         self.fuse = nn.ModuleList(pointwise(2 * n, width) for n, width in zip(channels, WIDTHS, strict=True))
         self.context = Context(WIDTHS[-1])
         self.decode = nn.ModuleList(
@@ -87,6 +92,16 @@ class SmartCA(nn.Module):
         self.head = nn.Sequential(separable(WIDTHS[0], WIDTHS[0]), nn.Conv2d(WIDTHS[0], 1, 1))
         nn.init.constant_(self.head[-1].bias, -2.0)  # type: ignore[arg-type]  # tears are rare: start from 'none'
 
+    def adopt(self, classifier: Classifier, both: bool = False) -> None:
+        """Freeze a fitted classifier inside: its encoder becomes `pretrained`, its answer `classes`.
+
+        With `both` the trainable encoder starts from it too. Raises RuntimeError where the backbones differ.
+        """
+        self.pretrained.load_state_dict(classifier.encoder.state_dict())
+        self.classes.load_state_dict(classifier.classes.state_dict())
+        if both:
+            self.trainable.load_state_dict(classifier.encoder.state_dict())
+
     def train(self, mode: bool = True) -> SmartCA:
         super().train(mode)
         self.pretrained.eval()
@@ -94,8 +109,23 @@ class SmartCA(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         picture = self.normalise(image)  # (N, 3, H, W)
+        known = self.known(picture)
+        if self.training:
+            self.familiar.observe(pooled(known))
+        return self.outlined(picture, known)
+
+    def known(self, picture: Tensor) -> list[Tensor]:
+        """The frozen encoder's maps of a normalised picture; no gradient reaches it."""
         with torch.no_grad():
-            known = self.pretrained(picture)
+            return self.pretrained(picture)
+
+    def answer(self, known: list[Tensor]) -> Tensor:
+        """(N, 2): the frozen classifier's probability of a tear somewhere, and how strange the picture is."""
+        tear = self.classes(mean_and_max(known[-1])).float().softmax(1)[:, 1]
+        return torch.stack([tear, self.familiar(pooled(known))], 1)
+
+    def outlined(self, picture: Tensor, known: list[Tensor]) -> Tensor:
+        """Logits (N, 1, H, W) of a normalised picture and its maps from the frozen encoder."""
         learnt = self.trainable(picture)
         fused = [fuse(torch.cat(pair, 1)) for fuse, *pair in zip(self.fuse, known, learnt, strict=True)]
         x = self.context(fused[-1])  # stride 16
@@ -104,23 +134,29 @@ class SmartCA(nn.Module):
         return twice(self.head(x))
 
 
+def mean_and_max(deepest: Tensor) -> Tensor:
+    """(N, C, H, W) -> (N, 2C): global mean and maximum."""
+    return torch.cat([deepest.mean((2, 3)), deepest.amax((2, 3))], 1)
+
+
 class Classifier(nn.Module):
     """Tear or no tear of a whole picture: encoder, global pooling, two classes (paper, table A1).
 
-    The paper flattens into two dense layers of 4096; at 256 x 256 the flatten alone would be 537 M weights,
-    so global average pooling replaces it. Its encoder, once fitted, is SMART-CA's pre-trained one.
+    The paper flattens into two dense layers of 4096; at 256 x 256 the flatten alone would be 537 M weights, so global
+    pooling replaces it: mean and maximum, since a tear is a few per cent of the picture and a mean alone drowns it.
+    Its encoder, once fitted, is SMART-CA's pre-trained one.
     """
 
     def __init__(self, backbone: str = "lite", imagenet: bool = True) -> None:
         super().__init__()
         self.encoder: Encoder = encoder(backbone, imagenet)
         self.normalise = Normalise(self.encoder.mean, self.encoder.std)
-        self.classes = nn.Linear(self.encoder.channels[-1], 2)
+        self.classes = nn.Linear(2 * self.encoder.channels[-1], 2)
 
     def forward(self, image: Tensor) -> Tensor:
         """Grey (N, 1, H, W) in 0..1 -> logits (N, 2) of (no tear, tear)."""
         deepest = self.encoder(self.normalise(image))[-1]
-        return self.classes(deepest.mean((2, 3)))
+        return self.classes(mean_and_max(deepest))
 
 
 def confidence_logit(logits: Tensor, gamma: float = 2.0, beta: float = 1.0) -> Tensor:
@@ -146,11 +182,16 @@ def confidence(logits: Tensor, gamma: float = 2.0, beta: float = 1.0) -> Tensor:
 
 
 class Confident(nn.Module):
-    """What is exported: picture (N, 1, H, W) in 0..1 -> q (N, 1, H, W)."""
+    """What is exported: picture (N, 1, H, W) in 0..1 -> q (N, 1, H, W) and `picture` (N, 2).
+
+    `picture` is the frozen classifier's probability of a tear and the picture's strangeness (`Familiarity`).
+    """
 
     def __init__(self, network: SmartCA) -> None:
         super().__init__()
         self.network = network
 
-    def forward(self, image: Tensor) -> Tensor:
-        return confidence(self.network(image))
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        picture = self.network.normalise(image)
+        known = self.network.known(picture)
+        return confidence(self.network.outlined(picture, known)), self.network.answer(known)
