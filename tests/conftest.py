@@ -12,8 +12,11 @@ from smartca.engine import Sector
 from smartca.stream.frame import Frame, Result, State, Trail
 
 
-def brightness_network(path: Path, shape: tuple[int, ...] = (1, 1, 64, 64)) -> Path:
-    """A network of one layer: q is high where the picture is bright (mean over 9 x 9 pixels above 0.6)."""
+def brightness_network(path: Path, shape: tuple[int, ...] = (1, 1, 64, 64), tells_more: bool = False) -> Path:
+    """A network of one layer: q is high where the picture is bright (mean over 9 x 9 pixels above 0.6).
+
+    With `tells_more` its second output is (the brightest q, ten times the picture's mean) as (tear, strange).
+    """
     channels = shape[1]
     weights = np.full((1, channels, 9, 9), 1 / (81 * channels), np.float32)
     nodes = [
@@ -29,6 +32,17 @@ def brightness_network(path: Path, shape: tuple[int, ...] = (1, 1, 64, 64)) -> P
     ]
     inputs = [helper.make_tensor_value_info("image", TensorProto.FLOAT, shape)]
     outputs = [helper.make_tensor_value_info("q", TensorProto.FLOAT, [1, 1, *shape[2:]])]
+    if tells_more:
+        nodes += [
+            helper.make_node("ReduceMax", ["q"], ["most"], axes=[1, 2, 3], keepdims=0),
+            helper.make_node("ReduceMean", ["image"], ["mean grey"], axes=[1, 2, 3], keepdims=0),
+            helper.make_node("Mul", ["mean grey", "ten"], ["strange"]),
+            helper.make_node("Concat", ["most", "strange"], ["flat"], axis=0),
+            helper.make_node("Reshape", ["flat", "row"], ["picture"]),
+        ]
+        constants.append(helper.make_tensor("ten", TensorProto.FLOAT, [], [10.0]))
+        constants.append(helper.make_tensor("row", TensorProto.INT64, [2], [1, 2]))
+        outputs.append(helper.make_tensor_value_info("picture", TensorProto.FLOAT, [1, 2]))
     graph = helper.make_graph(nodes, "brightness", inputs, outputs, constants)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
     model.ir_version = 8

@@ -93,6 +93,46 @@ def test_a_dark_picture_is_no_picture(network: Path) -> None:
         segmenter_for(runner, network)(np.zeros((100, 100), np.uint8), whole((100, 100)))
 
 
+def spotted(grey: int, spot: int) -> np.ndarray:
+    """A picture of one grey with a square of another in its middle."""
+    pixels = np.full((100, 100), grey, np.uint8)
+    pixels[40:60, 40:60] = spot
+    return pixels
+
+
+def test_the_answer_about_the_whole_picture_comes_with_q(tmp_path: Path) -> None:
+    model = brightness_network(tmp_path / "more.onnx", tells_more=True)
+    with open_runner(model, "fp32") as runner:
+        answer = runner.infer(np.full((1, 1, 64, 64), 0.5, np.float32))
+    assert answer.tear == pytest.approx(float(answer.q.max()), abs=1e-5)
+    assert answer.strange == pytest.approx(5.0, abs=1e-4)
+
+
+def test_a_network_without_such_answers_forbids_nothing(network: Path) -> None:
+    with open_runner(network, "fp32") as runner:
+        answer = runner.infer(np.zeros((1, 1, 64, 64), np.float32))
+    assert (answer.tear, answer.strange) == (1.0, 0.0)
+
+
+def test_nothing_is_outlined_where_the_classifier_sees_no_tear(tmp_path: Path) -> None:
+    model = brightness_network(tmp_path / "more.onnx", tells_more=True)
+    with open_runner(model, "fp32") as runner:
+        pixels, sector = spotted(40, 165), whole((100, 100))
+        sure = float(runner.infer(to_input(letterbox(pixels, sector, 64))).q.max())
+        low, high = (Segmenter(runner, OperatingPoint(tear_threshold=t)) for t in (sure - 0.05, sure + 0.01))
+        assert low(pixels, sector).mask.any()
+        assert not high(pixels, sector).mask.any()
+
+
+def test_a_picture_unlike_all_that_was_learnt_gets_no_result(tmp_path: Path) -> None:
+    model = brightness_network(tmp_path / "more.onnx", tells_more=True)
+    with open_runner(model, "fp32") as runner:
+        segmenter = Segmenter(runner, OperatingPoint(strange_limit=3.0))
+        assert segmenter(spotted(40, 255), whole((100, 100))).mask.any()
+        with pytest.raises(NoPicture, match="unlike"):
+            segmenter(spotted(120, 255), whole((100, 100)))
+
+
 @pytest.mark.parametrize("shape", [(100, 300), (300, 100), (64, 64), (480, 640)])
 def test_the_letterbox_keeps_aspect_and_comes_back(shape: tuple[int, int]) -> None:
     mask = np.zeros(shape, np.bool_)
