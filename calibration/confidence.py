@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
+from ..engine.reliability import BINS, LEAST, REACH_SHARE, Reliability
 from ..train.scores import EDGES, Histograms
 
 
@@ -51,33 +52,30 @@ def fit_platt(counted: Histograms) -> Platt:
     return Platt(float(np.exp(found.x[0])), float(found.x[1]))
 
 
-class Reliability(NamedTuple):
-    """Per bin of fitted confidence: its mean, the share of tear among its pixels, and how many there are."""
+def reliability(counted: Histograms, platt: Platt, near: Histograms | None = None) -> Reliability:
+    """How often pixels of a given fitted confidence are tear, where that is a question: see engine.reliability.
 
-    confidence: NDArray[np.float64]
-    share: NDArray[np.float64]
-    pixels: NDArray[np.int64]
-
-    @property
-    def expected_error(self) -> float:
-        """Mean |share - confidence|, by pixels (expected calibration error)."""
-        return float(np.average(np.abs(self.share - self.confidence), weights=self.pixels))
-
-
-def reliability(counted: Histograms, platt: Platt, bins: int = 10) -> Reliability:
-    """How often pixels of a given fitted confidence are tear; bins without pixels are left out."""
+    Of all pixels `counted` those of a fitted confidence of 0.05 or more; of the others only what is in `near`,
+    the part of them that `reliability.near` picks out (none where it is not given). Bins without pixels are
+    left out.
+    """
     q = 1 / (1 + np.exp(-(platt.slope * centres() + platt.intercept)))
-    place = np.minimum((q * bins).astype(int), bins - 1)
-    both = counted.tear + counted.other
-    pixels = np.bincount(place, both, bins)
+    place = np.minimum((q * BINS).astype(int), BINS - 1)
+    rest = near or Histograms()
+    tear = np.where(q >= LEAST, counted.tear, rest.tear)
+    both = tear + np.where(q >= LEAST, counted.other, rest.other)
+    pixels = np.bincount(place, both, BINS)
     seen = pixels > 0
-    confidence = np.bincount(place, both * q, bins)[seen] / pixels[seen]
-    share = np.bincount(place, counted.tear, bins)[seen] / pixels[seen]
+    confidence = np.bincount(place, both * q, BINS)[seen] / pixels[seen]
+    share = np.bincount(place, tear, BINS)[seen] / pixels[seen]
     return Reliability(confidence, share, pixels[seen].astype(np.int64))
 
 
-def plot(counted: Histograms, platt: Platt, path: Path) -> None:
-    """The reliability diagram as PNG. Raises ImportError where matplotlib is missing."""
+def plot(counted: Histograms, platt: Platt, path: Path, near: Histograms | None = None) -> None:
+    """The reliability diagram as PNG, and over which pixels it is (see `reliability`).
+
+    Raises ImportError where matplotlib is missing.
+    """
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
@@ -88,9 +86,11 @@ def plot(counted: Histograms, platt: Platt, path: Path) -> None:
     axes = figure.subplots()
     axes.plot([0, 1], [0, 1], "--", color="grey")
     for name, shown in (("before the fit", Platt(1.0, 0.0)), ("fitted", platt)):
-        found = reliability(counted, shown)
-        label = f"{name}: expected error {found.expected_error:.4f}"
+        found = reliability(counted, shown, near)
+        label = f"{name}: expected error {found.expected_error:.4f}, {found.pixels.sum():,} pixels"
         axes.plot(found.confidence, found.share, "o-", label=label)
     axes.set(xlabel="confidence q", ylabel="share of tear pixels", xlim=(0, 1), ylim=(0, 1))
-    axes.legend()
+    beside = f"\nor with a tear within {REACH_SHARE:.0%} of the picture's height" if near else ""
+    axes.set_title(f"over pixels with q of {LEAST} or more{beside}", fontsize="small")
+    axes.legend(fontsize="small")
     figure.savefig(path, dpi=120)

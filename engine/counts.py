@@ -49,6 +49,12 @@ class Counts:
         return 2 * self.tp / total if total else None
 
     @property
+    def iou(self) -> float | None:
+        """TP / (TP + FP + FN) over all pixels; None where there is neither truth nor outline."""
+        total = self.tp + self.fp + self.fn
+        return self.tp / total if total else None
+
+    @property
     def precision(self) -> float | None:
         """TP / (TP + FP); None where nothing was outlined."""
         return self.tp / (self.tp + self.fp) if self.tp + self.fp else None
@@ -64,7 +70,32 @@ class Counts:
             "tp": self.tp,
             "fp": self.fp,
             "fn": self.fn,
+            "precision": self.precision,
+            "recall": self.recall,
             "dice_pooled": self.dice_pooled,
+            "iou": self.iou,
             "false_positive_frames": self.false_positive_frames,
             "negative_frames": self.negative_frames,
         }
+
+
+class PictureDice:
+    """Each picture's own Dice, of pictures with a tear; one of them without an outline scores 0.
+
+    A picture without a tear does not count here: with an outline it is one of `Counts.false_positive_frames`.
+    """
+
+    def __init__(self) -> None:
+        self.each: list[float] = []
+
+    def add(self, mask: Mask, truth: Mask) -> None:
+        """Score one picture; both bool (rows, columns) of one shape, else ValueError."""
+        counts = Counts()
+        counts.add(mask, truth)
+        if not counts.negative_frames:
+            self.each.append(counts.dice_pooled or 0.0)
+
+    @property
+    def mean(self) -> float | None:
+        """None where there is no picture with a tear."""
+        return float(np.mean(self.each)) if self.each else None

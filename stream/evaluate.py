@@ -2,85 +2,185 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..engine import Counts, EngineError, Mask, NoPicture, Sector, Segmenter, whole
-from ..engine.labelled import LabelledFolder
+from ..engine import Answer, Counts, EngineError, Mask, NoPicture, Sector, Segmenter, whole
+from ..engine.counts import PictureDice
+from ..engine.labelled import LabelledFolder, read_splits
+from ..engine.lesions import Lesions
+from ..engine.pixels import Letterbox, letterbox_mask, to_grey
+from ..engine.reliability import Calibration
+from ..engine.surface import SurfaceScores
 from .frame import State
 from .sector import SectorFinder
 from .sources import open_source
 
 Progress = Callable[[int, int | None], None]
+Spacing = tuple[float, float]
 
 
 class Sample(NamedTuple):
-    """A picture, where in it the ultrasound is, and its truth where known."""
+    """A picture, where in it the ultrasound is, its truth and its mm per pixel (row, column) where known."""
 
     pixels: NDArray[np.uint8]
     sector: Sector
     truth: Mask | None
+    mm_per_pixel: Spacing | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Samples:
-    """Samples and how many there will be, where that is known."""
+    """Samples, how many there will be where that is known, what they are called, and the unit of distances."""
 
     each: Iterator[Sample]
     count: int | None
+    name: str
+    unit: str  # "mm" where every sample's mm per pixel is known, else "px"
 
 
-def evaluate(segmenter: Segmenter, samples: Samples, progress: Progress) -> dict[str, object]:
-    """The report's `frames`, `states` and `truth` over all `samples`, and the engine that made them."""
-    counts, states, done, judged = Counts(), Counter[str](), 0, 0
-    for sample in samples.each:
-        state, mask = _look(segmenter, sample)
+@dataclass(slots=True)
+class Scores:
+    """Everything that is scored against truth, over all pictures: counts and histograms, no picture is kept."""
+
+    counts: Counts = field(default_factory=Counts)
+    dices: PictureDice = field(default_factory=PictureDice)
+    lesions: Lesions = field(default_factory=Lesions)
+    surfaces: SurfaceScores = field(default_factory=SurfaceScores)
+    calibration: Calibration = field(default_factory=Calibration)
+    pictures: int = 0
+
+    def add(self, sample: Sample, mask: Mask | None, q: NDArray[np.float32] | None) -> None:
+        """Score one picture. Without a result its tear is unmarked; its state tells that from 'no tear outlined'.
+
+        `q` is the fitted confidence on the network's square, as calibration fits it: whether the classifier let
+        an outline through does not matter to it.
+        """
+        truth, sector, spacing = sample.truth, sample.sector, sample.mm_per_pixel
+        if truth is None:
+            return
+        self.pictures += 1
+        mask = np.zeros_like(truth) if mask is None else mask
+        self.counts.add(mask, truth)
+        self.dices.add(mask, truth)
+        self.lesions.add(mask, truth)
+        self.surfaces.add(mask, truth, spacing or (1.0, 1.0))
+        if q is None:
+            return
+        box = Letterbox(q.shape[0], sector.width, sector.height)
+        (rows, columns), (top, left) = box.inner, box.corner
+        inner = (slice(top, top + rows), slice(left, left + columns))
+        scaled = spacing and (spacing[0] * sector.height / rows, spacing[1] * sector.width / columns)
+        self.calibration.add(q[inner], letterbox_mask(truth, sector, q.shape[0])[inner], scaled)
+
+    def as_report(self, unit: str) -> dict[str, object]:
+        """The report's `truth`; `unit` is that of hd95 and surface_distance."""
+        return {
+            **self.counts.as_report(),
+            "dice_per_image": self.dices.mean,
+            **self.lesions.as_report(),
+            **self.surfaces.as_report(),
+            "unit": unit,
+            **self.calibration.as_report(),
+        }
+
+
+def evaluate(segmenter: Segmenter, samples: Samples, progress: Progress, speckle: str = "none") -> dict[str, object]:
+    """The report's `frames`, `states` and `truth` over all `samples`, and the engine that made them.
+
+    In `truth`, over the pictures whose truth is known:
+
+    - precision, recall, dice_pooled, iou: of all pixels put together (the paper's way).
+    - dice_per_image: mean over pictures with a tear; one without a tear but with an outline counts among
+      false_positive_frames instead, one with neither not at all.
+    - lesion_sensitivity: the share of tears of which a tenth or more is outlined (`engine.lesions`).
+    - hd95 (mean, and median) and surface_distance: symmetric, over pictures with both tear and outline, in `unit`;
+      surface_pictures_left_out have only one of them (`engine.surface`).
+    - ece: expected calibration error of the fitted confidence over the ece_pixels of the network's square with
+      0.05 or more, or within 3 mm (3 % of the picture's height where mm are not known) of a tear.
+
+    `speckle`, one of phantom.corruption's levels, is put on the sector of every picture first. Raises ValueError
+    where there is no picture, or no such level.
+    """
+    scores, states, done = Scores(), Counter[str](), 0
+    for number, sample in enumerate(samples.each):
+        noisy = sample.pixels if speckle == "none" else speckled(sample, speckle, samples.name, number)
+        state, mask, q = _look(segmenter, noisy, sample.sector)
         states[state.name.lower()] += 1
-        if sample.truth is not None:
-            # no result leaves a tear unmarked; the state tells it from 'no tear outlined'
-            counts.add(np.zeros_like(sample.truth) if mask is None else mask, sample.truth)
-            judged += 1
+        scores.add(sample, mask, q)
         done += 1
         progress(done, samples.count)
     if not done:
         raise ValueError("there is not one picture in this data; check --data and --split")
     report: dict[str, object] = {
-        "frames": {"evaluated": done, "inferred": done - states["no_result"], "with_truth": judged},
+        "speckle": speckle,
+        "frames": {"evaluated": done, "inferred": done - states["no_result"], "with_truth": scores.pictures},
         "states": {state.name.lower(): states[state.name.lower()] for state in State},
         "outlined_share": round(states["tear_outlined"] / done, 4),
         "engine": segmenter.runner.info.as_report(),
         "threshold": segmenter.point.threshold,
     }
-    if judged:
-        report["truth"] = counts.as_report()
+    if scores.pictures:
+        report["truth"] = scores.as_report(samples.unit)
     return report
 
 
-def _look(segmenter: Segmenter, sample: Sample) -> tuple[State, Mask | None]:
+def speckled(sample: Sample, level: str, name: str, number: int) -> NDArray[np.uint8]:
+    """The picture in grey with speckle in its sector: always the same for the same data and picture number.
+
+    So that two models are asked about the same pixels.
+    """
+    from ..phantom.corruption import corrupt
+
+    seed = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big")
+    grey = to_grey(sample.pixels).copy()
+    inside = sample.sector.cut(grey)
+    inside[...] = corrupt(inside.astype(np.uint8), level, np.random.default_rng((seed, number)), sample.mm_per_pixel)
+    return grey
+
+
+def _look(
+    segmenter: Segmenter, pixels: NDArray[np.uint8], sector: Sector
+) -> tuple[State, Mask | None, NDArray[np.float32] | None]:
+    """What may be said of a picture, its mask, and the fitted q on the network's square."""
     try:
-        mask = segmenter(sample.pixels, sample.sector).mask
+        segmenter.start(pixels, sector)
+        answer: Answer = segmenter.finish()
     except (EngineError, NoPicture):
-        return State.NO_RESULT, None
-    return (State.TEAR_OUTLINED if mask.any() else State.NO_TEAR_OUTLINED), mask
+        return State.NO_RESULT, None, None
+    mask = segmenter.outline(answer, pixels.shape, sector).mask
+    state = State.TEAR_OUTLINED if mask.any() else State.NO_TEAR_OUTLINED
+    return state, mask, segmenter.point.fitted(answer.q)
 
 
 def samples(data: str, split: str, crop: Sector | None, mask_value: int | None = None) -> Samples:
     """What `--data` names: phantom:seeds=A..B[,frames=30], a folder with images/ and masks/, or any source.
 
-    `mask_value` picks one class of a folder's masks. Raises ValueError or OSError with one sentence.
+    `split` picks a folder's pictures, by its split.csv or by their names as training does (`all` takes all);
+    `mask_value` picks one class of its masks. Raises ValueError or OSError with one sentence.
     """
     if data.startswith("phantom:seeds="):
         return _phantom(data)
     folder = Path(data)
-    if (folder / "images").is_dir() and (folder / "split.csv").is_file():
-        return _split(LabelledFolder(folder, split, mask_value), crop)
+    if (folder / "images").is_dir() and ((folder / "masks").is_dir() or (folder / "split.csv").is_file()):
+        return _split(_labelled(folder, split, mask_value), crop)
     return _source(data, crop)
+
+
+def _labelled(folder: Path, split: str, mask_value: int | None) -> LabelledFolder:
+    if split != "all":
+        return LabelledFolder(folder, split, mask_value)
+    pictures = read_splits(folder, folder / "images")
+    labelled = LabelledFolder(folder, pictures[0][1], mask_value)
+    labelled.files = [name for name, _ in pictures]
+    return labelled
 
 
 def _phantom(data: str) -> Samples:
@@ -93,9 +193,9 @@ def _phantom(data: str) -> Samples:
             phantom = Phantom(seed)
             for number in range(frames):
                 shot = screen(phantom.frame(number * phantom.period / frames))
-                yield Sample(shot.pixels, Sector(*shot.sector), shot.mask)
+                yield Sample(shot.pixels, Sector(*shot.sector), shot.mask, shot.mm_per_pixel)
 
-    return Samples(each(), (last + 1 - first) * frames)
+    return Samples(each(), (last + 1 - first) * frames, data, "mm")
 
 
 def _seeds(data: str) -> tuple[int, int, int]:
@@ -117,7 +217,7 @@ def _split(folder: LabelledFolder, crop: Sector | None) -> Samples:
             pixels, truth = folder[number]
             yield Sample(pixels, crop or whole(pixels.shape), truth)
 
-    return Samples(each(), len(folder))
+    return Samples(each(), len(folder), folder.root.name, "px")
 
 
 def _source(data: str, crop: Sector | None) -> Samples:
@@ -126,10 +226,12 @@ def _source(data: str, crop: Sector | None) -> Samples:
         source.close()
         raise ValueError(f"{data} never ends; record it first: smartca run {data} --record FILE.mp4")
 
+    mm_per_pixel = source.mm_per_pixel
+
     def each() -> Iterator[Sample]:
         with source:
             finder = SectorFinder(crop or source.sector, source.unrelated)
             for picture in source.pictures():
-                yield Sample(picture.pixels, finder.sector(picture.pixels), picture.truth)
+                yield Sample(picture.pixels, finder.sector(picture.pixels), picture.truth, mm_per_pixel)
 
-    return Samples(each(), source.count)
+    return Samples(each(), source.count, source.name, "mm" if mm_per_pixel else "px")

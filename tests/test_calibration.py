@@ -8,43 +8,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from smartca.calibration.command import calibrate as calibrate_file
-from smartca.calibration.confidence import Platt, fit_platt, plot, reliability
 from smartca.calibration.operating import Labelled, calibrate
 from smartca.calibration.threshold import counted, smallest_area, spots
 from smartca.engine import EngineError
 from smartca.engine.pixels import Sector
 from smartca.train.scores import Histograms, logit
-
-
-def drawn(slope: float, intercept: float, pixels: int = 400_000) -> Histograms:
-    """Pixels whose truth follows logit(tear) = slope * x + intercept."""
-    rng = np.random.default_rng(0)
-    x = rng.normal(-1, 2.5, pixels)
-    truth = rng.random(pixels) < 1 / (1 + np.exp(-(slope * x + intercept)))
-    counts = Histograms()
-    counts.add(x, truth)
-    return counts
-
-
-@pytest.mark.parametrize(("slope", "intercept"), [(1.0, 0.0), (0.5, -1.0), (2.0, 1.5)])
-def test_platt_finds_the_shift_that_was_put_in(slope: float, intercept: float) -> None:
-    found = fit_platt(drawn(slope, intercept))
-    assert found.slope == pytest.approx(slope, rel=0.03)
-    assert found.intercept == pytest.approx(intercept, abs=0.04)
-
-
-def test_the_fit_makes_confidence_reliable() -> None:
-    counts = drawn(0.5, -2.0)
-    before, after = reliability(counts, Platt(1, 0)), reliability(counts, fit_platt(counts))
-    assert after.expected_error < 0.01 < 0.05 < before.expected_error
-    assert after.pixels.sum() == 400_000
-
-
-def test_a_fit_needs_both_kinds_of_pixels() -> None:
-    counts = Histograms()
-    counts.add(np.zeros(10), np.zeros(10, bool))
-    with pytest.raises(ValueError, match="with and without a tear"):
-        fit_platt(counts)
 
 
 def test_histogram_scores_are_those_of_the_pixels() -> None:
@@ -138,11 +106,6 @@ def test_the_wish_for_more_recall_lowers_the_threshold() -> None:
 def test_a_recall_that_is_no_share_is_refused(recall: float) -> None:
     with pytest.raises(ValueError, match="between 0 and 1"):
         calibrate(brightness, frames(), recall)
-
-
-def test_the_diagram_is_drawn(tmp_path: Path) -> None:
-    plot(drawn(1, 0), Platt(1, 0), tmp_path / "reliability.png")
-    assert cv2.imread(str(tmp_path / "reliability.png")) is not None
 
 
 def test_files_that_are_no_models_are_named(tmp_path: Path) -> None:

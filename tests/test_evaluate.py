@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import csv
+import json
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-from smartca.engine import Segmenter, open_runner, segmenter_for
-from smartca.stream.evaluate import evaluate, samples
+from click.testing import CliRunner
+from smartca.commands.offline import evaluate as command
+from smartca.engine import Sector, Segmenter, open_runner, segmenter_for
+from smartca.engine.labelled import split_of
+from smartca.phantom import Phantom, screen
+from smartca.stream.cine import write_cine
+from smartca.stream.evaluate import Sample, Samples, evaluate, samples, speckled
 
 
 @pytest.fixture
@@ -37,8 +43,20 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def score(segmenter: Segmenter, data: str, split: str = "test") -> dict:
-    return evaluate(segmenter, samples(data, split, None), lambda done, total: None)
+def score(segmenter: Segmenter, data: str, split: str = "test", speckle: str = "none") -> dict:
+    return evaluate(segmenter, samples(data, split, None), lambda done, total: None, speckle)
+
+
+def one(*each: Sample, unit: str = "px") -> Samples:
+    return Samples(iter(each), len(each), "pictures", unit)
+
+
+def squares(truth_side: int, bright_side: int) -> Sample:
+    """Two squares with one corner in common on a dark screen: what is true, and what is bright."""
+    truth, pixels = np.zeros((128, 160), bool), np.full((128, 160), 40, np.uint8)
+    truth[20 : 20 + truth_side, 30 : 30 + truth_side] = True
+    pixels[20 : 20 + bright_side, 30 : 30 + bright_side] = 255
+    return Sample(pixels, Sector(10, 10, 128, 110), truth, (0.2, 0.1))
 
 
 def test_a_split_folder(segmenter: Segmenter, folder: Path) -> None:
@@ -50,6 +68,15 @@ def test_a_split_folder(segmenter: Segmenter, folder: Path) -> None:
     assert truth["tp"] + truth["fn"] == 3 * 900
     assert 0.6 < truth["dice_pooled"] < 0.9
     assert score(segmenter, str(folder), "train")["frames"]["evaluated"] == 1
+    assert score(segmenter, str(folder), "all")["frames"]["evaluated"] == 6
+
+
+def test_without_a_table_what_training_may_have_seen_is_left_out(segmenter: Segmenter, folder: Path) -> None:
+    (folder / "split.csv").unlink()
+    held_out = [n for n in range(6) if split_of(f"{n}.png") == "test"]
+    assert 0 < len(held_out) < 6
+    assert score(segmenter, str(folder))["frames"]["with_truth"] == len(held_out)
+    assert score(segmenter, str(folder), "all")["frames"]["with_truth"] == 6
 
 
 def test_phantoms(segmenter: Segmenter) -> None:
@@ -99,3 +126,102 @@ def test_folders_that_cannot_be_scored(segmenter: Segmenter, folder: Path) -> No
     (folder / "split.csv").write_text("a,b\n1,2\n")
     with pytest.raises(ValueError, match="columns"):
         samples(str(folder), "test", None)
+
+
+def test_every_score_of_a_picture_is_reported(segmenter: Segmenter) -> None:
+    report = evaluate(segmenter, one(squares(48, 48), squares(0, 48), unit="mm"), lambda done, total: None)
+    truth = report["truth"]
+    assert isinstance(truth, dict)
+    precision, recall = truth["precision"], truth["recall"]
+    assert truth["dice_pooled"] == pytest.approx(2 * precision * recall / (precision + recall))
+    assert truth["iou"] == pytest.approx(truth["dice_pooled"] / (2 - truth["dice_pooled"]))
+    assert truth["dice_per_image"] > 0.85  # over the first alone
+    assert truth["dice_per_image"] > truth["dice_pooled"]  # as the second one's outline is all false
+    assert (truth["tears"], truth["tears_found"], truth["outlines"], truth["false_outlines"]) == (1, 1, 2, 1)
+    assert truth["unit"] == "mm"
+    assert 0 < truth["surface_distance"] <= truth["hd95"] < 2.0
+    assert (truth["surface_pictures"], truth["surface_pictures_left_out"]) == (1, 1)
+    # of the whole square of 64 pixels a side only what is in question: about two squares, and the rims
+    assert 2 * 24**2 * 0.7 < truth["ece_pixels"] < 3000
+    assert 0.2 < truth["ece"] < 0.8  # half of what is bright is wrong
+    assert report["speckle"] == "none"
+
+
+def test_without_a_result_a_tear_is_missed_and_nothing_else_is_made_up(segmenter: Segmenter) -> None:
+    dark = squares(48, 0)._replace(pixels=np.zeros((128, 160), np.uint8))
+    truth = evaluate(segmenter, one(dark), lambda done, total: None)["truth"]
+    assert isinstance(truth, dict)
+    assert (truth["recall"], truth["dice_per_image"], truth["lesion_sensitivity"]) == (0.0, 0.0, 0.0)
+    assert (truth["precision"], truth["hd95"], truth["ece"]) == (None, None, None)
+    assert (truth["fn"], truth["surface_pictures_left_out"], truth["ece_pixels"]) == (48 * 48, 1, 0)
+
+
+def test_speckle_is_in_the_sector_only_and_always_the_same() -> None:
+    grey = squares(48, 48)
+    sample = grey._replace(pixels=cv2.cvtColor(grey.pixels, cv2.COLOR_GRAY2BGR))
+    before = sample.pixels.copy()
+    once, again = (speckled(sample, "severe", "a cine", 3) for _ in range(2))
+    assert np.array_equal(once, again) and once.shape == (128, 160)
+    assert np.array_equal(sample.pixels, before)
+    changed = once != grey.pixels
+    inside = np.zeros_like(changed)
+    sample.sector.cut(inside)[...] = True
+    assert not changed[~inside].any() and changed[inside].mean() > 0.8
+    for name, number, level in (("a cine", 4, "severe"), ("another", 3, "severe"), ("a cine", 3, "moderate")):
+        assert not np.array_equal(speckled(sample, level, name, number), once)
+
+
+def test_two_models_are_asked_about_the_same_noise(segmenter: Segmenter, folder: Path) -> None:
+    seen: list[list[np.ndarray]] = []
+
+    class Watched(Segmenter):
+        def start(self, pixels: np.ndarray, sector: Sector) -> None:
+            seen[-1].append(pixels.copy())
+            super().start(pixels, sector)
+
+    for threshold in (segmenter.point, segmenter.point):
+        seen.append([])
+        score(Watched(segmenter.runner, threshold), str(folder), speckle="severe")
+    assert len(seen[0]) == 5
+    assert all(np.array_equal(a, b) for a, b in zip(*seen, strict=True))
+    assert not np.array_equal(seen[0][0], seen[0][1])
+
+
+def test_speckle_reaches_the_network_but_not_the_truth(segmenter: Segmenter, folder: Path) -> None:
+    clean, noisy = (score(segmenter, str(folder), speckle=level) for level in ("none", "severe"))
+    assert noisy["speckle"] == "severe"
+    assert noisy["truth"]["tp"] != clean["truth"]["tp"]
+    assert noisy["truth"]["ece"] != clean["truth"]["ece"]
+    assert noisy["truth"]["tp"] + noisy["truth"]["fn"] == clean["truth"]["tp"] + clean["truth"]["fn"]
+    with pytest.raises(ValueError, match="moderate, severe"):
+        score(segmenter, str(folder), speckle="heavy")
+
+
+def test_millimetres_come_from_the_source_or_are_not_claimed(
+    segmenter: Segmenter, folder: Path, tmp_path: Path
+) -> None:
+    assert samples("phantom:seeds=90001..90001,frames=1", "test", None).unit == "mm"
+    assert samples(str(folder), "test", None).unit == "px"
+    assert samples(str(folder / "images"), "test", None).unit == "px"
+    chosen = samples("phantom:seed=90001,frames=2", "test", None)
+    assert chosen.unit == "mm"
+    sample = next(chosen.each)
+    shot = screen(Phantom(90001).frame(0.0))
+    assert sample.mm_per_pixel == pytest.approx(shot.mm_per_pixel) and sample.sector == shot.sector
+    write_cine(tmp_path / "cine.mp4", 90001, 2, progress=lambda done, total: None)
+    assert samples(str(tmp_path / "cine.mp4"), "test", None).name == "cine.mp4"
+
+
+def test_the_command_prints_a_table_and_writes_the_report(network: Path, tmp_path: Path) -> None:
+    path, data = tmp_path / "r.json", "phantom:seeds=90001..90001,frames=1"
+    arguments = ["--data", data, "--model", str(network), "--threads", "1", "--report", str(path)]
+    done = CliRunner().invoke(command, [*arguments, "--speckle", "moderate"], catch_exceptions=False)
+    assert done.exit_code == 0
+    for words in ("moderate speckle", "pooled Dice", "HD95 (mm)", "tears found", "calibration error", "without a tear"):
+        assert words in done.output
+    report = json.loads(path.read_text())
+    assert report["speckle"] == "moderate"
+    wanted = {"precision", "recall", "iou", "dice_pooled", "dice_per_image", "hd95", "surface_distance", "unit"}
+    assert wanted | {"ece", "ece_pixels", "lesion_sensitivity"} <= report["truth"].keys()
+    with pytest.raises(ValueError, match="there is no speckle 'heavy'"):
+        CliRunner().invoke(command, [*arguments, "--speckle", "heavy"], catch_exceptions=False)
