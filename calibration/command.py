@@ -69,7 +69,7 @@ def calibrate(
         found = find(predict, tracked, recall, runner.info.size, fitted_on, runner.info.model_sha256)
     save(found.point, model)
     if diagram:
-        plot(found.histograms, Platt(found.point.slope, found.point.intercept), diagram)
+        plot(found.histograms, Platt(found.point.slope, found.point.intercept), diagram, near=found.near)
     return found
 
 

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from ..engine.counts import Counts
 from ..engine.operating_point import OperatingPoint
 from ..engine.pixels import Grey, Mask, Sector, letterbox, letterbox_mask
+from ..engine.reliability import near
 from ..engine.runner import Answer
 from ..train.scores import Histograms, logit
 from .confidence import Platt, fit_platt
-from .threshold import Kept, choose
+from .threshold import Kept, choose, total
 
 Predict = Callable[[Grey], Answer]  # of uint8 (size, size)
 MAIN, REAL = "data", "real"
@@ -37,6 +38,12 @@ class Calibrated(NamedTuple):
     point: OperatingPoint
     groups: dict[str, Counts]
     histograms: Histograms
+    near: Histograms  # of those pixels within 3 mm (3 % of the picture's height) of a tear
+
+    @property
+    def counts(self) -> Counts:
+        """All groups of frames together."""
+        return total(self.groups)
 
 
 def calibrate(
@@ -55,11 +62,14 @@ def calibrate(
     """
     if not 0.0 < recall < 1.0:
         raise ValueError(f"the recall wanted is {recall}; give a number between 0 and 1, for instance 0.9")
-    counts, main, kept, strange = Histograms(), Histograms(), [], []
+    counts, main, close = Histograms(), Histograms(), Histograms()
+    kept, strange = [], []
     for frame in frames:
         answer = predict(letterbox(frame.pixels, frame.sector, size))
         logits, truth = logit(answer.q), letterbox_mask(frame.mask, frame.sector, size)
         counts.add(logits, truth)
+        around = near(truth)
+        close.add(logits[around], truth[around])
         if frame.group == MAIN:
             main.add(logits, truth)
         kept.append(Kept(logits.astype(np.float16), truth, answer.tear, frame.group))
@@ -78,7 +88,7 @@ def calibrate(
         recall_found=round(groups[MAIN].recall or 0.0, 4) if MAIN in groups else 0.0,
         fitted_on=fitted_on,
     )
-    return Calibrated(point, groups, counts)
+    return Calibrated(point, groups, counts, close)
 
 
 def strangest(strange: list[float]) -> float | None:

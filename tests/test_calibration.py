@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from smartca.calibration.command import calibrate as calibrate_file
-from smartca.calibration.operating import Labelled, calibrate
-from smartca.calibration.threshold import counted, smallest_area, spots
-from smartca.engine import EngineError
+from smartca.calibration.operating import REAL, Labelled, calibrate
+from smartca.engine import Answer, EngineError
 from smartca.engine.pixels import Sector
 from smartca.train.scores import Histograms, logit
 
@@ -36,36 +35,6 @@ def test_logit_of_extremes_is_finite() -> None:
     assert np.isfinite(logit(np.array([0.0, 1.0], np.float32))).all()
 
 
-def frame_with(*squares: tuple[int, int], truth: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """An outline of squares (side, column), of which the first `truth` are tears."""
-    outlined, real = np.zeros((40, 100), bool), np.zeros((40, 100), bool)
-    for n, (side, column) in enumerate(squares):
-        outlined[2 : 2 + side, column : column + side] = True
-        if n < truth:
-            real[2 : 2 + side, column : column + side] = True
-    return outlined, real
-
-
-def test_small_spots_are_left_out_of_the_count() -> None:
-    frames = [spots(*frame_with((20, 0), (3, 50), truth=1)), spots(*frame_with((4, 10)))]
-    whole_count, sifted = counted(frames, 0), counted(frames, 17)
-    assert (whole_count.tp, whole_count.fp, whole_count.false_positive_frames) == (400, 9 + 16, 1)
-    assert (sifted.tp, sifted.fp, sifted.fn, sifted.false_positive_frames) == (400, 0, 0, 0)
-    assert sifted.negative_frames == 1
-
-
-def test_the_smallest_area_that_clears_intact_frames_is_chosen() -> None:
-    intact = [spots(*frame_with((5, 10)))] + [spots(*frame_with())] * 9
-    torn = [spots(*frame_with((25, 0), truth=1))] * 10
-    assert smallest_area(intact + torn) == 32  # the first above 25 pixels
-
-
-def test_area_is_not_bought_with_real_tears() -> None:
-    intact = [spots(*frame_with((15, 10)))] * 10
-    torn = [spots(*frame_with((10, 0), truth=1))] * 10
-    assert smallest_area(intact + torn) == 96  # tears of 100 pixels must stay
-
-
 def frames(count: int = 12) -> Iterator[Labelled]:
     """Screens with a sector inside; a third of them intact, with one bright speck, the others with a tear."""
     rng = np.random.default_rng(0)
@@ -76,11 +45,11 @@ def frames(count: int = 12) -> Iterator[Labelled]:
         pixels = np.where(mask > 0, 180, 40).astype(np.uint8)
         if n % 3 == 0:
             pixels[60:63, 80:83] = 180
-        yield pixels, mask > 0, Sector(20, 10, 120, 100)
+        yield Labelled(pixels, mask > 0, Sector(20, 10, 120, 100))
 
 
-def brightness(square: np.ndarray) -> NDArray[np.float32]:
-    return np.divide(square, 255, dtype=np.float32)
+def brightness(square: NDArray[np.uint8]) -> Answer:
+    return Answer(np.divide(square, 255, dtype=np.float32))
 
 
 def test_calibrated_point_reaches_the_recall_and_drops_specks() -> None:
@@ -93,13 +62,37 @@ def test_calibrated_point_reaches_the_recall_and_drops_specks() -> None:
 
 
 def test_the_wish_for_more_recall_lowers_the_threshold() -> None:
-    def unsure(square: np.ndarray) -> np.ndarray:
+    def unsure(square: NDArray[np.uint8]) -> Answer:
         noise = np.random.default_rng(5).normal(0, 0.2, square.shape)
-        return np.clip(square / 255 + noise, 0.001, 0.999).astype(np.float32)
+        return Answer(np.clip(square / 255 + noise, 0.001, 0.999).astype(np.float32))
 
     low, high = (calibrate(unsure, frames(), recall, size=64).point for recall in (0.3, 0.99))
     assert high.raw_threshold < low.raw_threshold
     assert (high.recall_found or 0) >= 0.98
+
+
+def test_real_pictures_and_strangeness_decide_too() -> None:
+    """A classifier that knows the real pictures' false spots, and frames of which one is far from the others."""
+
+    def knowing(square: NDArray[np.uint8]) -> Answer:
+        real = int(square[square > 0].min()) > 50
+        return Answer(brightness(square).q, 0.05 if real else 0.95, 4.0 if real else 1.0)
+
+    rng = np.random.default_rng(3)
+    real = []
+    for _ in range(20):
+        pixels = rng.integers(60, 70, (120, 160), dtype=np.uint8)
+        pixels[40:70, 60:90] = 180  # as large as the tears: only the classifier can tell
+        real.append(Labelled(pixels, np.zeros(pixels.shape, bool), Sector(20, 10, 120, 100), REAL))
+    found = calibrate(knowing, [*frames(60), *real], 0.9, size=64)
+    assert found.groups[REAL].negative_frames == 20 and found.groups[REAL].false_positive_frames == 0
+    assert 0.05 < found.point.tear_threshold <= 0.5
+    assert found.point.strange_limit == pytest.approx(5.0)
+    assert (found.groups["data"].dice_pooled or 0) > 0.9
+
+
+def test_without_such_answers_nothing_is_strange() -> None:
+    assert calibrate(brightness, frames(), 0.9, size=64).point.strange_limit is None
 
 
 @pytest.mark.parametrize("recall", [0.0, 1.0, 90.0])
