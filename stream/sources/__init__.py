@@ -1,20 +1,20 @@
-"""Sources of pictures: video files, image folders, cameras and the simulated shoulder."""
+"""Sources of pictures: video, DICOM, MetaImage and NRRD files, image folders, cameras and the simulated shoulder."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
 
+from ...engine.filetypes import DICOM_SUFFIXES, is_dicom
 from .contract import Picture, Source
 
 __all__ = ["FORMS", "Picture", "Source", "open_source"]
 
 FORMS = (
-    "a video file, an image, a folder of images, camera:0 (or another number), "
+    "a video file, a DICOM file, an .mha, .mhd or .nrrd file, an image, a folder of images, "
+    "camera:0 (or another number), "
     "phantom: or phantom:seed=7 or phantom:seed=7,frames=300"
 )
-
-NOT_YET = (".dcm", ".dicom", ".mha", ".mhd", ".nrrd")
 
 Progress = Callable[[int, int], None]  # (frames drawn, frames in all)
 
@@ -30,16 +30,30 @@ def open_source(spec: str, progress: Progress | None = None) -> Source:
     if spec.startswith("camera:"):
         return _camera(spec)
     path = Path(spec)
-    if path.suffix.lower() in NOT_YET:
-        raise ValueError(f"{path.name}: DICOM, MetaImage and NRRD are not read yet; export it as mp4 or PNG")
     if not spec.strip() or ("://" in spec and not path.exists()):
         raise ValueError(f"'{spec}' is no source; give {FORMS}")
     if not path.exists():
         raise FileNotFoundError(f"there is no file or folder {spec}; check the path, or give {FORMS}")
+    return _stored(path)
+
+
+def _stored(path: Path) -> Source:
+    """A file or folder that exists."""
     from .images import SUFFIXES, Images
 
-    if path.is_dir() or path.suffix.lower() in SUFFIXES:
+    suffix = path.suffix.lower()
+    if path.is_dir() and (files := [file for file in path.iterdir() if file.is_file()]) and all(map(is_dicom, files)):
+        raise ValueError(f"{path} is a folder of DICOM files, which have sectors of their own; give one file of it")
+    if path.is_dir() or suffix in SUFFIXES:
         return Images(path)
+    if suffix in (".mha", ".mhd", ".nrrd", ".nhdr"):
+        from .volume import Volume
+
+        return Volume(path)
+    if suffix in DICOM_SUFFIXES or is_dicom(path):
+        from .dicom import DicomFile
+
+        return DicomFile(path)
     from .video import VideoFile
 
     return VideoFile(path)
