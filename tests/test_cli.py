@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 from smartca import __version__
 from smartca.cli import COMMANDS, main
-from smartca.stream.sources import open_source
 
 
 def run(capfd: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
@@ -150,8 +149,3 @@ def test_results_never_take_the_place_of_the_source(options: list[str], says: st
     assert done.returncode == 2
     assert says in done.stderr
     assert (tmp_path / "one.mp4").read_bytes() == b"precious"
-
-
-def test_formats_that_are_not_read_yet_are_named(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="not read yet"):
-        open_source(str(tmp_path / "study.dcm"))

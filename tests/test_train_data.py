@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 from smartca.engine.labelled import LabelledFolder
-from smartca.train.augment import augment, with_pasted_tear
+from smartca.train.augment import augment
 from smartca.train.data import order, read_negatives, shrunk, training_batch
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -31,21 +31,6 @@ def test_folder_reads_pictures_and_the_wanted_class(tmp_path: Path) -> None:
     assert pixels.shape == mask.shape == (40, 60) and pixels.max() == 20
     assert mask.sum() == 25 + 200
     assert LabelledFolder(root, "validate", mask_value=2)[0][1].sum() == 200
-
-
-def test_folder_says_what_is_wrong(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"split\.csv is missing"):
-        LabelledFolder(tmp_path, "train")
-    root = made_folder(tmp_path)
-    (root / "masks" / "0.png").unlink()
-    with pytest.raises(OSError, match="every picture needs a mask"):
-        LabelledFolder(root, "train")[0]
-    cv2.imwrite(str(root / "masks" / "1.png"), np.zeros((10, 10), np.uint8))
-    with pytest.raises(ValueError, match="another size"):
-        LabelledFolder(root, "validate")[0]
-    (root / "split.csv").write_text("file,split\n0.png,test\n")
-    with pytest.raises(ValueError, match="no picture to the split"):
-        LabelledFolder(root, "train")
 
 
 def test_folder_of_real_pictures_keeps_palette_indices() -> None:
@@ -130,18 +115,6 @@ def test_augmentation_moves_picture_and_mask_together() -> None:
     assert len(differences) > 30 and min(differences) > 0
 
 
-def test_a_pasted_tear_is_darker_than_what_surrounds_it() -> None:
-    rng = np.random.default_rng(0)
-    picture = rng.integers(100, 180, (200, 300)).astype(np.uint8)
-    shape = np.zeros((100, 100), bool)
-    shape[40:60, 30:70] = True
-    image, mask = with_pasted_tear(picture, shape, rng)
-    assert mask.any() and image[mask].mean() < 0.7 * image[~mask].mean()
-    dark = np.full_like(picture, 10)
-    image, mask = with_pasted_tear(dark, shape, rng)
-    assert not mask.any() and (image == dark).all()
-
-
 class Tears:
     def __len__(self) -> int:
         return 8
@@ -157,6 +130,27 @@ def test_a_batch_holds_the_wanted_share_of_negatives() -> None:
     without = sum(not m.any() for _, m in training_batch(Tears(), [0] * 100, black, 0.3, rng))
     assert 15 <= without <= 45
     assert all(m.any() for _, m in training_batch(Tears(), [0] * 30, [], 0.3, rng))
+
+
+def test_half_of_the_real_pictures_get_a_tear() -> None:
+    rng = np.random.default_rng(0)
+    bright = [rng.integers(90, 150, (160, 120)).astype(np.uint8)]
+    batch = training_batch(Tears(), [0] * 200, bright, 1.0, rng)
+    assert 70 <= sum(bool(m.any()) for _, m in batch) <= 130
+
+
+def test_the_table_of_negatives_gives_each_split_its_own(tmp_path: Path) -> None:
+    for n in range(3):
+        cv2.imwrite(str(tmp_path / f"{n}.png"), np.full((40, 60), 50 * n + 20, np.uint8))
+    lines = [
+        "file,x,y,width,height,every,split",
+        "0.png,0,0,60,40,1,train",
+        "1.png,10,5,20,30,1,val",
+        "2.png,0,0,9,9,1,",
+    ]
+    (tmp_path / "negatives.csv").write_text("\n".join(lines) + "\n")
+    assert [(p.shape, int(p[0, 0])) for p in read_negatives(tmp_path)] == [((40, 60), 20), ((9, 9), 120)]
+    assert [(p.shape, int(p[0, 0])) for p in read_negatives(tmp_path, "val")] == [((30, 20), 70)]
 
 
 def test_order_is_a_permutation_that_changes_by_epoch() -> None:
