@@ -1,8 +1,11 @@
-"""`smartca train` and `smartca export`: what the command line calls, with progress shown."""
+"""`smartca train classify`, `smartca train segment` and `smartca export`: what the command line calls."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from rich.console import Console
@@ -10,67 +13,40 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from ..engine.labelled import LabelledFolder
 from ..phantom import TRAIN, VALIDATE
+from . import parallel
 from .cache import Recipe, rendered
+from .classify import Classify, ClassifySettings
 from .curves import plot
 from .data import Samples, read_negatives, shrunk
 from .export import export as write_onnx
 from .fit import Fit, FitSettings
+from .loop import Loop
+from .parallel import Crew
 
 
-def train(
-    *,
-    data: str = "phantom",
-    out: Path,
-    backbone: str = "lite",
-    epochs: int = 12,
-    batch: int = 16,
-    learning_rate: float = 2e-3,
-    classify_epochs: int = 0,
-    seeds: int = 900,
-    frames: int = 3,
-    validation_seeds: int = 120,
-    negatives: Path | None = None,
-    mask_value: int | None = None,
-    cache: Path | None = None,
-    threads: int = 2,
-    seed: int = 1,
-    half: bool | None = None,
-    device: str | None = None,
-    resume: bool = True,
-) -> Path:
-    """Fit SMART-CA and return its best checkpoint, `out`/best.pt; log.csv and curves.png stand beside it.
+def classify(*, out: Path, **options: Any) -> Path:
+    """Fit 'tear / no tear' and return `out`/classifier.pt; its log and curves stand beside it.
 
-    `data` is "phantom" (rendered once into `cache`: `frames` of each of `seeds` training and
-    `validation_seeds` validation seeds) or a folder with images/, masks/ and split.csv, where `mask_value`
-    picks one class of the masks. `negatives` is a folder of pictures without a tear. `device` is
-    "cuda" where there is one, else "cpu", and `half` (bfloat16) is used where that computes it natively,
-    unless given. The same command goes on after an interruption.
+    `options` are ClassifySettings' fields and those of `_session`. The same command goes on after an interruption.
     Raises ValueError or OSError for input that cannot be used and RuntimeError after Ctrl-C.
     """
-    torch.set_num_threads(threads)
-    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    settings = FitSettings(
-        backbone=backbone,
-        epochs=epochs,
-        classify_epochs=classify_epochs,
-        batch=batch,
-        learning_rate=learning_rate,
-        seed=seed,
-        half=_computes_half(device) if half is None else half,
-    )
-    with _bar() as progress:
-        learning, held = _samples(data, seeds, frames, validation_seeds, mask_value, cache, threads, progress)
-        pictures = shrunk(read_negatives(negatives), 400) if negatives else []
-        task = progress.add_task("training", total=None)
+    with _session(options) as session:
+        settings = ClassifySettings(**session.settings)
+        fit = Classify(settings, *session.samples, out, **session.common)
+        return session.fitted(fit, out / "classifier-curves.png")
 
-        def on_step(step: int, total: int, loss: float) -> None:
-            dice = f", best validation Dice {max(row['dice'] for row in fit.rows):.3f}" if fit.rows else ""
-            progress.update(task, completed=step, total=total, description=f"training: loss {loss:.3f}{dice}")
 
-        fit = Fit(settings, learning, held, out, pictures, resume, on_step, device)
-        rows = fit.run()
-    plot(rows, out / "curves.png")
-    return fit.best
+def segment(*, out: Path, classifier: Path | None = None, **options: Any) -> Path:
+    """Fit a network that outlines tears and return `out`/best.pt; log.csv and curves.png stand beside it.
+
+    `classifier`, of `classify`, becomes SMART-CA's frozen part. `options` are FitSettings' fields and those of
+    `_session`. The same command goes on after an interruption.
+    Raises ValueError or OSError for input that cannot be used and RuntimeError after Ctrl-C.
+    """
+    with _session(options) as session:
+        settings = FitSettings(**session.settings)
+        fit = Fit(settings, *session.samples, out, classifier=classifier, **session.common)
+        return session.fitted(fit, out / "curves.png")
 
 
 def export(*, checkpoint: Path, out: Path) -> float:
@@ -81,20 +57,87 @@ def export(*, checkpoint: Path, out: Path) -> float:
     return write_onnx(checkpoint, out)
 
 
-def _computes_half(device: str) -> bool:
+class _Session:
+    """What both steps share: samples, what the loops want besides settings, and the line that shows progress."""
+
+    def __init__(self, crew: Crew, progress: Progress, settings: dict[str, Any]) -> None:
+        self.crew, self.progress, self.settings = crew, progress, settings
+        self.samples: tuple[Samples, Samples]
+        self.common: dict[str, Any] = {"device": str(crew.device), "on_step": self.on_step}
+        self.task = progress.add_task("training", total=None, visible=False)
+        self.fit: Loop | None = None
+
+    def on_step(self, step: int, total: int, loss: float) -> None:
+        """Bring the line up to date."""
+        best = ""
+        if self.fit and self.fit.rows:
+            name = self.fit.best_by[0]
+            best = f", best {name.replace('_', ' ')} {max(row[name] for row in self.fit.rows):.3f}"
+        words = f"training: loss {loss:.3f}{best}"
+        self.progress.update(self.task, completed=step, total=total, description=words, visible=True)
+
+    def fitted(self, fit: Loop, curves: Path) -> Path:
+        """Run a loop to its end and draw its curves; returns the best weights."""
+        self.fit = fit
+        try:
+            rows = fit.run()
+        except torch.cuda.OutOfMemoryError as error:
+            raise RuntimeError(f"the memory of {self.crew.device} is too small; lower --batch or --size") from error
+        if self.crew.first:
+            plot(rows, curves)
+        return fit.best
+
+
+@contextmanager
+def _session(options: dict[str, Any]) -> Iterator[_Session]:
+    """Take from `options` what is no setting, and leave the rest in the session's `settings`.
+
+    `data` is "phantom" (rendered once into `cache`: `frames` of each of `seeds` training and `validation_seeds`
+    validation seeds) or a folder with images/, masks/ and split.csv, where `mask_value` picks one class of the masks.
+    `negatives` is a folder of pictures without a tear. `device` is "cuda" where there is one, else "cpu", and `half`
+    (bfloat16) is used where that computes it natively, unless given. `resume` goes on where `out` broke off.
+    """
+    rest = dict(options)
+    threads = rest.pop("threads", 2)
+    device = rest.pop("device", None) or parallel.default_device()
+    negatives, resume = rest.pop("negatives", None), rest.pop("resume", True)
+    source = {name: rest.pop(name, usual) for name, usual in SOURCE.items()}
+    torch.set_num_threads(threads)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with parallel.joined(device) as crew:
+        if rest.get("half") is None:
+            rest["half"] = _computes_half(crew.device)
+        with Progress(*columns, console=Console(stderr=True), disable=not crew.first) as progress:
+            session = _Session(crew, progress, rest)
+            with crew.first_alone():
+                session.samples = _samples(**source, workers=threads, progress=progress)
+            session.common["negatives"] = shrunk(read_negatives(negatives), 400) if negatives else []
+            session.common["resume"] = resume
+            # a GPU waits for its batches; on a CPU more threads would only take turns with the network's
+            session.common["workers"] = max(1, threads - 1) if crew.device.type == "cuda" else 1
+            yield session
+
+
+SOURCE: dict[str, Any] = {
+    "data": "phantom",
+    "seeds": 900,
+    "frames": 3,
+    "validation_seeds": 120,
+    "mask_value": None,
+    "cache": None,
+}
+
+
+def _computes_half(device: torch.device) -> bool:
     """Whether `device` multiplies bfloat16 natively; elsewhere it would only be slower."""
-    if device != "cpu":
-        return torch.cuda.is_bf16_supported()
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
     capabilities = getattr(torch.cpu, "get_capabilities", dict)()
     return bool(capabilities.get("avx512_bf16"))
 
 
-def _bar() -> Progress:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=Console(stderr=True))
-
-
 def _samples(
+    *,
     data: str,
     seeds: int,
     frames: int,

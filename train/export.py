@@ -13,44 +13,71 @@ import numpy as np
 import onnx
 import torch
 from numpy.typing import NDArray
+from torch import Tensor, nn
 
 from .. import __version__
 from ..engine.quiet import ov
-from .fit import FitSettings, read_checkpoint
-from .network import Confident, SmartCA
+from . import loss_names, networks
+from .checkpoint import read_checkpoint
+from .fit import FitSettings
+from .network import SmartCA
 
 TOLERANCE = 1e-3  # of q
 OPSET = 18  # read by OpenVINO 2024 and by TensorRT 10
 
 
-def load_network(checkpoint: Path) -> tuple[SmartCA, FitSettings]:
+class Confident(nn.Module):
+    """What is exported: picture (N, 1, H, W) in 0..1 -> q (N, 1, H, W), and of SMART-CA `picture` (N, 2) beside it.
+
+    `picture` is the frozen classifier's probability of a tear and the picture's strangeness (`Familiarity`).
+    """
+
+    def __init__(self, network: nn.Module, loss: str = "iplf") -> None:
+        super().__init__()
+        self.network = network
+        self.posterior = loss_names.posterior(loss)
+        self.tells_more = isinstance(network, SmartCA)
+
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        if not isinstance(self.network, SmartCA):
+            return (torch.sigmoid(self.posterior(self.network(image))),)
+        picture = self.network.normalise(image)
+        known = self.network.known(picture)
+        q = torch.sigmoid(self.posterior(self.network.outlined(picture, known)))
+        return q, self.network.answer(known)
+
+
+def load_network(checkpoint: Path) -> tuple[nn.Module, FitSettings]:
     """The network of `best.pt` in eval mode, and its settings. Raises ValueError where it is damaged."""
     stored = read_checkpoint(checkpoint)
     if "state" not in stored:
         raise ValueError(f"{checkpoint} holds a run to go on with, not a network; give the best.pt beside it")
-    settings = FitSettings(**stored["settings"])
-    network = SmartCA(settings.backbone, imagenet=False)
-    network.load_state_dict(stored["state"])
+    try:
+        settings = FitSettings(**stored["settings"])
+        network = networks.build(settings.network, pretrained=False)
+        network.load_state_dict(stored["state"])
+    except (KeyError, TypeError, RuntimeError) as error:
+        raise ValueError(f"{checkpoint} was made by another version; train again with this one") from error
     return network.eval(), settings
 
 
-def to_onnx(network: SmartCA, size: int) -> bytes:
+def to_onnx(confident: Confident, name: str, size: int) -> bytes:
     """ONNX bytes, weights inside: input `image` float32 (1, 1, size, size) in 0..1; outputs `q` of the same shape and
     `picture` (1, 2), see `Confident`.
     """
     example = torch.rand(1, 1, size, size)
     program: Any = torch.onnx.export(
-        Confident(network).eval(),
+        confident.eval(),
         (example,),
         input_names=["image"],
-        output_names=["q", "picture"],
+        output_names=["q", "picture"] if confident.tells_more else ["q"],
         opset_version=OPSET,
         dynamo=True,
         verbose=False,
     )
     model = program.model_proto
     _forget_origins(model)
-    facts = {"smartca.version": __version__, "smartca.backbone": network.backbone, "smartca.size": str(size)}
+    facts = {"smartca.version": __version__, "smartca.network": name, "smartca.size": str(size)}
     onnx.helper.set_model_props(model, facts)
     onnx.checker.check_model(model)
     return model.SerializeToString()
@@ -65,13 +92,13 @@ def _forget_origins(model: onnx.ModelProto) -> None:
         part.doc_string = ""
 
 
-def greatest_difference(network: SmartCA, model: bytes, images: NDArray[np.float32]) -> float:
+def greatest_difference(confident: Confident, model: bytes, images: NDArray[np.float32]) -> float:
     """Largest difference between torch's and OpenVINO's answers, both float32, over `images` (N, 1, size, size)."""
     core = ov.Core()
     compiled = core.compile_model(
         core.read_model(model), "CPU", {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": 1}
     )
-    confident = Confident(network).eval()
+    confident.eval()
     worst = 0.0
     for image in images:
         with torch.no_grad():
@@ -90,9 +117,10 @@ def export(checkpoint: Path, out: Path, images: NDArray[np.float32] | None = Non
     Raises RuntimeError, and writes nothing, where that is above 1e-3.
     """
     network, settings = load_network(checkpoint)
-    model = to_onnx(network, settings.size)
+    confident = Confident(network, settings.loss)
+    model = to_onnx(confident, settings.network, settings.size)
     given = smooth_noise(settings.size) if images is None else images
-    difference = greatest_difference(network, model, given)
+    difference = greatest_difference(confident, model, given)
     if not difference <= TOLERANCE:
         raise RuntimeError(
             f"{out.name} was not written: its q is {difference:.2g} off torch's, more than {TOLERANCE:g}; "

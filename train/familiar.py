@@ -31,15 +31,16 @@ class Familiarity(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.register_buffer("count", torch.zeros(()))
-        self.register_buffer("total", torch.zeros(width))
-        self.register_buffer("outer", torch.zeros(width, width))
+        self.register_buffer("count", torch.zeros((), dtype=torch.float64))
+        self.register_buffer("total", torch.zeros(width, dtype=torch.float64))
+        self.register_buffer("outer", torch.zeros(width, width, dtype=torch.float64))
         self.register_buffer("centre", torch.zeros(width))
         self.register_buffer("whiten", torch.zeros(width, width))
 
     @torch.no_grad()
     def observe(self, features: Tensor) -> None:
         """Add a batch of training features (N, width) to the sums."""
+        features = features.double()
         self.count += len(features)
         self.total += features.sum(0)
         self.outer += features.T @ features
@@ -50,9 +51,11 @@ class Familiarity(nn.Module):
         if self.count < 2:
             return
         width = len(self.total)
-        centre = self.total.double() / self.count.double()
-        covariance = self.outer.double() / self.count.double() - centre.outer(centre)
-        covariance += SHRINKAGE * covariance.diagonal().mean() * torch.eye(width, dtype=torch.float64)
+        centre = self.total / self.count
+        covariance = self.outer / self.count - centre.outer(centre)
+        covariance += (
+            SHRINKAGE * covariance.diagonal().mean() * torch.eye(width, dtype=torch.float64, device=centre.device)
+        )
         values, vectors = torch.linalg.eigh(covariance)
         self.centre.copy_(centre)
         self.whiten.copy_(vectors / values.clamp(min=1e-12).sqrt() / width**0.5)

@@ -80,9 +80,9 @@ class SmartCA(nn.Module):
         self.pretrained.requires_grad_(False)
         self.normalise = Normalise(self.pretrained.mean, self.pretrained.std)
         channels = self.pretrained.channels
-        self.classes = nn.Linear(2 * channels[-1], 2).requires_grad_(False)
-        nn.init.zeros_(self.classes.weight)  # one half for either answer, until a classifier is adopted
-        nn.init.zeros_(self.classes.bias)
+        self.classes = two_classes(channels[-1]).requires_grad_(False)
+        nn.init.zeros_(self.classes[-1].weight)  # type: ignore[arg-type]  # one half for either answer, until a
+        nn.init.zeros_(self.classes[-1].bias)  # type: ignore[arg-type]  # classifier is adopted
         self.familiar = Familiarity(sum(channels))
         self.fuse = nn.ModuleList(pointwise(2 * n, width) for n, width in zip(channels, WIDTHS, strict=True))
         self.context = Context(WIDTHS[-1])
@@ -105,6 +105,7 @@ class SmartCA(nn.Module):
     def train(self, mode: bool = True) -> SmartCA:
         super().train(mode)
         self.pretrained.eval()
+        self.classes.eval()
         return self
 
     def forward(self, image: Tensor) -> Tensor:
@@ -134,6 +135,11 @@ class SmartCA(nn.Module):
         return twice(self.head(x))
 
 
+def two_classes(channels: int) -> nn.Sequential:
+    """Logits (N, 2) of a pooled map (N, 2 * channels); normalised first, as maxima are far larger than means."""
+    return nn.Sequential(nn.BatchNorm1d(2 * channels), nn.Linear(2 * channels, 2))
+
+
 def mean_and_max(deepest: Tensor) -> Tensor:
     """(N, C, H, W) -> (N, 2C): global mean and maximum."""
     return torch.cat([deepest.mean((2, 3)), deepest.amax((2, 3))], 1)
@@ -151,7 +157,7 @@ class Classifier(nn.Module):
         super().__init__()
         self.encoder: Encoder = encoder(backbone, imagenet)
         self.normalise = Normalise(self.encoder.mean, self.encoder.std)
-        self.classes = nn.Linear(2 * self.encoder.channels[-1], 2)
+        self.classes = two_classes(self.encoder.channels[-1])
 
     def forward(self, image: Tensor) -> Tensor:
         """Grey (N, 1, H, W) in 0..1 -> logits (N, 2) of (no tear, tear)."""
@@ -179,19 +185,3 @@ def confidence_logit(logits: Tensor, gamma: float = 2.0, beta: float = 1.0) -> T
 def confidence(logits: Tensor, gamma: float = 2.0, beta: float = 1.0) -> Tensor:
     """The confidence q in 0..1 of logits of any shape; until calibrated, 'q before calibration'."""
     return torch.sigmoid(confidence_logit(logits, gamma, beta))
-
-
-class Confident(nn.Module):
-    """What is exported: picture (N, 1, H, W) in 0..1 -> q (N, 1, H, W) and `picture` (N, 2).
-
-    `picture` is the frozen classifier's probability of a tear and the picture's strangeness (`Familiarity`).
-    """
-
-    def __init__(self, network: SmartCA) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        picture = self.network.normalise(image)
-        known = self.network.known(picture)
-        return confidence(self.network.outlined(picture, known)), self.network.answer(known)

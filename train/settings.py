@@ -1,0 +1,63 @@
+"""What decides the weights, for both steps of training, and what follows from it at each step."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+SMALL_FIRST = 0.6  # of the steps at `size_from`
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything that, with the data, decides the weights. Raises ValueError for values that cannot work."""
+
+    network: str = "smartca-lite"  # a name of networks.NAMES
+    size: int = 256  # pixels along the network's square
+    size_from: int = 0  # the first 60 % of the steps are trained at this size; 0 = all at `size`
+    epochs: int = 12
+    steps: int = 0  # in all; 0 = `epochs` decide
+    patience: int = 0  # epochs without a better validation before training ends; 0 = it never ends early
+    batch: int = 16  # over all processes together
+    learning_rate: float = 2e-3
+    weight_decay: float = 1e-2
+    negative_share: float = 0.45
+    average: float = 0.995
+    seed: int = 1
+    half: bool = False  # bfloat16 inside the network; the loss is float32 always
+    pretrained: bool = True  # start from ImageNet weights
+    freeze_norm: bool = False  # batch statistics stay as they are; scale and shift still learn
+
+    def __post_init__(self) -> None:
+        for name, size in (("size", self.size), ("size-from", self.size_from)):
+            if size % 32 or size < 0:
+                raise ValueError(f"--{name} is {size}; give a multiple of 32, as the networks need")
+        if self.size < 32 or self.size_from > self.size:
+            raise ValueError(f"--size is {self.size} and --size-from {self.size_from}; give 32 <= size-from <= size")
+        if min(self.epochs, self.batch) < 1 or min(self.steps, self.patience) < 0:
+            raise ValueError("give --epochs and --batch of 1 or more, and --steps and --patience of 0 or more")
+
+    @property
+    def starts_learnt(self) -> bool:
+        """Whether the network's encoder starts from ImageNet weights, which exist for the light one only."""
+        return self.pretrained and self.network.endswith("-lite")
+
+    def steps_per_epoch(self, samples: int) -> int:
+        """Whole batches in `samples`; at least one."""
+        return max(1, samples // self.batch)
+
+    def total(self, samples: int) -> int:
+        """Steps in all."""
+        return self.steps or self.steps_per_epoch(samples) * self.epochs
+
+    def size_at(self, step: int, total: int) -> int:
+        """Side of the network's square at a step."""
+        return self.size_from if self.size_from and step < SMALL_FIRST * total else self.size
+
+
+def learning_rate(step: int, total: int, peak: float) -> float:
+    """A twentieth of the steps up to the peak, then half a cosine down to a hundredth of it."""
+    rise = max(1, total // 20)
+    if step < rise:
+        return peak * (step + 1) / rise
+    return peak * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1, total - rise))))
