@@ -55,7 +55,7 @@ def test_an_unknown_command(capfd: pytest.CaptureFixture[str]) -> None:
 def test_training_without_torch_names_the_cure() -> None:
     code = (
         "import sys\nsys.modules['torch'] = None\nfrom smartca.cli import main\n"
-        "main(['train', '--out', 'x', '--epochs', '1'])"
+        "main(['train', 'segment', '--out', 'x', '--epochs', '1'])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 2

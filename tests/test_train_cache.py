@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from smartca.phantom import HELD_OUT_FROM, VALIDATE, Phantom, isotropic
 from smartca.train.cache import Recipe, rendered
-from smartca.train.command import train
+from smartca.train.command import segment
 
 
 def test_cached_frames_are_the_phantoms(tmp_path: Path) -> None:
@@ -54,9 +54,9 @@ def test_held_out_seeds_are_refused(seed: int) -> None:
 @pytest.mark.parametrize(("seeds", "validation_seeds"), [(0, 1), (1, len(VALIDATE) + 1)])
 def test_numbers_of_seeds_out_of_range_are_refused(tmp_path: Path, seeds: int, validation_seeds: int) -> None:
     with pytest.raises(ValueError, match="give a number from 1 to"):
-        train(out=tmp_path, cache=tmp_path, threads=1, frames=1, seeds=seeds, validation_seeds=validation_seeds)
+        segment(out=tmp_path, cache=tmp_path, threads=1, frames=1, seeds=seeds, validation_seeds=validation_seeds)
 
 
 def test_a_folder_that_is_none_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="is no folder"):
-        train(data=str(tmp_path / "nowhere"), out=tmp_path / "run")
+        segment(data=str(tmp_path / "nowhere"), out=tmp_path / "run")
