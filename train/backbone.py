@@ -15,6 +15,8 @@ from typing import Any
 
 import timm
 import torch
+from timm.models.efficientnet import EfficientNetFeatures
+from timm.models.mobilenetv3 import MobileNetV3Features
 from torch import Tensor, nn
 
 STRIDES = (2, 4, 8, 16)
@@ -109,6 +111,10 @@ class TimmEncoder(Encoder):
                 f"'{name}' is no encoder with maps at strides 2, 4, 8 and 16 ({error}); "
                 f"choose lite, vgg or another name from timm.list_models()"
             ) from error
+        if isinstance(self.body, (EfficientNetFeatures, MobileNetV3Features)):  # alone keep the stages beyond
+            features: Any = self.body.feature_info
+            last = max(feature["stage"] for feature in features.get_dicts())
+            self.body.blocks = self.body.blocks[:last]
         self.channels = tuple(self.body.feature_info.channels())
         self.mean, self.std = tuple(probe.default_cfg["mean"]), tuple(probe.default_cfg["std"])
 

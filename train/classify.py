@@ -16,6 +16,7 @@ from ..engine.pixels import Grey, Mask
 from .batches import Pair, tensors
 from .checkpoint import read_checkpoint
 from .data import Samples, training_batch
+from .depthwise import quick_depthwise
 from .logs import Row
 from .loop import SAVE_EVERY_S, Loop, OnStep
 from .network import Classifier
@@ -81,7 +82,9 @@ class Classify(Loop):
 
     def build(self) -> nn.Module:
         """The encoder of the network that this classifier is for, pooled, and two classes."""
-        return Classifier(*_backbone(self.settings, imagenet=not self.resumed))
+        network = Classifier(*_backbone(self.settings, imagenet=not self.resumed))
+        quick_depthwise(network)
+        return network
 
     def build_loss(self) -> nn.Module:
         """Cross-entropy of the two classes."""
