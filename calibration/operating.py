@@ -75,7 +75,7 @@ def calibrate(
         kept.append(Kept(logits.astype(np.float16), truth, answer.tear, frame.group))
         strange.append(answer.strange)
     platt = fit_platt(counts)
-    gates, groups = choose(kept, main, recall)
+    gates, groups, _ = choose(kept, main, recall)
     point = OperatingPoint(
         model_sha256=model_sha256,
         threshold=_fitted_threshold(gates.logit, platt),

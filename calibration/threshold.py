@@ -67,6 +67,31 @@ class Spots(NamedTuple):
             )
         return found
 
+    def missed(self, gates: Gates) -> float:
+        """Share of the frames with a tear of which no part is outlined; 0 where there are none."""
+        kept = (self.areas >= gates.min_area) & (self.tear[self.frame] >= gates.tear)
+        tp = np.bincount(self.frame[kept], self.hits[kept], len(self.wanted))
+        torn = self.wanted > 0
+        return float((tp[torn] == 0).mean()) if torn.any() else 0.0
+
+
+class Choice(NamedTuple):
+    """Gates, and what they reach."""
+
+    gates: Gates
+    groups: dict[str, Counts]
+    missed: float
+
+    @property
+    def dice(self) -> float:
+        """Pooled over all groups of frames."""
+        return total(self.groups).dice_pooled or 0.0
+
+    @property
+    def worth(self) -> float:
+        """Pooled Dice less the share of tears missed, in which a small one weighs as much as any."""
+        return self.dice - self.missed
+
 
 def spots(frames: Sequence[Kept], logit: float) -> Spots:
     """The 8-connected spots of every frame at or above a threshold, against their truth."""
@@ -107,24 +132,21 @@ def false_share(groups: dict[str, Counts]) -> float:
     return max(shares)
 
 
-def choose(frames: Sequence[Kept], main: Histograms, recall: float) -> tuple[Gates, dict[str, Counts]]:
-    """The gates that keep outlines off all but 3 % of the empty frames of every group, at the best pooled Dice.
+def choose(frames: Sequence[Kept], main: Histograms, recall: float) -> Choice:
+    """The gates of most worth that keep outlines off all but 3 % of the empty frames of every group.
 
     The threshold starts where `main`, the pixels calibrated for, has its best Dice among those that reach `recall`;
     caution may cost 0.01 of Dice and may not take recall below what was wanted. Where 3 % cannot be had so, the
     gates with the fewest outlines on empty frames.
     """
     first = main.best(recall)
-    before = total(spots(frames, first.logit).counts(Gates(first.logit))).dice_pooled or 0.0
-    allowed = [
-        (gates, groups)
-        for gates, groups in _tried(frames, _thresholds(main, first, recall))
-        if (total(groups).dice_pooled or 0.0) >= before - DICE_LOSS
-    ]
-    good = [found for found in allowed if false_share(found[1]) <= EMPTY_SHARE]
+    tried = list(_tried(frames, _thresholds(main, first, recall)))
+    least = max(choice.dice for choice in tried) - DICE_LOSS
+    allowed = [choice for choice in tried if choice.dice >= least]
+    good = [choice for choice in allowed if false_share(choice.groups) <= EMPTY_SHARE]
     if good:
-        return max(good, key=lambda found: total(found[1]).dice_pooled or 0.0)
-    return min(allowed, key=lambda found: (false_share(found[1]), -(total(found[1]).dice_pooled or 0.0)))
+        return max(good, key=lambda choice: choice.worth)
+    return min(allowed, key=lambda choice: (false_share(choice.groups), -choice.worth))
 
 
 def _thresholds(main: Histograms, first: Score, recall: float) -> list[float]:
@@ -133,9 +155,9 @@ def _thresholds(main: Histograms, first: Score, recall: float) -> list[float]:
     return np.unique(np.linspace(first.logit, max([first.logit, *reaching]), STEPS)).tolist()
 
 
-def _tried(frames: Sequence[Kept], thresholds: Sequence[float]) -> Iterator[tuple[Gates, dict[str, Counts]]]:
+def _tried(frames: Sequence[Kept], thresholds: Sequence[float]) -> Iterator[Choice]:
     for threshold in thresholds:
         found = spots(frames, threshold)
         for area, tear in product(AREAS, TEARS):
             gates = Gates(threshold, area, tear)
-            yield gates, found.counts(gates)
+            yield Choice(gates, found.counts(gates), found.missed(gates))

@@ -157,6 +157,7 @@ def export(checkpoint: Path, out: Path) -> None:
 @click.option("--seeds", type=click.IntRange(1), default=240, show_default=True, help="Validation phantoms.")
 @click.option("--frames", type=click.IntRange(1), default=2, show_default=True, help="Frames of each phantom.")
 @_mask_value
+@click.option("--negatives", type=FOLDER, help="Real pictures without a tear: their 'val' lines count too.")
 @click.option("--diagram", type=FILE, help="Draw the reliability diagram as PNG.")
 @_threads
 def calibrate(**options: object) -> None:

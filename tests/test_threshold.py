@@ -42,28 +42,28 @@ def test_groups_are_counted_apart_and_the_worst_decides() -> None:
 
 def test_the_smallest_area_that_clears_empty_frames_is_chosen() -> None:
     frames = [frame((5, 10, 2))] + [frame()] * 9 + [frame((25, 0, 2), truth=1)] * 10
-    gates, groups = choose(frames, pixels(frames), 0.9)
+    gates, groups, _ = choose(frames, pixels(frames), 0.9)
     assert gates.min_area > 25 and groups["data"].false_positive_frames == 0
     assert groups["data"].dice_pooled == 1.0
 
 
 def test_caution_is_not_bought_with_tears() -> None:
     frames = [frame((15, 10, 2))] * 10 + [frame((10, 0, 2), truth=1)] * 10
-    gates, groups = choose(frames, pixels(frames), 0.9)
+    gates, groups, _ = choose(frames, pixels(frames), 0.9)
     assert gates.min_area <= 100 and groups["data"].tp == 1000
     assert groups["data"].recall == 1.0
 
 
 def test_the_classifier_is_asked_where_area_cannot_help() -> None:
     frames = [frame((15, 10, 2), tear=0.04)] * 10 + [frame((10, 0, 2), truth=1, tear=0.9)] * 10
-    gates, groups = choose(frames, pixels(frames), 0.9)
+    gates, groups, _ = choose(frames, pixels(frames), 0.9)
     assert gates.tear >= 0.05 and groups["data"].false_positive_frames == 0 and groups["data"].tp == 1000
 
 
 def test_a_higher_threshold_is_taken_where_recall_allows_it() -> None:
     false = [frame((22, 10, 1.0), group="real")] * 10
     frames = false + [frame((20, 0, 4), truth=1)] * 10
-    gates, groups = choose(frames, pixels(frames[10:]), 0.9)
+    gates, groups, _ = choose(frames, pixels(frames[10:]), 0.9)
     assert gates.logit > 1.0 and groups["real"].false_positive_frames == 0 and groups["data"].recall == 1.0
 
 
@@ -73,3 +73,13 @@ def test_spots_touch_over_corners() -> None:
     found = spots([Kept(logits, np.zeros((8, 8), bool), 1.0, "data")], 0.0)
     assert found.areas.tolist() == [2]
     assert cv2.connectedComponents((logits > 0).astype(np.uint8), connectivity=4)[0] == 3
+
+
+def test_small_tears_are_worth_as_much_as_large_ones() -> None:
+    small = [frame((6, 0, 4), truth=1)] * 10  # too few pixels to weigh in Dice
+    large = [frame((30, 0, 4), truth=1)] * 10
+    false = [frame((7, 10, 1.0))] * 10  # larger than the small tears, but less sure
+    frames = small + large + false
+    choice = choose(frames, pixels(frames), 0.9)
+    assert choice.missed == 0.0 and choice.gates.logit > 1.0
+    assert choice.groups["data"].false_positive_frames == 0
