@@ -41,6 +41,7 @@ class FitSettings(Settings):
     """Everything that, with the data and the classifier, decides the weights."""
 
     loss: str = "iplf"  # a name of loss_names.NAMES
+    from_classifier: bool = False  # the trainable encoder, too, starts from the classifier's
 
 
 @torch.no_grad()
@@ -98,7 +99,7 @@ class Fit(Loop):
             if not isinstance(network, SmartCA):
                 raise ValueError(f"{settings.network} has no place for a classifier; leave --classifier out")
             try:
-                network.adopt(read_classifier(self.classifier))
+                network.adopt(read_classifier(self.classifier), both=settings.from_classifier)
             except RuntimeError as error:
                 raise ValueError(
                     f"{self.classifier} holds another encoder than {settings.network}; "
