@@ -1,6 +1,6 @@
 """Every check, one after the other; the same for people and for CI. The runner's closing line comes last.
 
-uv run --extra train --group dev python tests/check.py
+uv run --extra train --extra rtx --extra triton --group dev python tests/check.py
 """
 
 from __future__ import annotations

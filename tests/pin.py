@@ -12,7 +12,8 @@ import subprocess
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-ITS_OWN = ("nvidia-", "cuda-", "triton")
+ITS_OWN = ("nvidia-", "cuda-", "triton=")
+EXTRAS = ("--extra", "train", "--extra", "rtx", "--extra", "triton")
 COMPILE = ["uv", "pip", "compile", "--universal", "--python-version", "3.10", "--no-header", "--no-annotate"]
 
 
@@ -28,7 +29,7 @@ def main() -> None:
     project = ROOT / "pyproject.toml"
     text = re.sub(r"constraint-dependencies = \[.*?\n\]\n", "", project.read_text(), flags=re.DOTALL)
     project.write_text(text)  # yesterday's pins must not hold today's back
-    pins = [line for line in compiled("--extra", "train", "--group", "dev") if not line.startswith(ITS_OWN)]
+    pins = [line for line in compiled(*EXTRAS, "--group", "dev") if not line.startswith(ITS_OWN)]
     block = "".join(f'    "{line}",\n' for line in pins)
     mark = "default-groups = []\n"
     project.write_text(text.replace(mark, f"{mark}constraint-dependencies = [\n{block}]\n"))

@@ -1,0 +1,267 @@
+"""smartca build, doctor: the fastest engine for this machine, and whether this machine is fit."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+import click
+
+from .options import FILE, crop_option, say, writable, write_report
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from rich.progress import Progress, TaskID
+
+    from ..engine.assembly import Calibration
+    from ..engine.plan import Sidecar
+    from ..engine.trt_build import Inside
+
+MOST_PICTURES = 256  # to take INT8 ranges from; more change them no longer
+
+
+class Phases:
+    """A bar for each phase that the builder tells of, under one another as they are nested; on a terminal only.
+
+    rich is imported with the first phase: an engine that is in the cache has none, and is found the quicker.
+    """
+
+    def __init__(self) -> None:
+        self.bars: Progress | None = None
+        self.built = False  # by us, and not by another process that we waited for
+        self._tasks: dict[str, TaskID] = {}
+
+    def __enter__(self) -> Phases:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.bars is not None:
+            self.bars.stop()
+
+    def __call__(self, phase: str, done: int, total: int) -> None:
+        """`done` of `total` steps of `phase`; its bar goes when all are done."""
+        from ..engine.engine_cache import WAITING
+
+        self.built |= phase != WAITING
+        if self.bars is None:
+            self.bars = _bars()
+        if phase not in self._tasks:
+            self._tasks[phase] = self.bars.add_task(phase, total=total)
+        self.bars.update(self._tasks[phase], completed=done, total=total)
+        if done >= total:
+            self.bars.remove_task(self._tasks.pop(phase))
+
+    def names(self) -> list[str]:
+        """The phases that go on now."""
+        return [] if self.bars is None else [task.description for task in self.bars.tasks]
+
+
+def _bars() -> Progress:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    console = Console(stderr=True)
+    bars = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+    bars.start()
+    return bars
+
+
+def _batch(context: click.Context, option: click.Parameter, value: str) -> int:
+    """'8' or '1..8' -> 8."""
+    found = re.fullmatch(r"(?:1\.\.)?([1-9]\d{0,2})", value)
+    if found is None:
+        raise click.BadParameter(f"{value!r} is not understood; write 8 or 1..8 for one to eight pictures at once")
+    return int(found[1])
+
+
+def _targets(context: click.Context, option: click.Parameter, value: str | None) -> tuple[str, ...]:
+    """'sm86,SM89' -> ('sm86', 'sm89')."""
+    names = tuple(name.strip().lower() for name in (value or "").split(",")) if value else ()
+    for name in names:
+        if name != "current" and not re.fullmatch(r"sm\d{2,3}", name):
+            raise click.BadParameter(f"{name!r} names no GPU; write current, or names such as sm86,sm89,sm120")
+    return names
+
+
+@click.command()
+@click.argument("model", type=FILE, required=False)
+@click.option(
+    "--backend",
+    type=click.Choice(["tensorrt", "tensorrt-rtx", "openvino"]),
+    help="tensorrt needs the GPU it builds for; tensorrt-rtx needs none to build; openvino is for CPUs.  "
+    "[default: the fastest for --target, or for this machine]",
+)
+@click.option(
+    "--precision",
+    type=click.Choice(["fp32", "fp16", "bf16", "int8"]),
+    help="[default: int8 with --calibrate, else fp16, or on a CPU bf16 where it has that]",
+)
+@click.option(
+    "--target",
+    callback=_targets,
+    metavar="current|SM,...",
+    help="GPUs, such as sm86,sm89,sm120.  [default: the one here, or all recent ones]",
+)
+@click.option(
+    "--batch", callback=_batch, default="1", show_default=True, metavar="N|1..N", help="Most pictures at once."
+)
+@click.option("--size", type=click.IntRange(32, 2048), help="Refuse a model of another side in pixels.")
+@click.option("--workspace", type=click.IntRange(1, 1_000_000), metavar="MB", help="GPU memory to compute in.")
+@click.option(
+    "--calibrate",
+    metavar="DATA",
+    help="Pictures to take INT8 ranges from: what evaluate's --data takes; of a folder, its split 'train'.",
+)
+@click.option("--inspect", is_flag=True, help="Print layers, precisions and memory.")
+@click.option("-o", "--out", type=FILE, metavar="FILE", help="Where the engine goes.  [default: it stays in the cache]")
+@crop_option
+def build(
+    model: Path | None,
+    backend: str | None,
+    precision: str | None,
+    target: tuple[str, ...],
+    batch: int,
+    size: int | None,
+    workspace: int | None,
+    calibrate: str | None,
+    inspect: bool,
+    out: Path | None,
+    crop: str,
+) -> None:
+    """Make an engine of MODEL (an .onnx file; the shipped one if left out) and print where it is.
+
+    The same command again finds it in the cache. Beside it stand ENGINE.json, which says what it was made of, and
+    the model's operating point.
+    """
+    from ..engine import SHIPPED_MODEL
+    from ..engine.assembly import Options
+    from ..engine.builds import build as make
+    from ..engine.builds import fastest, usual_precision
+
+    calibration = None if calibrate is None else _calibration(calibrate, crop)
+    backend = backend or fastest(target)
+    precision = precision or usual_precision(backend, calibration is not None)
+    options = Options(backend, precision, target, batch, size, workspace, calibration, out)
+    phases, started = Phases(), time.perf_counter()
+    with phases:
+        engine = make(model or SHIPPED_MODEL, options, phases)
+    _tell(engine, time.perf_counter() - started, phases.built)
+    if inspect:
+        _inspect(engine)
+    click.echo(engine)
+
+
+def _tell(engine: Path, seconds: float, built: bool) -> None:
+    from ..engine.plan import load
+
+    plan = load(engine).plan
+    where = f" for {', '.join(plan.targets)}" if plan.targets else ""
+    how = f"built in {seconds:.1f} s" if built else "was in the cache"
+    size = engine.stat().st_size / 1e6
+    say(f"{plan.backend} {plan.backend_version}, {plan.precision}{where}: {size:.1f} MB, {how}")
+
+
+def _calibration(data: str, crop: str) -> Calibration:
+    """DATA, read when INT8 ranges are made of it; its digest is taken from its files at once."""
+    from ..engine.assembly import Calibration
+    from ..engine.pixels import letterbox, to_input
+    from ..stream.evaluate import samples
+    from ..stream.sector import parse_crop
+
+    sector = parse_crop(crop)
+
+    def pictures(size: int) -> Iterator[NDArray[np.float32]]:
+        chosen = samples(data, "train", sector)
+        step = max(1, -(-(chosen.count or 1) // MOST_PICTURES))
+        for sample in itertools.islice(chosen.each, 0, MOST_PICTURES * step, step):
+            yield to_input(letterbox(sample.pixels, sample.sector, size))
+
+    return Calibration(data, _digest(data, crop), pictures, None if crop == "auto" else crop)
+
+
+def _digest(data: str, crop: str) -> str:
+    """Of the names and bytes of all files that DATA names, or of DATA itself where it names none (phantoms)."""
+    root, digest = Path(data), hashlib.sha256(crop.encode())
+    files = sorted(path for path in root.rglob("*") if path.is_file()) if root.is_dir() else [root]
+    if not root.exists():
+        digest.update(data.encode())
+        files = []
+    for file in files:
+        digest.update(f"\n{file.relative_to(root) if root.is_dir() else file.name}\n".encode())
+        digest.update(hashlib.sha256(file.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def _inspect(engine: Path) -> None:
+    """Layers and precisions of the network that was compiled, and what the library tells of the engine itself."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from ..engine.plan import load
+
+    sidecar = load(engine)
+    table = Table("layer", "precision", "number")
+    for operator, counts in sidecar.layers.items():
+        for precision, number in counts.items():
+            table.add_row(operator, precision, str(number))
+    console = Console()
+    console.print(table)
+    inside = _inside(engine, sidecar)
+    if isinstance(inside, str):
+        console.print(f"layers after fusion and memory are not known here: {inside}", highlight=False)
+        return
+    table = Table("layer after fusion", "precision")
+    for name, precision in inside.layers:
+        table.add_row(name, precision)
+    console.print(table)
+    memory = "not told by this library" if inside.memory is None else f"{inside.memory / 1e6:.1f} MB"
+    console.print(f"memory to compute in: {memory}; engine: {engine.stat().st_size / 1e6:.1f} MB", highlight=False)
+
+
+def _inside(engine: Path, sidecar: Sidecar) -> Inside | str:
+    if sidecar.plan.backend == "openvino":
+        from ..engine.ov_inspect import inspect
+
+        return inspect(engine, sidecar.plan.precision)
+    from ..engine import trt_build
+
+    return trt_build.inspect(engine.read_bytes(), sidecar.plan.backend)
+
+
+@click.command()
+@click.option("--report", type=FILE, help="Write the findings as JSON.")
+def doctor(report: Path | None) -> None:
+    """Say what is here, what is missing, and the command that brings it.
+
+    The exit code is 0 where everything is there that `smartca run` needs.
+    """
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    from ..engine.doctor import examine, fit_to_run
+
+    writable(report, "--report")
+    findings = examine()
+    colours = {"ok": "green", "missing": "yellow", "note": "cyan", "broken": "red"}
+    table = Table("part", "state", "found")
+    for finding in findings:
+        colour = "red" if finding.needed and finding.state != "ok" else colours[finding.state]
+        cure = f"\n[bold]{escape(finding.cure)}[/]" if finding.cure else ""
+        table.add_row(finding.part, f"[{colour}]{finding.state}[/]", escape(finding.words) + cure)
+    Console().print(table)
+    fit = fit_to_run(findings)
+    write_report({"fit_to_run": fit, "findings": [finding.as_report() for finding in findings]}, report)
+    say("everything that smartca run needs is here" if fit else "smartca run will not work here: see the table")
+    if not fit:
+        raise click.exceptions.Exit(1)

@@ -1,0 +1,119 @@
+"""What this machine has: NVIDIA GPUs, versions of the engines' libraries, the processor. Imports none of them."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+import subprocess
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib import metadata, util
+from pathlib import Path
+
+# backend -> (module, names under which package registries know it, the command that installs it)
+LIBRARIES = {
+    "tensorrt": (
+        "tensorrt",
+        ("tensorrt", "tensorrt-cu13", "tensorrt-cu12", "tensorrt-cu13-bindings", "tensorrt-cu12-bindings"),
+        "pip install tensorrt",
+    ),
+    "tensorrt-rtx": (
+        "tensorrt_rtx",
+        ("tensorrt-rtx", "tensorrt-rtx-cu13", "tensorrt-rtx-cu13-bindings"),
+        "pip install tensorrt-rtx",
+    ),
+    "openvino": ("openvino", ("openvino",), "pip install openvino"),
+}
+WANTED_INSTRUCTIONS = {
+    "avx2": "AVX2",
+    "avx512f": "AVX-512",
+    "avx_vnni": "AVX-VNNI",
+    "avx512_vnni": "AVX-512 VNNI",
+    "avx512_bf16": "AVX-512 BF16",
+    "avx512_fp16": "AVX-512 FP16",
+    "amx_int8": "AMX INT8",
+    "amx_bf16": "AMX BF16",
+    "asimd": "NEON",
+    "asimddp": "NEON dot product",
+    "bf16": "Arm BF16",
+    "i8mm": "Arm I8MM",
+    "sve": "SVE",
+}
+PATIENCE = 10.0  # seconds for nvidia-smi, which is slow while a driver starts
+
+
+@dataclass(frozen=True, slots=True)
+class Gpu:
+    """One NVIDIA GPU as its driver tells of it; `target` is like sm86, `memory` in MiB."""
+
+    name: str
+    target: str
+    driver: str
+    memory: int
+
+
+def gpus() -> list[Gpu]:
+    """NVIDIA GPUs that the driver's own tool lists; none where it is absent or fails."""
+    tool = shutil.which("nvidia-smi")
+    if tool is None:
+        return []
+    asked = "--query-gpu=name,compute_cap,driver_version,memory.total"
+    try:
+        done = subprocess.run(
+            [tool, asked, "--format=csv,noheader,nounits"], capture_output=True, text=True, timeout=PATIENCE
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return []
+    return read_gpus(done.stdout.splitlines()) if done.returncode == 0 else []
+
+
+def read_gpus(lines: Iterable[str]) -> list[Gpu]:
+    """From nvidia-smi's lines 'name, 8.6, 550.54, 24564'; what reads otherwise is left out."""
+    found = []
+    for line in lines:
+        parts = [part.strip() for part in line.rsplit(",", 3)]
+        if len(parts) == 4 and parts[1].replace(".", "", 1).isdigit():
+            memory = int(parts[3]) if parts[3].isdigit() else 0
+            found.append(Gpu(parts[0], "sm" + parts[1].replace(".", ""), parts[2], memory))
+    return found
+
+
+def installed(module: str) -> bool:
+    """Whether `module` could be imported, as far as that is known without importing it."""
+    try:
+        return util.find_spec(module) is not None
+    except (ImportError, ValueError):
+        return False
+
+
+def version_of(backend: str) -> str | None:
+    """Version of a backend's library from its package's papers; None where it is not installed."""
+    module, packages, _ = LIBRARIES[backend]
+    if not installed(module):
+        return None
+    for package in packages:
+        try:
+            return metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return "of unknown version"
+
+
+@dataclass(frozen=True, slots=True)
+class Processor:
+    """The CPU's name and those of its instruction sets that matter here; None where the system does not tell."""
+
+    name: str
+    instructions: tuple[str, ...] | None
+
+
+def processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> Processor:
+    """From Linux' /proc/cpuinfo; elsewhere only the name is known."""
+    try:
+        lines = cpuinfo.read_text(errors="replace").splitlines()
+    except OSError:
+        return Processor(platform.processor() or platform.machine(), None)
+    facts = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
+    flags = set((facts.get("flags") or facts.get("Features") or "").split())
+    name = facts.get("model name") or platform.processor() or platform.machine()
+    return Processor(name, tuple(words for flag, words in WANTED_INSTRUCTIONS.items() if flag in flags))

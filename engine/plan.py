@@ -1,0 +1,236 @@
+"""What an engine is made of: the plan that decides it, its key, and the sidecar that tells of it ever after.
+
+The sidecar is `ENGINE.json` beside the engine (x.engine -> x.engine.json): the engine itself stays what the library
+wrote, so that the library's own tools still read it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shlex
+import tempfile
+from pathlib import Path
+
+import msgspec
+
+from . import operating_point as points
+from .machine import LIBRARIES, Gpu, gpus, version_of
+from .operating_point import sha256
+from .runner import EngineError
+
+RECIPE = 1  # raise it when the way from ONNX to engine changes, so that no older engine passes for a new one
+NORMALISATION = "grey / 255, letterboxed"
+REMAKE = "`smartca build`"
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Everything that decides an engine's bytes and what they mean; two engines of one plan are the same engine.
+
+    batch: least, best and most pictures at once. targets: GPU kinds such as sm86, or 'current', and then `gpu`,
+    `compute_capability` and `driver` say which. calibration: digest of the pictures that INT8 ranges were taken from,
+    None where the ONNX brings its own. workspace_mb: None leaves it to the library. operating_point: digest of the
+    model's threshold and fit, which the engine takes over.
+    """
+
+    onnx_sha256: str
+    backend: str
+    backend_version: str
+    precision: str
+    batch: tuple[int, int, int] = (1, 1, 1)
+    targets: tuple[str, ...] = ()
+    gpu: str | None = None
+    compute_capability: str | None = None
+    driver: str | None = None
+    builder_flags: tuple[str, ...] = ()
+    workspace_mb: int | None = None
+    calibration: str | None = None
+    quantiser: str | None = None
+    operating_point: str | None = None
+    normalisation: str = NORMALISATION
+    smartca_version: str = ""
+    recipe: int = RECIPE
+
+    def key(self) -> str:
+        """Hex digest of all fields and their names."""
+        return hashlib.sha256(msgspec.json.encode(self)).hexdigest()
+
+
+# how a sentence names each field
+WORDS = {
+    "onnx_sha256": "the model's weights (sha256)",
+    "backend": "the backend",
+    "backend_version": "the library's version",
+    "precision": "the precision",
+    "batch": "the profile (least, best, most pictures)",
+    "targets": "the GPUs it is for",
+    "gpu": "the GPU",
+    "compute_capability": "the GPU's compute capability",
+    "driver": "the GPU's driver",
+    "builder_flags": "the builder's flags",
+    "workspace_mb": "the workspace",
+    "calibration": "the calibration data",
+    "quantiser": "the quantiser",
+    "operating_point": "the model's operating point",
+    "normalisation": "the input's normalisation",
+    "smartca_version": "smartca's version",
+    "recipe": "smartca's way of building",
+}
+
+
+class Input(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the engine takes: `shape` is (pictures, channels, rows, columns), -1 a free number of pictures."""
+
+    name: str
+    shape: tuple[int, int, int, int]
+    dtype: str = "float32"
+
+
+class Sidecar(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What stands beside an engine. `layers`: operator -> precision -> number, of the network that was compiled.
+
+    model: path of the ONNX file when it was built. calibrated_on, crop: as they were typed. gate: scores of the gate
+    that let a lower precision pass, None before it was asked.
+    """
+
+    plan: Plan
+    engine_sha256: str
+    model: str
+    input: Input
+    outputs: tuple[str, ...]
+    layers: dict[str, dict[str, int]]
+    calibrated_on: str | None = None
+    crop: str | None = None
+    build_seconds: float = 0.0
+    gate: dict[str, float | int | bool | str | None] | None = None
+
+    def command(self, engine: Path) -> str:
+        """The command that builds this engine again, from the model at its path."""
+        plan = self.plan
+        words = ["smartca", "build", self.model, "--backend", plan.backend, "--precision", plan.precision]
+        words += ["--target", ",".join(plan.targets)] if plan.targets else []
+        words += ["--batch", str(plan.batch[2])] if plan.batch[2] > 1 else []
+        words += ["--workspace", str(plan.workspace_mb)] if plan.workspace_mb else []
+        words += ["--calibrate", self.calibrated_on] if self.calibrated_on else []
+        words += ["--crop", self.crop] if self.crop else []
+        return shlex.join([*words, "-o", str(engine)])
+
+
+def suffix(backend: str) -> str:
+    """The ending of an engine's file: OpenVINO's stays an ONNX file."""
+    return ".onnx" if backend == "openvino" else ".engine"
+
+
+def sidecar_path(engine: Path) -> Path:
+    """x.engine -> x.engine.json."""
+    return engine.with_name(engine.name + ".json")
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file, all of it or nothing, also where two processes write it at once."""
+    handle, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".partial")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(partial).chmod(0o644)
+        Path(partial).replace(path)
+    except BaseException:
+        Path(partial).unlink(missing_ok=True)
+        raise
+
+
+def save(engine: Path, sidecar: Sidecar) -> Path:
+    """Write the sidecar of `engine`, all of it or nothing."""
+    path = sidecar_path(engine)
+    write_whole(path, msgspec.json.format(msgspec.json.encode(sidecar), indent=2) + b"\n")
+    return path
+
+
+def load(engine: Path) -> Sidecar:
+    """The sidecar of `engine`. Raises EngineError where there is none or it is damaged."""
+    path = sidecar_path(engine)
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Sidecar)
+    except FileNotFoundError as error:
+        raise EngineError(
+            f"{engine.name} has no sidecar {path.name}, so nobody can tell what it was built from; "
+            f"build it again with {REMAKE}"
+        ) from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise EngineError(f"{path} is damaged or of another version; build the engine again with {REMAKE}") from error
+
+
+def record_gate(engine: Path, scores: dict[str, float | int | bool | str | None]) -> None:
+    """Store what the gate found beside `engine`. Raises EngineError without a readable sidecar."""
+    save(engine, msgspec.structs.replace(load(engine), gate=scores))
+
+
+def here(sidecar: Sidecar, found: list[Gpu], smartca_version: str, library_version: str) -> Plan:
+    """The sidecar's plan as it would be made on this machine now; what cannot be known here is left as it is."""
+    plan, model = sidecar.plan, Path(sidecar.model)
+    now = {"backend_version": library_version, "smartca_version": smartca_version, "recipe": RECIPE}
+    now["normalisation"] = NORMALISATION
+    if model.is_file():
+        now["onnx_sha256"] = sha256(model)
+        if now["onnx_sha256"] == plan.onnx_sha256:
+            point = points.sidecar(model)
+            now["operating_point"] = sha256(point) if point.is_file() else None
+    if found and plan.compute_capability is not None:
+        gpu = next((gpu for gpu in found if gpu.name == plan.gpu), found[0])
+        now |= {"gpu": gpu.name, "compute_capability": gpu.target, "driver": gpu.driver}
+    elif found and plan.targets and not {gpu.target for gpu in found}.intersection(plan.targets):
+        now["targets"] = (found[0].target,)
+    return msgspec.structs.replace(plan, **now)
+
+
+def differences(then: Plan, now: Plan) -> list[str]:
+    """Names of the fields in which two plans differ, in the order in which they are declared."""
+    return [name for name in Plan.__struct_fields__ if getattr(then, name) != getattr(now, name)]
+
+
+def check(engine: Path) -> str | None:
+    """None where `engine` is what its sidecar says and fits this machine, else one sentence.
+
+    The sentence names the first field that differs, and the command that rebuilds.
+    """
+    from .. import __version__
+
+    try:
+        sidecar = load(engine)
+        data = engine.read_bytes()
+    except EngineError as error:
+        return str(error)
+    except OSError as error:
+        return f"{engine} cannot be read ({error.strerror}); build it again with {REMAKE}"
+    again = f"build it again with `{sidecar.command(engine)}`"
+    if hashlib.sha256(data).hexdigest() != sidecar.engine_sha256:
+        return f"{engine.name} is damaged or was exchanged: its bytes are not those its sidecar tells of; {again}"
+    version = version_of(sidecar.plan.backend)
+    if version is None:
+        cure = LIBRARIES[sidecar.plan.backend][2]
+        return f"{engine.name} needs {sidecar.plan.backend} {sidecar.plan.backend_version}, not here: {cure}"
+    if sidecar.plan.backend == "openvino":
+        version = sidecar.plan.backend_version
+    now = here(sidecar, gpus(), __version__, version)
+    for name in differences(sidecar.plan, now):
+        then, is_now = (_spoken(getattr(plan, name)) for plan in (sidecar.plan, now))
+        return f"{engine.name} does not fit: {WORDS[name]} was {then}, now it is {is_now}; {again}"
+    return None
+
+
+def require(engine: Path) -> Sidecar:
+    """The sidecar of an engine that may be run here. Raises EngineError with `check`'s sentence otherwise."""
+    wrong = check(engine)
+    if wrong is not None:
+        raise EngineError(wrong)
+    return load(engine)
+
+
+def _spoken(value: object) -> str:
+    if isinstance(value, str) and len(value) == 64:
+        return value[:12]
+    if isinstance(value, tuple):
+        return ",".join(str(part) for part in value) or "none"
+    return "none" if value is None else str(value)
