@@ -20,7 +20,7 @@ from .threshold import Kept, choose, total
 Predict = Callable[[Grey], Answer]  # of uint8 (size, size)
 MAIN, REAL = "data", "real"
 STRANGE_SHARE = 0.995  # of the frames calibrated on are familiar by definition ...
-STRANGE_MARGIN = 1.25  # ... and so is what lies a quarter beyond
+STRANGE_MARGIN = 1.05  # ... and so is what lies a little beyond
 
 
 class Labelled(NamedTuple):

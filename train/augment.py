@@ -78,6 +78,15 @@ def speckled(image: Image, rng: np.random.Generator) -> Image:
     return np.where(image > 0, np.clip(image + strength * change, 0, 1), image)
 
 
+def gained(pixels: Grey, rng: np.random.Generator) -> Grey:
+    """Gain and grey curve turned as little as between two examinations; black stays black. Same shape."""
+    image = (
+        1 - (1 - pixels / np.float32(255)) * np.float32(rng.uniform(0.85, 1.15)) + np.float32(rng.uniform(-0.05, 0.05))
+    )
+    image = np.clip(image, 0, 1) ** np.float32(np.exp(rng.uniform(-0.2, 0.2)))
+    return np.where(pixels == 0, 0, image * 255).astype(np.uint8)
+
+
 def noise(shape: tuple[int, ...], rng: np.random.Generator) -> Image:
     """Gaussian noise of sd 1, a random part of one large field where that suffices: drawing it anew is half of an
     augmentation's time.

@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 
 from ..engine.labelled import read_grey
 from ..engine.pixels import Grey, Mask, Sector
-from .augment import augment
+from .augment import augment, gained
 from .composite import composite, decoy
 
 COMPOSITES = 0.5  # of the real pictures in a batch get a simulated tear
 DECOYS = 0.15  # of them get a patch that is none
+PLAIN = 500  # samples that say what is usual
 PICTURES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"}
 
 
@@ -105,6 +106,17 @@ def _one(
     if negatives and rng.random() < share:
         pixels, mask = real(negatives[int(rng.integers(len(negatives)))], mask, rng)
     return augment(pixels, mask, rng)
+
+
+def plain_views(samples: Samples, negatives: Sequence[Grey], seed: int) -> list[Grey]:
+    """Training pictures as a scanner shows them, at its usual gains: up to 500 samples, evenly spaced, and the real
+    pictures as they are and with a simulated tear; each as it is, and once more with the gain turned a little.
+    """
+    rng = np.random.default_rng((seed, PLAIN))
+    chosen = [samples[int(n)] for n in np.unique(np.linspace(0, len(samples) - 1, PLAIN).astype(int))]
+    views = [pixels for pixels, _ in chosen] + list(negatives) * 2
+    views += [real(picture, chosen[n % len(chosen)][1], rng)[0] for n, picture in enumerate(negatives)]
+    return views + [gained(view, rng) for view in views]
 
 
 def real(picture: Grey, outline: Mask, rng: np.random.Generator) -> tuple[Grey, Mask]:

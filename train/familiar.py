@@ -1,7 +1,9 @@
 """Is this a picture of the kind that was learnt from? Mahalanobis' distance in the frozen encoder's features.
 
 Lee, Lee, Lee, Shin 2018 (NeurIPS): what a network was not trained on lies far from its training features, measured by
-their own covariance. Here with one centre, and the pooled maps of all four stages: texture counts as much as content.
+their own covariance. Here with one centre, and the means of all four stages' maps: texture counts as much as content.
+It is fitted to training pictures as they come from a scanner: the strong augmentation that training needs would make
+everything look usual.
 """
 
 from __future__ import annotations
@@ -18,47 +20,40 @@ def pooled(maps: list[Tensor]) -> Tensor:
 
 
 class Familiarity(nn.Module):
-    """Features (N, width) -> strangeness (N,): Mahalanobis' distance over sqrt(width), about 1 for what was learnt.
+    """All stages' maps of N pictures -> strangeness (N,): Mahalanobis' distance over sqrt(width).
 
-    `observe` gathers the training pictures' sums as they pass; nothing is strange (0) before `settle`.
+    About 1 for what was learnt; 0 for everything before `settle`.
     """
 
-    count: Tensor
-    total: Tensor
-    outer: Tensor
     centre: Tensor
     whiten: Tensor
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, channels: tuple[int, ...]) -> None:
         super().__init__()
-        self.register_buffer("count", torch.zeros((), dtype=torch.float64))
-        self.register_buffer("total", torch.zeros(width, dtype=torch.float64))
-        self.register_buffer("outer", torch.zeros(width, width, dtype=torch.float64))
+        self.channels = channels
+        width = sum(channels)
         self.register_buffer("centre", torch.zeros(width))
         self.register_buffer("whiten", torch.zeros(width, width))
 
-    @torch.no_grad()
-    def observe(self, features: Tensor) -> None:
-        """Add a batch of training features (N, width) to the sums."""
-        features = features.double()
-        self.count += len(features)
-        self.total += features.sum(0)
-        self.outer += features.T @ features
+    @property
+    def settled(self) -> bool:
+        """Whether anything can be strange yet."""
+        return bool(self.whiten.any())
 
     @torch.no_grad()
-    def settle(self) -> None:
-        """Centre and whitening from the sums so far; does nothing before there are any."""
-        if self.count < 2:
-            return
-        width = len(self.total)
-        centre = self.total / self.count
-        covariance = self.outer / self.count - centre.outer(centre)
-        covariance += (
-            SHRINKAGE * covariance.diagonal().mean() * torch.eye(width, dtype=torch.float64, device=centre.device)
-        )
+    def settle(self, features: Tensor) -> None:
+        """Centre and whitening of training features (N, width). Raises ValueError for fewer than two."""
+        if len(features) < 2:
+            raise ValueError("two pictures at least are needed to tell what is usual; give more training pictures")
+        exact = features.double()
+        covariance = torch.cov(exact.T, correction=0)
+        covariance.diagonal().add_(SHRINKAGE * covariance.diagonal().mean())
         values, vectors = torch.linalg.eigh(covariance)
-        self.centre.copy_(centre)
-        self.whiten.copy_(vectors / values.clamp(min=1e-12).sqrt() / width**0.5)
+        self.centre.copy_(exact.mean(0))
+        self.whiten.copy_(vectors / values.clamp(min=1e-12).sqrt() / exact.shape[1] ** 0.5)
 
-    def forward(self, features: Tensor) -> Tensor:
-        return ((features - self.centre) @ self.whiten).square().sum(1).sqrt()
+    def forward(self, maps: list[Tensor]) -> Tensor:
+        # the centre is taken off before pooling: in bfloat16 a mean is too coarse to be subtracted from
+        centres = self.centre.split(self.channels)
+        off = [(stage - c.view(1, -1, 1, 1)).mean((2, 3)) for stage, c in zip(maps, centres, strict=True)]
+        return (torch.cat(off, 1).float() @ self.whiten.float()).square().sum(1).sqrt()

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -14,7 +15,8 @@ from . import loss_names, networks
 from .batches import tensors
 from .checkpoint import digest, read_checkpoint
 from .classify import read_classifier
-from .data import Samples
+from .data import Samples, plain_views
+from .familiar import pooled
 from .logs import Row
 from .loop import SAVE_EVERY_S, Loop, OnStep, Stopped, interrupts
 from .network import SmartCA
@@ -117,8 +119,18 @@ class Fit(Loop):
 
     def score(self) -> Row:
         """Pooled over pixels, at the threshold with the best Dice."""
-        if isinstance(self.network, SmartCA) and isinstance(self.mean, SmartCA):
-            # sums over what was seen are no matter of averages
-            self.mean.familiar.load_state_dict(self.network.familiar.state_dict())
-            self.mean.familiar.settle()
+        if isinstance(self.mean, SmartCA) and not self.mean.familiar.settled:
+            self._familiarise(self.mean)
         return validate(self.mean, self.held, self.settings)._asdict()
+
+    @torch.no_grad()
+    def _familiarise(self, network: SmartCA) -> None:
+        """Let the network know what is usual: its frozen encoder's features of training pictures, hardly changed."""
+        network.eval()
+        views, features = plain_views(self.train, self.negatives, self.settings.seed), []
+        for first in range(0, len(views), self.settings.batch):
+            few = [(view, np.zeros(view.shape, np.bool_)) for view in views[first : first + self.settings.batch]]
+            images, _ = tensors(few, self.settings.size)
+            picture = network.normalise(images.to(self.crew.device, memory_format=torch.channels_last))
+            features.append(pooled(network.known(picture)))
+        network.familiar.settle(torch.cat(features))

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .backbone import Encoder, encoder
-from .familiar import Familiarity, pooled
+from .familiar import Familiarity
 
 WIDTHS = (24, 40, 64, 128)  # decoder channels at strides 2, 4, 8, 16
 
@@ -83,7 +83,7 @@ class SmartCA(nn.Module):
         self.classes = two_classes(channels[-1]).requires_grad_(False)
         nn.init.zeros_(self.classes[-1].weight)  # type: ignore[arg-type]  # one half for either answer, until a
         nn.init.zeros_(self.classes[-1].bias)  # type: ignore[arg-type]  # classifier is adopted
-        self.familiar = Familiarity(sum(channels))
+        self.familiar = Familiarity(tuple(channels))
         self.fuse = nn.ModuleList(pointwise(2 * n, width) for n, width in zip(channels, WIDTHS, strict=True))
         self.context = Context(WIDTHS[-1])
         self.decode = nn.ModuleList(
@@ -110,10 +110,7 @@ class SmartCA(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         picture = self.normalise(image)  # (N, 3, H, W)
-        known = self.known(picture)
-        if self.training:
-            self.familiar.observe(pooled(known))
-        return self.outlined(picture, known)
+        return self.outlined(picture, self.known(picture))
 
     def known(self, picture: Tensor) -> list[Tensor]:
         """The frozen encoder's maps of a normalised picture; no gradient reaches it."""
@@ -123,7 +120,7 @@ class SmartCA(nn.Module):
     def answer(self, known: list[Tensor]) -> Tensor:
         """(N, 2): the frozen classifier's probability of a tear somewhere, and how strange the picture is."""
         tear = self.classes(mean_and_max(known[-1])).float().softmax(1)[:, 1]
-        return torch.stack([tear, self.familiar(pooled(known))], 1)
+        return torch.stack([tear, self.familiar(known)], 1)
 
     def outlined(self, picture: Tensor, known: list[Tensor]) -> Tensor:
         """Logits (N, 1, H, W) of a normalised picture and its maps from the frozen encoder."""
