@@ -87,7 +87,7 @@ def test_real_pictures_and_strangeness_decide_too() -> None:
     found = calibrate(knowing, [*frames(60), *real], 0.9, size=64)
     assert found.groups[REAL].negative_frames == 20 and found.groups[REAL].false_positive_frames == 0
     assert 0.05 < found.point.tear_threshold <= 0.5
-    assert found.point.strange_limit == pytest.approx(4.2)
+    assert found.point.strange_limit == pytest.approx(9.2)
     assert (found.groups["data"].dice_pooled or 0) > 0.9
 
 

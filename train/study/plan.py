@@ -1,0 +1,187 @@
+"""What a study compares: a TOML file read strictly, and the cells (trainings) it asks for."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Annotated, NamedTuple
+
+import msgspec
+from msgspec import Meta
+
+from ...phantom.corruption import LEVELS
+
+RECIPE = 1  # of training and scoring: raise it when either changes what a cell's file says
+WITHOUT_CLASSIFIER = "-noclassifier"  # SMART-CA whose frozen encoder is ImageNet's
+Count = Annotated[int, Meta(ge=1)]
+Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._+-]+$")]
+Names = Annotated[tuple[Name, ...], Meta(min_length=1)]
+
+
+class Phantoms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How many simulated shoulders (seeds) learn, choose the threshold and test, and how many frames of each."""
+
+    train: Count
+    validate: Count
+    test: Count
+    frames: Count = 2
+
+
+class Data(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A folder with images/, masks/ and split.csv, or simulated shoulders."""
+
+    name: Name
+    folder: str | None = None
+    mask_value: Annotated[int, Meta(ge=1, le=255)] | None = None
+    phantom: Phantoms | None = None
+
+    def __post_init__(self) -> None:
+        if (self.folder is None) == (self.phantom is None):
+            raise ValueError(f"the data '{self.name}' needs either a folder or a phantom, and not both")
+        if self.phantom and self.mask_value is not None:
+            raise ValueError(f"the data '{self.name}' is a phantom, whose masks have one class; leave out mask_value")
+
+
+class Compare(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Every one of these networks with every one of these losses; `speckle` doubles the training pictures with
+    severe and moderate speckle.
+    """
+
+    networks: Names
+    losses: Names
+    speckle: bool = False
+
+
+class Variant(NamedTuple):
+    """One row of the table: what is compared, whatever the data and the seed."""
+
+    network: str
+    loss: str
+    speckle: bool = False
+
+    @property
+    def label(self) -> str:
+        return f"{self.network}/{self.loss}" + ("+speckle" if self.speckle else "")
+
+    @property
+    def built(self) -> str:
+        """The name the network is built by."""
+        return self.network.removesuffix(WITHOUT_CLASSIFIER)
+
+    @property
+    def classifies(self) -> bool:
+        """Whether the paper's first step, the classifier, comes before the segmentation."""
+        return self.network.startswith("smartca-") and not self.network.endswith(WITHOUT_CLASSIFIER)
+
+
+class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A study. `steps` counts all steps of a cell, the classifier's share of them included."""
+
+    name: Name
+    size: Annotated[int, Meta(ge=32, multiple_of=32)]
+    batch: Annotated[int, Meta(ge=2)]
+    steps: Annotated[int, Meta(ge=2)]
+    seeds: Annotated[tuple[int, ...], Meta(min_length=1)]
+    data: Annotated[tuple[Data, ...], Meta(min_length=1)]
+    compare: Annotated[tuple[Compare, ...], Meta(min_length=1)]
+    data_root: str = "."
+    levels: Annotated[tuple[str, ...], Meta(min_length=1)] = ("none", "moderate", "severe")
+    reference: str = "smartca-lite/iplf"
+    learning_rate: Annotated[float, Meta(gt=0, lt=1)] = 2e-3
+    classifier_share: Annotated[float, Meta(gt=0, lt=1)] = 0.25
+    half: bool = False  # bfloat16 inside the network while training
+
+    def __post_init__(self) -> None:
+        for what, names in (("seeds", self.seeds), ("levels", self.levels), ("data", [d.name for d in self.data])):
+            if len(set(names)) != len(names):
+                raise ValueError(f"the {what} {', '.join(map(str, names))} hold one of them twice; name each once")
+        unknown = [level for level in self.levels if level not in LEVELS]
+        if unknown or self.levels[0] != "none":
+            raise ValueError(f"the levels {', '.join(self.levels)} must start with none; known are {', '.join(LEVELS)}")
+        if self.reference not in [variant.label for variant in self.variants]:
+            labels = ", ".join(variant.label for variant in self.variants)
+            raise ValueError(f"the reference '{self.reference}' is not compared here; give one of {labels}")
+
+    @property
+    def variants(self) -> tuple[Variant, ...]:
+        """The rows of the table, each once, in the file's order."""
+        rows = [
+            Variant(network, loss, entry.speckle)
+            for entry in self.compare
+            for network, loss in itertools.product(entry.networks, entry.losses)
+        ]
+        return tuple(dict.fromkeys(rows))
+
+    @property
+    def classifier_steps(self) -> int:
+        """Steps of a cell that go to its classifier, where it has one."""
+        return min(self.steps - 1, max(1, round(self.steps * self.classifier_share)))
+
+
+class Cell(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One training and its scores: everything that decides them, but for the data's own digest."""
+
+    data: str
+    network: str
+    loss: str
+    speckle: bool
+    seed: int
+    size: int
+    batch: int
+    learning_rate: float
+    half: bool
+    classifier_steps: int  # 0: no classifier
+    segment_steps: int
+    levels: tuple[str, ...]
+    recipe: int = RECIPE
+
+    @property
+    def variant(self) -> Variant:
+        return Variant(self.network, self.loss, self.speckle)
+
+    @property
+    def label(self) -> str:
+        return f"{self.data}/{self.variant.label}/{self.seed}"
+
+    def key(self, digest: str) -> str:
+        """Name of the cell's file, from everything that decides what is in it."""
+        return hashlib.sha256(msgspec.json.encode([digest, self])).hexdigest()[:20]
+
+
+def cells(plan: Plan, only: str = "*") -> list[Cell]:
+    """The plan's cells whose label DATA/NETWORK/LOSS/SEED fits the pattern; seed by seed, so that an early stop
+    leaves every row with as many seeds. Raises ValueError where none fits.
+    """
+    wanted = []
+    for seed, data, variant in itertools.product(plan.seeds, plan.data, plan.variants):
+        first = plan.classifier_steps if variant.classifies else 0
+        cell = Cell(
+            data.name, *variant, seed, plan.size, plan.batch, plan.learning_rate, plan.half,
+            first, plan.steps - first, plan.levels,
+        )  # fmt: skip
+        if fnmatchcase(cell.label, only):
+            wanted.append(cell)
+    if not wanted:
+        raise ValueError(f"--only '{only}' fits no cell; they are called like {plan.data[0].name}/{plan.reference}/1")
+    return wanted
+
+
+def read(path: Path) -> Plan:
+    """The plan in a TOML file. Raises ValueError, in one sentence, for anything it should not hold."""
+    try:
+        return msgspec.toml.decode(path.read_bytes(), type=Plan)
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read ({error.strerror}); give a study's TOML file") from error
+    except ImportError as error:  # Python 3.10 has no reader of its own
+        raise ImportError("reading a study needs tomli on this Python; pip install 'smartca[train]'") from error
+    except msgspec.ValidationError as error:
+        raise ValueError(f"{path} is no study: {_decapitalised(error)}; docs/study.md lists the fields") from error
+    except (msgspec.DecodeError, ValueError) as error:
+        raise ValueError(f"{path} is not TOML: {_decapitalised(error)}; correct that line") from error
+
+
+def _decapitalised(error: Exception) -> str:
+    words = str(error)
+    return words[:1].lower() + words[1:]

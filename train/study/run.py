@@ -1,0 +1,139 @@
+"""All cells of a study, one after the other or several at once; what is done already is not done again."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from multiprocessing import get_context, parent_process
+from multiprocessing.connection import wait
+from pathlib import Path
+
+import torch
+
+from .. import loss_names, networks
+from ..loop import Stopped
+from .cells import Place, Result, run_cell
+from .pictures import DataSet, load
+from .plan import Cell, Data, Plan
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Where and how cells are run."""
+
+    place: Place
+    root: Path  # of the data's folders
+    cache: Path | None = None
+    device: str = "cpu"
+    threads: int = 2
+    resume: bool = True
+
+
+@dataclass
+class Told:
+    """Who is told what happens; both may be called often."""
+
+    step: Callable[[Cell, int, int], None] = lambda cell, step, total: None
+    done: Callable[[Cell, int, int], None] = lambda cell, done, total: None
+
+
+def check_names(plan: Plan) -> None:
+    """Build every network and loss once. Raises ValueError for an unknown one before any hour is spent."""
+    for variant in plan.variants:
+        loss_names.loss(variant.loss)
+    for name in dict.fromkeys(variant.built for variant in plan.variants):
+        networks.build(name, pretrained=False)
+
+
+def open_data(plan: Plan, bench: Bench) -> dict[str, DataSet]:
+    """All data sets of the plan by name."""
+    return {data.name: _opened(data, bench.root, bench.cache, bench.threads) for data in plan.data}
+
+
+_open: dict[tuple[Data, Path], DataSet] = {}
+
+
+def _opened(data: Data, root: Path, cache: Path | None, workers: int) -> DataSet:
+    """A data set, decoded once in each process."""
+    key = data, root
+    if key not in _open:
+        _open[key] = load(data, root, cache, workers)
+    return _open[key]
+
+
+def run_cells(plan: Plan, cells: Sequence[Cell], bench: Bench, jobs: int = 1, told: Told | None = None) -> list[str]:
+    """Run the cells that have no result yet, `jobs` at once with their share of the threads.
+
+    A cell that fails does not stop the others: returns one sentence for each such. Raises Stopped after Ctrl-C.
+    """
+    told = told or Told()
+    sets = open_data(plan, bench)
+    done = [c for c in cells if bench.resume and bench.place.read(c, sets[c.data].digest)]
+    left = [c for c in cells if c not in done]
+    failures = []
+    if done:
+        told.done(done[-1], len(done), len(cells))
+    for count, (cell, failure) in enumerate(_each(plan, left, bench, jobs, told), len(done) + 1):
+        if failure:
+            failures.append(f"{cell.label}: {failure}")
+        told.done(cell, count, len(cells))
+    return failures
+
+
+def results(plan: Plan, cells: Sequence[Cell], bench: Bench) -> list[Result]:
+    """Results of the cells that are done."""
+    sets = open_data(plan, bench)
+    found = [bench.place.read(cell, sets[cell.data].digest) for cell in cells]
+    return [result for result in found if result is not None]
+
+
+def _each(plan: Plan, cells: Sequence[Cell], bench: Bench, jobs: int, told: Told) -> Iterator[tuple[Cell, str]]:
+    """Each cell as it is done, and what went wrong with it, if anything did."""
+    if jobs == 1 or len(cells) < 2:
+        torch.set_num_threads(bench.threads)
+        for cell in cells:
+            yield cell, _run(plan, cell, bench, lambda step, total, cell=cell: told.step(cell, step, total))
+        return
+    share = max(1, bench.threads // jobs)
+    with ProcessPoolExecutor(jobs, get_context("spawn"), _prepare, (share,)) as pool:
+        begun = {pool.submit(_run, plan, cell, bench): cell for cell in cells}
+        try:
+            for future in as_completed(begun):
+                yield begun[future], future.result()
+        except BrokenProcessPool as error:
+            raise RuntimeError(
+                "a process that trained a cell was ended from outside, maybe for lack of memory; give fewer --jobs, "
+                "and the same command goes on"
+            ) from error
+        except BaseException:
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
+
+
+def _run(plan: Plan, cell: Cell, bench: Bench, on_step: Callable[[int, int], None] | None = None) -> str:
+    """One cell; returns why it failed, or nothing."""
+    data = next(data for data in plan.data if data.name == cell.data)
+    try:
+        run_cell(cell, _opened(data, bench.root, bench.cache, 1), bench.place, bench.device, bench.resume, on_step)
+    except Stopped:
+        raise
+    except (ValueError, RuntimeError) as error:  # out of memory, a loss that is no number: other cells may fare better
+        return str(error) or type(error).__name__
+    return ""
+
+
+def _prepare(threads: int) -> None:
+    """A worker's threads; and it ends with its parent, however that ends."""
+    torch.set_num_threads(threads)
+    parent = parent_process()
+    if parent is not None:
+        threading.Thread(target=_follow, args=(parent.sentinel,), daemon=True).start()
+
+
+def _follow(sentinel: int) -> None:
+    wait([sentinel])
+    os._exit(1)
