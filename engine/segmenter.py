@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from . import operating_point
 from .operating_point import OperatingPoint
-from .pixels import Mask, Sector, from_letterbox, letterbox, to_input
+from .pixels import Letterbox, Mask, Sector, from_letterbox, letterbox, to_input
 from .runner import Answer, EngineError, Runner
 
-DARKEST_PICTURE = 24  # a live probe's gain curve always leaves pixels brighter than this somewhere
+ECHO = 24  # grey that only an echo, and no noise, reaches
+ECHO_SHARE = 0.10  # of the sector: tissue fills 15 % of it and more, a probe in the air 6 %
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +47,12 @@ class Segmenter:
     def start(self, pixels: NDArray[np.uint8], sector: Sector) -> None:
         """Begin with a picture and return while the engine works on it.
 
-        Raises NoPicture where the sector is dark all over, EngineError if the engine fails.
+        Raises NoPicture where hardly any of the sector is more than dark, EngineError if the engine fails.
         """
         square = letterbox(pixels, sector, self.runner.info.size)
-        if int(square.max()) < DARKEST_PICTURE:
-            raise NoPicture("the picture is dark: is the probe on the skin and the feed the right one?")
+        rows, columns = Letterbox(square.shape[0], sector.width, sector.height).inner
+        if np.count_nonzero(square >= ECHO) < ECHO_SHARE * rows * columns:
+            raise NoPicture("the picture is dark: is the probe on the skin, the feed the right one and --crop right?")
         self.runner.start(to_input(square))
 
     def finish(self) -> Answer:

@@ -133,6 +133,17 @@ def test_a_picture_unlike_all_that_was_learnt_gets_no_result(tmp_path: Path) -> 
             segmenter(spotted(120, 255), whole((100, 100)))
 
 
+def test_a_probe_in_the_air_is_no_picture(network: Path) -> None:
+    """Reverberation: a few bright lines beneath the probe, and nothing below."""
+    pixels = np.zeros((200, 160), np.uint8)
+    pixels[2:34:8] = 200
+    with open_runner(network) as runner:
+        with pytest.raises(NoPicture, match="on the skin"):
+            segmenter_for(runner, network)(pixels, whole(pixels.shape))
+        pixels[:60] = 60  # tissue, if only shallow
+        segmenter_for(runner, network)(pixels, whole(pixels.shape))
+
+
 @pytest.mark.parametrize("shape", [(100, 300), (300, 100), (64, 64), (480, 640)])
 def test_the_letterbox_keeps_aspect_and_comes_back(shape: tuple[int, int]) -> None:
     mask = np.zeros(shape, np.bool_)
