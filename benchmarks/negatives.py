@@ -18,6 +18,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
@@ -48,7 +49,7 @@ class Found:
     composites: Counts = field(default_factory=Counts)
     set_in: int = 0
     missed: int = 0  # composites whose tear no outline touches
-    examples: list[np.ndarray] = field(default_factory=list)
+    examples: list[NDArray[np.uint8]] = field(default_factory=list)
 
     def as_report(self) -> dict[str, float | int | None]:
         """One source's figures for the JSON."""
@@ -155,16 +156,17 @@ def outlined(segmenter: Segmenter, sample: Sample) -> Mask | None:
         return None
 
 
-def drawn(pixels: np.ndarray, mask: Mask, truth: Mask, sample: Sample) -> np.ndarray:
+def drawn(pixels: NDArray[np.uint8], mask: Mask, truth: Mask, sample: Sample) -> NDArray[np.uint8]:
     """The sector with the truth in cyan and the outline in amber, 320 x 240."""
     image = cv2.cvtColor(pixels, cv2.COLOR_GRAY2BGR)
-    for inside, colour in ((truth, (255, 255, 0)), (mask, (0, 190, 255))):
-        contours, _ = cv2.findContours(inside.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    for part, colour in ((truth, (255, 255, 0)), (mask, (0, 190, 255))):
+        contours, _ = cv2.findContours(part.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
         cv2.drawContours(image, contours, -1, colour, 2)
-    return cv2.resize(sample.sector.cut(image), (320, 240), interpolation=cv2.INTER_AREA)
+    inside = np.ascontiguousarray(sample.sector.cut(image), np.uint8)
+    return np.asarray(cv2.resize(inside, (320, 240), interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def sheet(tiles: list[np.ndarray]) -> np.ndarray:
+def sheet(tiles: list[NDArray[np.uint8]]) -> NDArray[np.uint8]:
     """Tiles four in a row."""
     while len(tiles) % 4:
         tiles.append(np.zeros_like(tiles[0]))
