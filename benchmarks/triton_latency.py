@@ -1,6 +1,6 @@
 """What a Triton server adds to each picture, with and without shared memory, and how long it is missed after kill -9.
 
-    SMARTCA_PYTRITON=ENV python benchmarks/triton.py [--rounds 300] [--report R.json]
+    SMARTCA_PYTRITON=ENV python benchmarks/triton_latency.py [--rounds 300] [--report R.json]
 
 ENV is the environment that tests/triton_server.py describes. The same pictures go, in turn, to a local OpenVINO
 runner, to the server through shared memory and to the server through the socket; the server runs the same OpenVINO
@@ -28,7 +28,8 @@ import numpy as np
 from smartca.engine import SHIPPED_MODEL, EngineError, Runner, open_runner, whole
 from smartca.engine.pixels import letterbox, to_input
 from smartca.engine.triton import TritonRunner
-from smartca.engine.triton_repository import Serving, write_repository
+from smartca.engine.triton_config import Serving
+from smartca.engine.triton_repository import write_repository
 from smartca.engine.triton_session import client_package
 from smartca.phantom import Phantom
 
