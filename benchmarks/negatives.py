@@ -26,7 +26,7 @@ from smartca.engine import SHIPPED_MODEL, Counts, Mask, NoPicture, Segmenter, op
 from smartca.engine.pixels import to_grey
 from smartca.phantom import HELD_OUT_FROM, KINDS, Phantom, isotropic, kind_of
 from smartca.stream.evaluate import Sample, samples
-from smartca.train.composite import composite
+from smartca.train.data.composite import composite
 
 UNTOUCHED = {
     "Telemed passive ROM clip": ("clips/telemed_gastroc_passive_ROM_01_push_01.mp4",),

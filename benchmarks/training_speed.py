@@ -20,7 +20,7 @@ from time import perf_counter, process_time
 import click
 import torch
 from smartca.train.loss_names import loss
-from smartca.train.networks import build, describe, macs
+from smartca.train.nets.networks import build, describe, macs
 from torch import Tensor, nn
 
 TEAR_SHARE = 0.03

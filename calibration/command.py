@@ -15,8 +15,8 @@ from ..engine.operating_point import save
 from ..engine.pixels import Grey, Sector, to_input, whole
 from ..engine.runner import Answer, open_runner
 from ..phantom import KINDS, VALIDATE, Phantom, isotropic, kind_of, screen
-from ..train.composite import composite
-from ..train.data import Samples, read_negatives
+from ..train.data.composite import composite
+from ..train.data.samples import Samples, read_negatives
 from .confidence import Platt, plot
 from .operating import REAL, Calibrated, Labelled
 from .operating import calibrate as find

@@ -17,7 +17,7 @@ import torch
 from click.testing import CliRunner
 from scipy.stats import wilcoxon
 from smartca.commands.study import study as command
-from smartca.train.cache import Recipe
+from smartca.train.data.cache import Recipe
 from smartca.train.study import pictures, scoring, statistics, table
 from smartca.train.study.cells import Examined, Place, Result, run_cell
 from smartca.train.study.command import study

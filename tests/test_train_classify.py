@@ -14,7 +14,7 @@ import torch
 from smartca.train.checkpoint import read_checkpoint
 from smartca.train.classify import Classify, ClassifySettings, cropped, fit_classifier, read_classifier, scores
 from smartca.train.fit import Fit, FitSettings
-from smartca.train.network import SmartCA
+from smartca.train.nets.network import SmartCA
 
 SMALL = ClassifySettings(size=64, epochs=2, batch=4, seed=3)
 

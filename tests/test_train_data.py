@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 import pytest
 from smartca.engine.labelled import LabelledFolder
-from smartca.train.augment import augment
-from smartca.train.data import order, read_negatives, shrunk, training_batch
+from smartca.train.data.augment import augment
+from smartca.train.data.samples import order, read_negatives, shrunk, training_batch
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from smartca.engine.labelled import read_grey, read_mask, split_of
-from smartca.train.datasets import check, open_data
+from smartca.train.data.datasets import check, open_data
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 ROWS, COLUMNS = 40, 60

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from smartca.train.familiar import Familiarity, pooled
+from smartca.train.nets.familiar import Familiarity, pooled
 
 
 def features(count: int, shift: float = 0.0) -> torch.Tensor:

@@ -20,7 +20,7 @@ from smartca.train.export import Confident, export, load_network, to_onnx
 from smartca.train.fit import Fit, FitSettings, Stopped, read_checkpoint
 from smartca.train.loop import average_into
 from smartca.train.losses import iplf
-from smartca.train.network import SmartCA
+from smartca.train.nets.network import SmartCA
 from smartca.train.parallel import current
 from smartca.train.settings import learning_rate
 

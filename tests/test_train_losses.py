@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 import torch
 from smartca.train.loss_names import NAMES, loss, posterior
-from smartca.train.network import confidence_logit
+from smartca.train.nets.network import confidence_logit
 
 # Four pixels by hand: masks y, probabilities p; TP = .8 + .4, FP = .2 + .1, FN = .2 + .6
 Y, P = (1.0, 1.0, 0.0, 0.0), (0.8, 0.4, 0.2, 0.1)

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import timm
 import torch
-from smartca.train.backbone import LiteEncoder, encoder, lite_weights
-from smartca.train.network import Classifier, SmartCA, confidence, confidence_logit
+from smartca.train.nets.backbone import LiteEncoder, encoder, lite_weights
+from smartca.train.nets.network import Classifier, SmartCA, confidence, confidence_logit
 
 
 @pytest.fixture(scope="module", autouse=True)

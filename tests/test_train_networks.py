@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 import timm
 import torch
-from smartca.train.backbone import LiteEncoder, encoder
-from smartca.train.depthwise import Depthwise, quick_depthwise
 from smartca.train.loss_names import loss
-from smartca.train.network import SmartCA
-from smartca.train.networks import DECODERS, NAMES, Greyscale, build, describe, macs
-from smartca.train.segnet import SegNet
+from smartca.train.nets.backbone import LiteEncoder, encoder
+from smartca.train.nets.depthwise import Depthwise, quick_depthwise
+from smartca.train.nets.network import SmartCA
+from smartca.train.nets.networks import DECODERS, NAMES, Greyscale, build, describe, macs
+from smartca.train.nets.segnet import SegNet
 from torch import nn
 
 SMALL = ("smartca-mobilenetv3_small_050", "unet-resnet18", "unet-tu-mobilenetv3_small_050")
@@ -146,7 +146,7 @@ def test_weights_and_work_are_counted() -> None:
 
 
 def test_work_of_one_convolution_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
-    from smartca.train import networks
+    from smartca.train.nets import networks
 
     monkeypatch.setattr(networks, "_built", lambda *_: nn.Conv2d(1, 5, 3, padding=1))
     assert networks.macs("any", 32) == 32 * 32 * 9 * 5

@@ -16,7 +16,7 @@ from torch import Tensor
 from typing_extensions import Self
 
 from ..engine.pixels import Grey, Mask, letterbox, letterbox_mask, to_input, whole
-from .data import order
+from .data.samples import order
 from .parallel import Crew
 from .settings import Settings
 

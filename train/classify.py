@@ -15,11 +15,11 @@ from torch import Tensor, nn
 from ..engine.pixels import Grey, Mask
 from .batches import Pair, tensors
 from .checkpoint import read_checkpoint
-from .data import Samples, training_batch
-from .depthwise import quick_depthwise
+from .data.samples import Samples, training_batch
 from .logs import Row
 from .loop import SAVE_EVERY_S, Loop, OnStep
-from .network import Classifier
+from .nets.depthwise import quick_depthwise
+from .nets.network import Classifier
 from .settings import Settings
 
 SCARCE = 0.2  # of the training pictures: with fewer without a lesion, crops are looked at too

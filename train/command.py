@@ -14,10 +14,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from ..engine.labelled import LabelledFolder
 from ..phantom import TRAIN, VALIDATE
 from . import parallel
-from .cache import Recipe, rendered
 from .classify import Classify, ClassifySettings
 from .curves import plot
-from .data import Samples, read_negatives, shrunk
+from .data.cache import Recipe, rendered
+from .data.samples import Samples, read_negatives, shrunk
 from .export import export as write_onnx
 from .fit import Fit, FitSettings
 from .loop import Loop

@@ -17,10 +17,11 @@ from torch import Tensor, nn
 
 from .. import __version__
 from ..engine.quiet import ov
-from . import loss_names, networks
+from . import loss_names
 from .checkpoint import read_checkpoint
 from .fit import FitSettings
-from .network import SmartCA
+from .nets import networks
+from .nets.network import SmartCA
 
 TOLERANCE = 1e-3  # of q
 OPSET = 18  # read by OpenVINO 2024 and by TensorRT 10

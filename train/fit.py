@@ -11,15 +11,16 @@ import torch
 from torch import Tensor, nn
 
 from ..engine.pixels import Grey
-from . import loss_names, networks
+from . import loss_names
 from .batches import tensors
 from .checkpoint import digest, read_checkpoint
 from .classify import read_classifier
-from .data import Samples, plain_views
-from .familiar import pooled
+from .data.samples import Samples, plain_views
 from .logs import Row
 from .loop import SAVE_EVERY_S, Loop, OnStep, Stopped, interrupts
-from .network import SmartCA
+from .nets import networks
+from .nets.familiar import pooled
+from .nets.network import SmartCA
 from .parallel import shared_loss
 from .scores import Histograms, Score
 from .settings import Settings, learning_rate

@@ -28,7 +28,7 @@ from ..engine.pixels import Grey
 from . import parallel
 from .batches import Batches, Pair
 from .checkpoint import read_checkpoint, write_checkpoint
-from .data import Samples, training_batch
+from .data.samples import Samples, training_batch
 from .logs import Log, Row
 from .settings import Settings, learning_rate
 

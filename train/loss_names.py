@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .losses import RunningIplf, iplf, iplf_region
-from .network import confidence_logit
+from .nets.network import confidence_logit
 
 Formula = Callable[[Tensor, Tensor], Tensor]
 

@@ -15,7 +15,7 @@ from ...engine.labelled import LabelledFolder
 from ...engine.pixels import Grey, Mask
 from ...phantom import HELD_OUT_FROM, TRAIN, VALIDATE
 from ...phantom.corruption import corrupt
-from ..cache import Recipe, rendered
+from ..data.cache import Recipe, rendered
 from .plan import Data, Phantoms
 
 ROOM = 5 / 3  # of the network's side: training pictures keep that much, so that they can be cropped

@@ -14,8 +14,9 @@ from pathlib import Path
 
 import torch
 
-from .. import loss_names, networks
+from .. import loss_names
 from ..loop import Stopped
+from ..nets import networks
 from .cells import Place, Result, run_cell
 from .pictures import DataSet, load
 from .plan import Cell, Data, Plan

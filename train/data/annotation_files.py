@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 from PIL import Image
 
-from ..engine.pixels import Mask
+from ...engine.pixels import Mask
 from .annotations import Annotations, Entry, Outline
 
 BOX = "is a box or a line and not an outline"

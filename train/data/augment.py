@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ..engine.pixels import Grey, Mask
+from ...engine.pixels import Grey, Mask
 
 Image = NDArray[np.float32]  # (rows, columns), grey in 0..1
 DYNAMIC_RANGE_DB = 58.0

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ..engine.labelled import LabelledFolder
+from ...engine.labelled import LabelledFolder
 from .annotations import Annotated, find_annotations
-from .data import Samples
+from .samples import Samples
 
 FORMS = (
     "a folder with images/ and masks/ (split.csv where pictures belong to patients), a COCO .json, "

@@ -13,8 +13,8 @@ import numpy as np
 from av.error import FFmpegError
 from numpy.typing import NDArray
 
-from ..engine.labelled import read_grey
-from ..engine.pixels import Grey, Mask, Sector
+from ...engine.labelled import read_grey
+from ...engine.pixels import Grey, Mask, Sector
 from .augment import augment, gained
 from .composite import composite, decoy
 

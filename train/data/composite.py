@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ..engine.pixels import Grey, Mask
+from ...engine.pixels import Grey, Mask
 from .augment import noise
 
 Image = NDArray[np.float32]  # (rows, columns), grey 0..255

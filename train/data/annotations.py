@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..engine.labelled import PICTURES, SPLITS, check_size, no_picture, read_grey, read_table, split_of
-from ..engine.pixels import Grey, Mask
+from ...engine.labelled import PICTURES, SPLITS, check_size, no_picture, read_grey, read_table, split_of
+from ...engine.pixels import Grey, Mask
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,7 +46,7 @@ class Annotations:
 
 
 class Annotated:
-    """Samples of one split; see `train.datasets.open_data`. Raises ValueError or OSError, naming the file."""
+    """Samples of one split; see `train.data.datasets.open_data`. Raises ValueError or OSError, naming the file."""
 
     def __init__(self, found: Annotations, split: str, label: str | None) -> None:
         self.source, self.root = found.source, found.root

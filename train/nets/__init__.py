@@ -1,0 +1,1 @@
+"""Networks, by name: SMART-CA, its encoders, and those it is compared with."""
