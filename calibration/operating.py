@@ -96,7 +96,7 @@ def calibrate(
 def strangest(strange: list[float]) -> float | None:
     """The limit beyond which a picture gets no result; None where the network cannot tell."""
     limit = float(np.quantile(strange, STRANGE_SHARE)) * STRANGE_MARGIN
-    return round(limit, 4) if limit > 0 else None
+    return float(f"{limit:.5g}") if limit > 0 else None
 
 
 def _fitted_threshold(logit_q: float, platt: Platt) -> float:

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from smartca.train.export import Confident, export, load_network, to_onnx
 from smartca.train.fit import Fit, FitSettings, Stopped, read_checkpoint
 from smartca.train.loop import average_into
 from smartca.train.losses import iplf
+from smartca.train.nets.familiar import pooled
 from smartca.train.nets.network import SmartCA
 from smartca.train.parallel import current
 from smartca.train.settings import learning_rate
@@ -96,6 +98,18 @@ def test_training_logs_every_epoch_and_keeps_the_best(fitted: Fit) -> None:
     best = max(rows, key=lambda row: float(row["dice"]))
     assert read_checkpoint(fitted.best)["dice"] == pytest.approx(float(best["dice"]))
     assert list((fitted.out / "tensorboard" / "segment").glob("events*"))
+
+
+def test_what_is_usual_outlasts_the_epochs_after_it_was_learnt(fitted: Fit) -> None:
+    network, _ = load_network(fitted.best)
+    assert isinstance(network, SmartCA)
+    pictures, _ = tensors([Blobs(8)[n] for n in range(8)], SMALL.size)
+    strange = network.answer(network.known(network.normalise(pictures)))[:, 1]
+    settled = deepcopy(network.familiar)
+    settled.settle(pooled(network.known(network.normalise(pictures))))
+    expected = settled(network.known(network.normalise(pictures)))
+    torch.testing.assert_close(strange, expected, rtol=0.5, atol=0.05)
+    assert strange.min() > 0.05
 
 
 def test_the_logged_loss_is_the_epochs_mean(tmp_path: Path) -> None:
@@ -184,6 +198,7 @@ import torch
 sys.path.insert(0, sys.argv[1])
 from test_train_fit import Blobs, SMALL
 from smartca.train.fit import Fit
+from copy import deepcopy
 from dataclasses import replace
 
 torch.set_num_threads(1)

@@ -135,3 +135,5 @@ class Fit(Loop):
             picture = network.normalise(images.to(self.crew.device, memory_format=torch.channels_last))
             features.append(pooled(network.known(picture)))
         network.familiar.settle(torch.cat(features))
+        # in both: else the average would draw it back to nothing, step by step
+        self.network.load_state_dict(network.familiar.state_dict(prefix="familiar."), strict=False)
