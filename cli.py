@@ -20,7 +20,7 @@ COMMANDS = {
     "serve": ("commands.live", "Run the engine between feeds and viewers (one of three processes)."),
     "view": ("commands.live", "Show an engine's overlays (one of three processes)."),
     "evaluate": ("commands.offline", "Score a model on data whose truth is known."),
-    "bench": ("commands.offline", "Time a model on this machine, in every precision."),
+    "bench": ("commands.bench", "Compare every engine and precision that runs here on one model."),
     "phantom": ("commands.offline", "Write simulated ultrasound with exact tear masks."),
     "train": ("commands.learn", "Train SMART-CA on phantoms or on your own masks."),
     "export": ("commands.learn", "Turn a checkpoint into an ONNX model, and prove it is the same."),

@@ -1,12 +1,13 @@
 """What a Triton server adds to each picture, with and without shared memory, and how long it is missed after kill -9.
 
-    SMARTCA_PYTRITON=ENV python benchmarks/triton_latency.py [--rounds 300] [--report R.json]
+    SMARTCA_PYTRITON=ENV python benchmarks/triton_latency.py [--rounds 300] [--streams 3] [--report R.json]
 
 ENV is the environment that tests/triton_server.py describes. The same pictures go, in turn, to a local OpenVINO
 runner, to the server through shared memory and to the server through the socket; the server runs the same OpenVINO
 with the same precision and threads, and its answers are compared bit for bit. `added` is what a way takes more than
 the local runner: in the median, the 99th percentile and the fastest tenth (what a machine without other work shows).
-A network of one layer shows the way alone, with hardly any inference.
+A network of one layer shows the way alone, with hardly any inference. Then the same ways under the whole stream:
+`smartca demo --headless --fps 30`, capture to overlay, --streams runs of each in turn, medians of their percentiles.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import importlib
 import json
 import os
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -104,6 +106,40 @@ class Way:
         }
 
 
+def streams(server: Any, threads: int, frames: int, rounds: int) -> dict[str, Figures]:
+    """Capture to overlay of the whole stream in ms, with the engine here and over there."""
+    local = ["--engine", str(SHIPPED_MODEL), "--precision", "fp32", "--threads", str(threads)]
+    ways = {
+        "local": local,
+        "triton, shared memory": ["--engine", server.url],
+        "triton, socket": ["--engine", f"{server.url}?memory=off"],
+    }
+    reports: dict[str, list[dict[str, Any]]] = {name: [] for name in ways}
+    for _ in range(rounds):
+        for name, engine in ways.items():
+            with tempfile.TemporaryDirectory() as folder:
+                file = Path(folder) / "r.json"
+                stream = ["demo", "--headless", "--fps", "30", "--frames", str(frames), "--report", str(file)]
+                command = [sys.executable, "-m", "smartca", *stream, *engine]
+                subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+                reports[name].append(json.loads(file.read_text()))
+    figures: dict[str, Figures] = {}
+    for name, runs in reports.items():
+        p50, p99 = (statistics.median(run["latency_ms"][p] for run in runs) for p in ("p50", "p99"))
+        first = figures.get("local", {"p50_ms": p50, "p99_ms": p99})
+        figures[name] = {
+            "p50_ms": round(p50, 2),
+            "p99_ms": round(p99, 2),
+            "added_p50_ms": round(p50 - first["p50_ms"], 2),
+            "added_p99_ms": round(p99 - first["p99_ms"], 2),
+            "captured": sum(run["frames"]["captured"] for run in runs),
+            "shown": sum(run["frames"]["shown"] for run in runs),
+            "no_result": sum(run["states"]["no_result"] for run in runs),
+            "restarts": sum(sum(run["restarts"].values()) for run in runs),
+        }
+    return figures
+
+
 def abandoned(server: Any, deadline_s: float) -> Figures:
     """Ten pictures at once, all called off at a deadline that few can keep: on how many does the server still work?"""
     package = client_package()
@@ -180,8 +216,10 @@ def on_server(env: Path, model: str, serving: Serving, work: Callable[[Any, Path
 @click.option("--rounds", type=click.IntRange(20), default=300, show_default=True)
 @click.option("--threads", type=click.IntRange(1), default=1, show_default=True, help="Of the engine, here and there.")
 @click.option("--kills", type=click.IntRange(1), default=3, show_default=True)
+@click.option("--streams", "runs", type=click.IntRange(0), default=3, show_default=True, help="Whole streams a way.")
+@click.option("--frames", type=click.IntRange(30), default=300, show_default=True, help="Of each stream.")
 @click.option("--report", type=click.Path(path_type=Path))
-def main(rounds: int, threads: int, kills: int, report: Path | None) -> None:
+def main(rounds: int, threads: int, kills: int, runs: int, frames: int, report: Path | None) -> None:
     """Measure and print."""
     env = real.environment()
     if env is None:
@@ -199,6 +237,8 @@ def main(rounds: int, threads: int, kills: int, report: Path | None) -> None:
                 results[f"abandoned, {name}"] = abandoned(server, deadline_s)
             if name == "shipped network":
                 results["kill -9"] = failover(server, 256, kills)
+                if runs:
+                    results["whole stream"] = streams(server, threads, frames, runs)
 
         return work
 
@@ -206,6 +246,8 @@ def main(rounds: int, threads: int, kills: int, report: Path | None) -> None:
     on_server(env, "shipped", Serving(threads=threads), measured("shipped network"))
     strict = Serving(threads=threads, strict_queue=True, patience_ms=int(1e3 * TIMEOUT_S))
     on_server(env, "shipped", strict, measured("shipped network, strict queue"))
+    for way, figures in results.get("whole stream", {}).items():
+        print(f"{'whole stream':30} {way:22} " + "  ".join(f"{key} {value}" for key, value in figures.items()))
     for name in ("abandoned, shipped network", "abandoned, shipped network, strict queue", "kill -9"):
         print(f"{name}: {results[name]}")
     print(f"load of the machine before: {load:.2f} on {os.cpu_count()} cores")

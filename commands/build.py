@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import click
 
 from .options import FILE, crop_option, say, writable, write_report
+from .triton import Repository, triton_options
 
 if TYPE_CHECKING:
     import numpy as np
@@ -97,9 +98,9 @@ def _targets(context: click.Context, option: click.Parameter, value: str | None)
 @click.argument("model", type=FILE, required=False)
 @click.option(
     "--backend",
-    type=click.Choice(["tensorrt", "tensorrt-rtx", "openvino"]),
-    help="tensorrt needs the GPU it builds for; tensorrt-rtx needs none to build; openvino is for CPUs.  "
-    "[default: the fastest for --target, or for this machine]",
+    type=click.Choice(["tensorrt", "tensorrt-rtx", "openvino", "onnxruntime"]),
+    help="tensorrt needs the GPU it builds for; tensorrt-rtx needs none to build; openvino is for CPUs; onnxruntime is "
+    "for --triton.  [default: the fastest for --target, or for this machine]",
 )
 @click.option(
     "--precision",
@@ -125,6 +126,7 @@ def _targets(context: click.Context, option: click.Parameter, value: str | None)
 @click.option("--inspect", is_flag=True, help="Print layers, precisions and memory.")
 @click.option("-o", "--out", type=FILE, metavar="FILE", help="Where the engine goes.  [default: it stays in the cache]")
 @crop_option
+@triton_options
 def build(
     model: Path | None,
     backend: str | None,
@@ -137,11 +139,14 @@ def build(
     inspect: bool,
     out: Path | None,
     crop: str,
+    repository: Repository | None,
 ) -> None:
     """Make an engine of MODEL (an .onnx file; the shipped one if left out) and print where it is.
 
     The same command again finds it in the cache. Beside it stand ENGINE.json, which says what it was made of, and
     the model's operating point.
+
+    With --triton it goes, with its operating point, into a Triton server's model repository; see docs/scaling.md.
     """
     from ..engine import SHIPPED_MODEL
     from ..engine.assembly import Options
@@ -149,15 +154,22 @@ def build(
     from ..engine.builds import fastest, usual_precision
 
     calibration = None if calibrate is None else _calibration(calibrate, crop)
-    backend = backend or fastest(target)
-    precision = precision or usual_precision(backend, calibration is not None)
-    options = Options(backend, precision, target, batch, size, workspace, calibration, out)
+    if repository is None:
+        backend = backend or fastest(target)
+        precision = precision or usual_precision(backend, calibration is not None)
+    else:
+        backend = repository.backend(backend, target, batch, workspace, out)
+        precision = repository.precision(precision, backend, calibration is not None)
+    builder = backend if repository is None else repository.builder(backend)
+    options = Options(builder, precision, target, batch, size, workspace, calibration, out)
     phases, started = Phases(), time.perf_counter()
     with phases:
         engine = make(model or SHIPPED_MODEL, options, phases)
     _tell(engine, time.perf_counter() - started, phases.built)
     if inspect:
         _inspect(engine)
+    if repository is not None:
+        engine = repository.write(engine, model or SHIPPED_MODEL, backend, precision, batch, calibration is not None)
     click.echo(engine)
 
 

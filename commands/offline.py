@@ -1,16 +1,19 @@
-"""smartca evaluate, bench, phantom: what needs no stream."""
+"""smartca evaluate, phantom: what needs no stream."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
-import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from .options import FILE, crop_option, model_options, say, writable, write_report
+from .options import FILE, crop_option, insecure_option, model_options, say, writable, write_report
+
+if TYPE_CHECKING:
+    from ..engine import Engine
 
 
 def bar() -> Progress:
@@ -37,6 +40,7 @@ def bar() -> Progress:
 )
 @click.option("--report", type=FILE, help="Write the scores as JSON.")
 @crop_option
+@insecure_option
 @model_options
 def evaluate(
     data: str,
@@ -45,10 +49,11 @@ def evaluate(
     speckle: str,
     report: Path | None,
     crop: str,
-    model: Path,
+    engine: Engine,
     threshold: float | None,
     precision: str,
     threads: int,
+    insecure: bool,
 ) -> None:
     """Score a model, every frame of --data: Dice, precision, recall, distances, tears found, false outlines."""
     from ..engine import open_runner, segmenter_for
@@ -61,13 +66,13 @@ def evaluate(
     writable(report, "--report")
     check_level(speckle)
     chosen = samples(data, split, parse_crop(crop), mask_value)
-    with open_runner(model, precision, threads) as runner, bar() as progress:
+    with open_runner(engine, precision, threads, insecure) as runner, bar() as progress:
         task = progress.add_task("evaluating", total=chosen.count)
 
         def tick(done: int, total: int | None) -> None:
             progress.update(task, completed=done, total=total)
 
-        found = score(segmenter_for(runner, model, threshold), chosen, tick, speckle)
+        found = score(segmenter_for(runner, engine, threshold), chosen, tick, speckle)
     found = {"data": data, **found, "versions": versions()}
     write_report(found, report)
     _tell(found)
@@ -103,49 +108,6 @@ def _rows(truth: dict[str, object]) -> list[tuple[str, str, str]]:
         (f"surface distance ({unit})", "surface_distance", both),
         ("calibration error", "ece", f"{truth['ece_pixels']:,} pixels in question"),
     ]
-
-
-@click.command()
-@click.argument("model", type=FILE, required=False)
-@click.option("--rounds", type=click.IntRange(20, 100_000), default=200, show_default=True, help="Inferences each.")
-@click.option(
-    "--threads",
-    type=click.IntRange(0, 256),
-    default=0,
-    help="Threads of the engine.  [default: all cores but one]",
-)
-@click.option("--report", type=FILE, help="Write the figures as JSON.")
-def bench(model: Path | None, rounds: int, threads: int, report: Path | None) -> None:
-    """Time MODEL (an .onnx file; the shipped one if left out) on this machine, in every precision."""
-    from ..engine import SHIPPED_MODEL, open_runner
-    from ..engine.bench import PRECISIONS
-    from ..engine.bench import bench as measure
-    from ..engine.pixels import letterbox, to_input, whole
-    from ..phantom import Phantom
-    from ..stream.run import versions
-
-    writable(report, "--report")
-    path = model or SHIPPED_MODEL
-    with open_runner(path, "fp32", threads) as runner:
-        size = runner.info.size
-    frames = [Phantom(90001).frame(float(t)).pixels for t in range(0, 240, 60)]
-    pictures = [to_input(letterbox(np.asarray(p, np.uint8), whole(p.shape), size)) for p in frames]
-    with bar() as progress:
-        task = progress.add_task("timing", total=rounds * len(PRECISIONS))
-        timings = measure(path, rounds, threads, pictures, lambda: progress.advance(task))
-    table = Table("engine", "precision", "open ms", "p50 ms", "p99 ms", "frames/s", "pixels that differ")
-    for timing in timings:
-        table.add_row(
-            timing.backend,
-            timing.precision,
-            f"{timing.open_ms:.0f}",
-            f"{timing.p50_ms:.2f}",
-            f"{timing.p99_ms:.2f}",
-            f"{timing.frames_per_second:.0f}",
-            f"{timing.pixels_that_differ:.4%}",
-        )
-    Console().print(table)
-    write_report({"timings": [t.as_report() for t in timings], "versions": versions()}, report)
 
 
 @click.command()

@@ -26,6 +26,8 @@ class TritonRunner:
     that came with the weights.
     """
 
+    in_flight = 1
+
     def __init__(self, url: str, insecure: bool = False, timeout_s: float = TIMEOUT_S) -> None:
         """Raises EngineError where there is no such server or model, or pictures would travel in the clear."""
         self._address = parse(url, insecure)

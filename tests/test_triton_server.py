@@ -177,18 +177,20 @@ def test_the_server_refuses_other_weights_by_itself(server: RealServer, frames: 
 
 
 def test_the_locked_down_server_of_the_docs_serves(frames: list[np.ndarray], tmp_path: Path) -> None:
-    """TLS, and no shared memory or model control for those who only bring pictures."""
+    """TLS, nobody without a certificate, no shared memory or model control for those who only bring pictures."""
     key, cert = certificate(tmp_path)
     closed = "--grpc-restricted-protocol=shared-memory,model-repository,trace,logging:admin=secret"
     tls = ["--grpc-use-ssl=true", f"--grpc-server-cert={cert}", f"--grpc-server-key={key}"]
+    tls += ["--grpc-use-ssl-mutual=true", f"--grpc-root-cert={cert}"]
     server = launch(tmp_path, Serving(threads=1), closed, *tls)
     try:
         url = server.url.replace("triton:", "tritons:")
-        with TritonRunner(f"{url}?ca={cert}", timeout_s=PATIENT_S) as runner:
+        with TritonRunner(f"{url}?ca={cert}&cert={cert}&key={key}", timeout_s=PATIENT_S) as runner:
             assert not runner.shares_memory
             assert runner.infer(inputs(frames, runner.info.size)[0]).q.max() > 0.0
-        with pytest.raises(EngineError, match="no Triton server answers"):
-            TritonRunner(server.url)
+        for stranger in (server.url, f"{url}?ca={cert}"):
+            with pytest.raises(EngineError, match="no Triton server answers"):
+                TritonRunner(stranger)
     finally:
         server.kill()
 

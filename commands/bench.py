@@ -1,0 +1,147 @@
+"""smartca bench: every engine that runs here, side by side."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from .options import FILE, insecure_option, say, writable, write_report
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from ..engine.bench import Timing
+    from ..engine.contenders import Contender, Missing
+    from .build import Phases
+
+BACKENDS = ("openvino", "onnxruntime", "tensorrt", "tensorrt-rtx")
+SEEDS = range(90001, 90005)  # of phantoms that training never sees
+TIMES = range(0, 240, 60)
+
+
+@click.command()
+@click.argument("model", type=FILE, required=False)
+@click.option(
+    "--backend",
+    type=click.Choice(BACKENDS),
+    multiple=True,
+    help="Only these; OpenVINO fp32 is always there to compare with.  [default: all]",
+)
+@click.option(
+    "--engine",
+    multiple=True,
+    metavar="FILE|triton://HOST:PORT/NAME",
+    help="Compare this one as well: what `smartca build` made, or a model on a Triton server.",
+)
+@click.option("--rounds", type=click.IntRange(20, 100_000), default=200, show_default=True, help="Inferences each.")
+@click.option(
+    "--threads",
+    type=click.IntRange(0, 256),
+    default=0,
+    help="Threads of an engine on the CPU.  [default: all cores but one]",
+)
+@insecure_option
+@click.option("--report", type=FILE, help="Write the figures as JSON.")
+def bench(
+    model: Path | None,
+    backend: tuple[str, ...],
+    engine: tuple[str, ...],
+    rounds: int,
+    threads: int,
+    insecure: bool,
+    report: Path | None,
+) -> None:
+    """Time MODEL (an .onnx file; the shipped one if left out) on every engine and in every precision that runs here.
+
+    Each engine runs in a process of its own and they take turns.
+
+    \b
+    first ms  from the start of that process to the first answer
+    MB        what the process grew by; memory of a GPU or a server is not in it
+    differ    pixels outlined here or by OpenVINO fp32 but not by both, each at its own operating point
+    q apart   the largest difference of confidence from OpenVINO fp32
+
+    Engines for an NVIDIA GPU are built first, where there is one.
+    """
+    from ..engine import SHIPPED_MODEL, open_runner
+    from ..engine.bench import bench as measure
+    from ..stream.run import versions
+    from .build import Phases
+
+    writable(report, "--report")
+    path = model or SHIPPED_MODEL
+    if path.suffix in (".engine", ".plan"):
+        raise click.UsageError(f"{path.name} is an engine: give it as --engine, and as MODEL the .onnx file it is of")
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
+    with open_runner(path, "fp32", threads) as runner:
+        size, digest = runner.info.size, runner.info.model_sha256
+    with Phases() as phases:
+        field, missing = _field(path, backend or BACKENDS, engine, phases)
+        timings, failed = measure(field, _pictures(size), rounds, threads, phases, insecure)
+    missing += failed
+    _tell(timings, missing)
+    body = {
+        "model_sha256": digest,
+        "rounds": rounds,
+        "threads": threads,
+        "cores": os.cpu_count(),
+        "load_before": load,
+        "timings": timings,
+        "missing": missing,
+        "versions": versions(),
+    }
+    write_report(body, report)
+
+
+def _field(
+    model: Path, backends: tuple[str, ...], engines: tuple[str, ...], phases: Phases
+) -> tuple[list[Contender], list[Missing]]:
+    """Who takes part, and who cannot."""
+    from ..engine.contenders import Contender, contenders
+
+    found = list(contenders(model, backends, phases))
+    field = [one for one in found if isinstance(one, Contender)]
+    return (
+        [*field, *(Contender("given", "auto", engine) for engine in engines)],
+        [one for one in found if not isinstance(one, Contender)],
+    )
+
+
+def _pictures(size: int) -> list[NDArray[np.float32]]:
+    """Phantoms on the network's square: float32 (1, 1, size, size)."""
+    import numpy as np
+
+    from ..engine.pixels import letterbox, to_input, whole
+    from ..phantom import Phantom
+
+    frames = [np.asarray(Phantom(seed).frame(float(t)).pixels, np.uint8) for seed in SEEDS for t in TIMES]
+    return [to_input(letterbox(frame, whole(frame.shape), size)) for frame in frames]
+
+
+def _tell(timings: list[Timing], missing: list[Missing]) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, padding=0, collapse_padding=True)
+    table.add_column("engine", no_wrap=True)
+    for name in ("first ms", "p50 ms", "p99 ms", "frames/s", "MB", "differ", "q apart"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for timing in timings:
+        table.add_row(
+            f"{timing.backend} {timing.precision}",
+            f"{timing.first_answer_ms:.0f}",
+            f"{timing.p50_ms:.2f}",
+            f"{timing.p99_ms:.2f}",
+            f"{timing.frames_per_second:.0f}",
+            "unknown" if timing.memory_mb is None else f"{timing.memory_mb:.0f}",
+            f"{timing.pixels_that_differ:.4%}",
+            f"{timing.largest_difference:.4f}",
+        )
+    Console().print(table)
+    for one in missing:
+        say(f"left out: {one.backend} {one.precision}: {one.reason}")
