@@ -1,9 +1,10 @@
-"""kill -9 of each process of a live run: how soon the page says so, and how soon overlays flow again.
+"""kill -9 of each process of a live run, and a lost device: how soon the page says so, and overlays flow again.
 
     python benchmarks/failover.py [--rounds 3] [--report R.json]
 
 Watches the page's own websocket as the page does: its script turns 'stale' by itself after 250 ms without a
-message, and 'no result' when the socket closes. Times are from the kill.
+message, and 'no result' when the socket closes. Times are from the kill. `device` is a simulated loss: the engine's
+runner raises DeviceLost at its next answer (tests/lost_device), and its process ends by itself to be started anew.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import statistics
 import struct
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -25,7 +27,8 @@ import aiohttp
 import click
 
 PAGE_TIMEOUT_S = 0.25  # as in page.js
-ROLES = ("attach", "serve", "view")
+ROLES = ("attach", "serve", "view", "device")
+LOST_DEVICE = Path(__file__).resolve().parents[1] / "tests" / "lost_device"
 
 
 def children(parent: int) -> dict[str, int]:
@@ -87,17 +90,21 @@ class Page:
                 return
 
 
-async def measure(run: subprocess.Popen[bytes], page: Page, role: str) -> dict[str, float]:
-    """Kill `role` once and time what the page shows."""
+async def measure(run: subprocess.Popen[bytes], page: Page, role: str, lose: Path) -> dict[str, float]:
+    """Kill `role` once, or lose the device by the file `lose`, and time what the page shows."""
     while not page.state.endswith("tear outlined"):
         await asyncio.sleep(0.01)
     await asyncio.sleep(1.0)
-    pid, page.changes = children(run.pid)[role], []
+    process = "serve" if role == "device" else role
+    pid, page.changes = children(run.pid)[process], []
     killed = time.monotonic()
-    os.kill(pid, signal.SIGKILL)
+    if role == "device":
+        lose.touch()
+    else:
+        os.kill(pid, signal.SIGKILL)
     restarted = 0.0
     while not (restarted and page.changes and page.state.endswith("tear outlined")):
-        if not restarted and children(run.pid).get(role) not in (None, pid):
+        if not restarted and children(run.pid).get(process) not in (None, pid):
             restarted = time.monotonic()
         await asyncio.sleep(0.005)
     said = next(when for when, state in page.changes if state in ("stale", "no result"))
@@ -111,30 +118,26 @@ async def measure(run: subprocess.Popen[bytes], page: Page, role: str) -> dict[s
 
 async def main_async(rounds: int) -> dict[str, list[dict[str, float]]]:
     """All roles, `rounds` times each, one fresh run a role: restarts are limited."""
-    results: dict[str, list[dict[str, float]]] = {}
-    for role in ROLES:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        command = [
-            sys.executable,
-            "-m",
-            "smartca",
-            "demo",
-            "--no-browser",
-            "--fps",
-            "30",
-            "--port",
-            str(port),
-        ]
-        run = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    return {role: await rounds_of(role, rounds) for role in ROLES}
+
+
+async def rounds_of(role: str, rounds: int) -> list[dict[str, float]]:
+    """One role."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "smartca", "demo", "--no-browser", "--fps", "30", "--port", str(port)]
+    with tempfile.TemporaryDirectory() as folder:
+        lose = Path(folder) / "lose"
+        more = {"PYTHONPATH": str(LOST_DEVICE), "SMARTCA_LOSE": str(lose)} if role == "device" else {}
+        run = subprocess.Popen(command, stderr=subprocess.DEVNULL, env={**os.environ, **more})
         page = Page(port)
         watching = asyncio.create_task(page.watch())
-        results[role] = [await measure(run, page, role) for _ in range(rounds)]
+        found = [await measure(run, page, role, lose) for _ in range(rounds)]
         watching.cancel()
         run.send_signal(signal.SIGINT)
         run.wait()
-    return results
+    return found
 
 
 @click.command()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 import webbrowser
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,7 @@ from .options import (
     apart,
     crop_option,
     finite,
+    insecure_option,
     model_arguments,
     model_options,
     say,
@@ -24,6 +26,7 @@ from .options import (
 )
 
 if TYPE_CHECKING:
+    from ..engine import Engine
     from ..stream.run import Run
     from ..stream.view import Display, ViewState
 
@@ -50,15 +53,13 @@ def _run_options(command: F) -> F:
             help="Make any source a live one at this pace: the newest frame wins.",
         ),
         click.option("--frames", type=click.IntRange(1), help="Capture this many frames; a page stays until Ctrl-C."),
+        insecure_option,
         model_options,
     ):
         command = option(command)
     return command
 
 
-_insecure = click.option(
-    "--insecure", is_flag=True, help="Allow addresses beyond this machine; pictures travel unencrypted."
-)
 _pulse = click.option("--pulse", hidden=True, help="Where the supervisor listens for signs of life.")
 
 
@@ -109,10 +110,11 @@ def _run(
     port: int,
     no_browser: bool,
     crop: str,
-    model: Path,
+    engine: Engine,
     threshold: float | None,
     precision: str,
     threads: int,
+    insecure: bool,
 ) -> int:
     from ..stream.run import Run, RunSettings, private_folder
     from ..stream.sector import parse_crop
@@ -129,7 +131,7 @@ def _run(
     view_arguments += ["--record", str(record.absolute())] if record else []
     settings = RunSettings(
         attach_arguments,
-        model_arguments(model, threshold, precision, threads),
+        [*model_arguments(engine, threshold, precision, threads), *(["--insecure"] if insecure else [])],
         view_arguments,
         not headless,
         started_ns,
@@ -209,7 +211,7 @@ def _close(live: Run, code: int) -> None:
 @click.option("--start", type=click.IntRange(0), default=0, help="Number of the first frame of a file.")
 @click.option("--keep-screen", is_flag=True, help="Send what lies outside the ultrasound picture too.")
 @crop_option
-@_insecure
+@insecure_option
 @_pulse
 def attach(
     source: str,
@@ -237,13 +239,15 @@ def attach(
 @click.command()
 @click.option("--bind", default=FRAMES_AT, show_default=True, help="Where feeds attach.")
 @click.option("--publish", default=ANSWERS_AT, show_default=True, help="Where viewers look.")
+@click.option("--losses", type=click.IntRange(0), default=0, hidden=True)
 @model_options
-@_insecure
+@insecure_option
 @_pulse
 def serve(
     bind: str,
     publish: str,
-    model: Path,
+    losses: int,
+    engine: Engine,
     threshold: float | None,
     precision: str,
     threads: int,
@@ -251,9 +255,18 @@ def serve(
     pulse: str | None,
 ) -> int:
     """Run the engine between feeds and viewers, until Ctrl-C."""
-    from ..stream.processes import run_serve
+    from ..stream.processes import ServeSettings, end_at_once, run_serve, start_again
+    from ..stream.supervise import DEVICE_LOST
 
-    return run_serve(model, threshold, precision, threads, bind, publish, insecure, pulse, say)
+    started = time.monotonic()
+    code = run_serve(ServeSettings(engine, threshold, precision, threads, bind, publish, insecure), pulse, say)
+    if code == DEVICE_LOST and pulse is not None:  # the supervisor starts it again
+        end_at_once(code)
+    if code == DEVICE_LOST:
+        arguments = ["serve", "--bind", bind, "--publish", publish, *(["--insecure"] if insecure else [])]
+        arguments += model_arguments(engine, threshold, precision, threads)
+        start_again(arguments, losses, time.monotonic() - started, say)
+    return code
 
 
 @click.command()
@@ -268,7 +281,7 @@ def serve(
 @click.option("--record", type=FILE, help="Record the overlays as mp4, masks and timings beside it.")
 @click.option("--report", type=FILE, help="Write what was measured as JSON.")
 @click.option("--stay", is_flag=True, help="Stay after the feed has ended.")
-@_insecure
+@insecure_option
 @click.option("--from-start", is_flag=True, hidden=True)
 @click.option("--keep-record", is_flag=True, help="Do not replace an earlier recording; take the next free name.")
 @_pulse

@@ -12,7 +12,7 @@ from typing import TypeVar
 import click
 import msgspec
 
-from ..engine.runner import SHIPPED_MODEL
+from ..engine.runner import SHIPPED_MODEL, Engine, engine_at
 
 F = TypeVar("F", bound=Callable[..., object])
 FILE = click.Path(path_type=Path)
@@ -23,21 +23,29 @@ def say(words: str) -> None:
     click.echo(f"smartca: {words}", err=True)
 
 
+def _engine(context: click.Context, option: click.Parameter, value: tuple[str, ...]) -> Engine:
+    """Which network: given at most once, or one name would silently win over the other."""
+    if len(value) > 1:
+        raise click.BadParameter("give one engine: --engine and --model are two names of one option")
+    return engine_at(value[0]) if value else SHIPPED_MODEL
+
+
 def model_options(command: F) -> F:
-    """--model, --threshold, --precision, --threads."""
+    """--engine (or --model), --threshold, --precision, --threads."""
     for option in (
         click.option(
             "--threads",
             type=click.IntRange(0, 256),
             default=0,
-            help="Threads of the engine.  [default: all cores but one]",
+            help="Threads of an engine on the CPU.  [default: all cores but one]",
         ),
         click.option(
             "--precision",
-            type=click.Choice(["auto", "fp32", "bf16"]),
+            type=click.Choice(["auto", "fp32", "bf16", "int8"]),
             default="auto",
             show_default=True,
-            help="auto is bf16 where the processor has it.",
+            help="auto is what the engine was built in; of a plain .onnx int8 where that stands ready beside it (as it "
+            "does for the shipped model) and the processor is quick with it, else bf16 where it has that.",
         ),
         click.option(
             "--threshold",
@@ -45,16 +53,31 @@ def model_options(command: F) -> F:
             callback=finite,
             help="Confidence from which a pixel is outlined.  [default: the model's own]",
         ),
-        click.option("--model", type=FILE, default=SHIPPED_MODEL, help="ONNX model.  [default: the shipped one]"),
+        click.option(
+            "--engine",
+            "--model",
+            "engine",
+            multiple=True,
+            callback=_engine,
+            metavar="FILE|triton://HOST:PORT/NAME",
+            help="An .onnx model, what `smartca build` made of one, or a Triton server.  [default: the shipped model]",
+        ),
     ):
         command = option(command)
     return command
 
 
-def model_arguments(model: Path, threshold: float | None, precision: str, threads: int) -> list[str]:
+def model_arguments(engine: Engine, threshold: float | None, precision: str, threads: int) -> list[str]:
     """The same options again, for a process of ours."""
     limit = [] if threshold is None else ["--threshold", str(threshold)]
-    return ["--model", str(model), "--precision", precision, "--threads", str(threads), *limit]
+    return ["--engine", str(engine), "--precision", precision, "--threads", str(threads), *limit]
+
+
+def insecure_option(command: F) -> F:
+    """--insecure."""
+    return click.option(
+        "--insecure", is_flag=True, help="Allow addresses beyond this machine; pictures travel unencrypted."
+    )(command)
 
 
 def crop_option(command: F) -> F:

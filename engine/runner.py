@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Protocol
@@ -14,6 +14,10 @@ from typing_extensions import Self
 
 class EngineError(RuntimeError):
     """The engine could not be opened or gave no usable answer; the message says why and what to do."""
+
+
+class DeviceLost(EngineError):
+    """The device failed for good in this process: no answer of it counts any more, and only a new process goes on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,22 +57,42 @@ class Answer(NamedTuple):
     strange: float = 0.0
 
 
+NOT_FINITE = "the network answered with numbers outside 0..1; export it again with `smartca export`"
+
+
+def checked_answer(q: NDArray[np.float32], picture: NDArray[np.float32] | None = None) -> Answer:
+    """q (size, size), a copy, and perhaps (tear, strange), as an answer. Raises EngineError for NaN and nonsense."""
+    # min and max see NaN and infinity too, in two quick passes
+    if not (q.min() >= 0.0 and q.max() <= 1.0):
+        raise EngineError(NOT_FINITE)
+    if picture is None:
+        return Answer(q)
+    tear, strange = picture.tolist()
+    if not (0.0 <= tear <= 1.0 and 0.0 <= strange < float("inf")):
+        raise EngineError(NOT_FINITE)
+    return Answer(q, tear, strange)
+
+
 class Runner(Protocol):
-    """A network on some device: opened warm, then asked picture by picture, then closed."""
+    """A network on some device: opened warm, then asked picture by picture, then closed.
+
+    in_flight: how many pictures may be started before the first of them is finished; they are finished in order.
+    """
 
     info: EngineInfo
+    in_flight: int
 
     def start(self, image: NDArray[np.float32]) -> None:
         """Begin with `image`, float32 (1, 1, size, size) in 0..1, and return while the device works on it.
 
-        Raises EngineError if the image is not of that kind or the device fails.
+        Raises EngineError if the image is not of that kind or the device fails, DeviceLost if it fails for good.
         """
         ...
 
     def finish(self) -> Answer:
-        """Wait for what was started.
+        """Wait for what was started, the oldest first.
 
-        Raises EngineError if the device fails or the answer is not finite.
+        Raises EngineError if the device fails or the answer is not finite, DeviceLost if it fails for good.
         """
         ...
 
@@ -87,21 +111,97 @@ class Runner(Protocol):
     ) -> None: ...
 
 
+@dataclass(frozen=True, slots=True)
+class Remote:
+    """A network on a Triton server, at `url`: triton://HOST:PORT/MODEL, or tritons:// for TLS."""
+
+    url: str
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        return self.url
+
+    def __str__(self) -> str:
+        return self.url
+
+
+Engine = Path | Remote  # which network, and by its kind on what it runs: a file, or a server
+
 SHIPPED_MODEL = Path(__file__).parent / "models" / "smartca-lite.onnx"
 
 
-def open_runner(model: Path = SHIPPED_MODEL, precision: str = "auto", threads: int = 0) -> Runner:
-    """Open `model` on the backend its kind of file asks for: warm, ready to infer.
+def engine_at(place: str) -> Engine:
+    """What a person typed: a file's path, or a Triton server's address."""
+    return Remote(place) if place.startswith(("triton://", "tritons://")) else Path(place)
 
-    .onnx runs in OpenVINO on the CPU. A TensorRT engine file gets its own small module beside `ov.py`
-    and one more line here. precision: auto (bf16 where the processor has it), fp32 or bf16. threads: 0 =
-    all cores but one, which capture and display share.
-    Raises EngineError if there is no such file or it is no SMART-CA network.
+
+def open_runner(
+    engine: Engine = SHIPPED_MODEL, precision: str = "auto", threads: int = 0, insecure: bool = False
+) -> Runner:
+    """Open `engine` on the backend its kind asks for: warm, ready to infer.
+
+    .onnx runs in OpenVINO on the CPU, .engine in TensorRT on an NVIDIA GPU, a `Remote` on its server. What
+    `smartca build` made must still be what its sidecar says, and fit this machine. precision: auto (what the engine
+    was built in; of a plain .onnx int8 where that stands ready beside it and this processor is quick with it, else
+    bf16 where it has that), or the wanted one, which a built engine can only
+    agree to. threads: of the CPU, 0 = all cores but one, which capture and display share. insecure: pictures may
+    travel unencrypted to a `Remote` elsewhere.
+    Raises EngineError if there is no such engine, it is no SMART-CA network, or it does not fit.
     """
-    if not model.is_file():
-        raise EngineError(f"there is no model at {model}; give --model an .onnx file made by `smartca export`")
-    if model.suffix != ".onnx":
-        raise EngineError(f"{model.name} is not an .onnx file; `smartca export` writes one from a checkpoint")
-    from .ov import OpenVinoRunner
+    if isinstance(engine, Remote):
+        from .triton import TritonRunner
 
-    return OpenVinoRunner(model, precision, threads)
+        remote = TritonRunner(engine.url, insecure)
+        if precision not in ("auto", remote.info.precision):
+            remote.close()
+            raise EngineError(_other_precision(engine, remote.info.precision))
+        return remote
+    if not engine.is_file():
+        raise EngineError(
+            f"there is no model at {engine}; give --engine an .onnx file made by `smartca export`, or an engine "
+            "made by `smartca build`"
+        )
+    if engine.suffix == ".engine":
+        from . import trt
+
+        return trt.open_engine(engine, built_in(engine, precision))
+    if engine.suffix != ".onnx":
+        raise EngineError(
+            f"{engine.name} is not an .onnx file or .engine file; `smartca export` writes the one from a checkpoint, "
+            "`smartca build` the other from that"
+        )
+    from .ready_int8 import chosen
+
+    engine = chosen(engine, precision)
+    return _on_cpu(engine, precision, threads)
+
+
+def built_in(engine: Path, precision: str) -> str:
+    """The precision that `smartca build` made `engine` in.
+
+    Raises EngineError where its sidecar is absent or no longer holds, or another `precision` than auto is asked for.
+    """
+    from .plan import require
+
+    built = require(engine).plan.precision
+    if precision not in ("auto", built):
+        raise EngineError(_other_precision(engine, built))
+    return built
+
+
+def _on_cpu(engine: Path, precision: str, threads: int) -> Runner:
+    from .ov import OpenVinoRunner
+    from .plan import sidecar_path
+
+    if not sidecar_path(engine).exists():
+        return OpenVinoRunner(engine, precision, threads)
+    built = built_in(engine, precision)
+    # fp16 and int8 are in the file itself; what they leave in fp32 stays exact
+    runner = OpenVinoRunner(engine, "bf16" if built == "bf16" else "fp32", threads)
+    runner.info = replace(runner.info, precision=built)
+    return runner
+
+
+def _other_precision(engine: Engine, built: str) -> str:
+    return f"{engine.name} computes in {built}: leave --precision out, or build another with `smartca build`"

@@ -32,7 +32,9 @@ def load(backend: str) -> Any:
     try:
         return importlib.import_module(module)
     except ImportError as error:
-        raise EngineError(f"{backend} is not installed or does not load ({_clean(str(error))}): {install}") from error
+        raise EngineError(
+            f"{backend} is not installed or does not load ({in_one_line(str(error))}): {install}"
+        ) from error
 
 
 def compile_network(
@@ -45,7 +47,7 @@ def compile_network(
     Raises EngineError in one sentence for whatever TensorRT refuses.
     """
     trt = load(plan.backend)
-    log = _logger(trt)
+    log = quiet_logger(trt)
     builder = _builder(trt, log)
     typed = 1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED)
     definition = builder.create_network(typed)
@@ -74,7 +76,7 @@ def _builder(trt: Any, log: Any) -> Any:
         return trt.Builder(log)
     except (TypeError, RuntimeError) as error:  # what the bindings raise where the library gives them nothing
         raise EngineError(
-            f"TensorRT {trt.__version__} finds no NVIDIA GPU with a driver here ({_clean(' '.join(log.errors))}); "
+            f"TensorRT {trt.__version__} finds no NVIDIA GPU with a driver here ({in_one_line(' '.join(log.errors))}); "
             f"{AHEAD_OF_TIME}"
         ) from error
 
@@ -112,7 +114,7 @@ def _timing_cache(config: Any, plan: Plan, timings: Path | None) -> Any:
     return cache if cache is not None and config.set_timing_cache(cache, False) else None
 
 
-def _logger(trt: Any) -> Any:
+def quiet_logger(trt: Any) -> Any:
     """A logger that keeps errors for the one sentence, and says nothing itself."""
 
     class Errors(trt.ILogger):
@@ -175,11 +177,11 @@ def _refusal(plan: Plan, reasons: list[str]) -> str:
         return f"{kind[1].lower()} cannot compute this network in {plan.precision}, for want of {kind[2]}: {left_out}"
     if plan.precision == "int8" and ("zero point" in said or "type Int32" in said):
         return "TensorRT takes symmetric INT8 ranges and an fp32 bias only: make them anew with --calibrate DATA"
-    reason = _clean(reasons[-1]) if reasons else "no reason given"
+    reason = in_one_line(reasons[-1]) if reasons else "no reason given"
     return f"{plan.backend} {plan.backend_version} cannot build this network {where} in {plan.precision}: {reason}"
 
 
-def _clean(said: str) -> str:
+def in_one_line(said: str) -> str:
     """TensorRT's words without source files and function names, in one line of reasonable length."""
     said = re.sub(r"\[[\w./]+:+[^\]]*\]:?|\(?In \w+ at \S+", "", said)
     said = re.sub(r"^.*Error Code \d+: (Myelin )?|\((?=\s)", "", said.replace("\n", " "))
@@ -197,13 +199,13 @@ class Inside:
 def inspect(engine: bytes, backend: str) -> Inside | str:
     """Layers and memory, or the reason why they cannot be known here: reading an engine back needs a GPU."""
     trt = load(backend)
-    log = _logger(trt)
+    log = quiet_logger(trt)
     runtime: Any = None
     with contextlib.suppress(TypeError, RuntimeError):
         runtime = trt.Runtime(log)
     opened = None if runtime is None else runtime.deserialize_cuda_engine(engine)
     if opened is None:
-        reason = _clean(log.errors[-1]) if log.errors else "no reason given"
+        reason = in_one_line(log.errors[-1]) if log.errors else "no reason given"
         return f"{backend} reads an engine back only on a GPU that it was built for ({reason})"
     told = opened.create_engine_inspector().get_engine_information(trt.LayerInformationFormat.JSON)
     layers = [layer for layer in json.loads(told).get("Layers", []) if isinstance(layer, dict)]

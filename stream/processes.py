@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
+from dataclasses import dataclass
 
 import cv2
 
-from ..engine import Segmenter, open_runner, segmenter_for
+from ..engine import DeviceLost, Engine, Segmenter, open_runner, segmenter_for
 from ..engine.operating_point import NOT_CALIBRATED
 from .attach import AttachSettings, attach
 from .frame import State
@@ -18,6 +19,7 @@ from .order import Order
 from .pulse import Heart, Pulse
 from .serve import serve
 from .sources import Source, open_source
+from .supervise import DEVICE_LOST, MOST_RESTARTS, WITHIN_S
 from .tally import Tally
 from .view import Display, Shown, ViewState, view
 
@@ -66,32 +68,29 @@ def reopened(spec: str, heart: Heart) -> Source | None:
     return None
 
 
-def run_serve(
-    model: Path,
-    threshold: float | None,
-    precision: str,
-    threads: int,
-    bind: str,
-    publish: str,
-    insecure: bool,
-    pulse: str | None,
-    say: Say,
-) -> int:
-    """Serve the engine; returns the exit code."""
+@dataclass(frozen=True, slots=True)
+class ServeSettings:
+    """Which engine, at which threshold (None: its own), how it computes, and where it listens and publishes."""
+
+    engine: Engine
+    threshold: float | None
+    precision: str
+    threads: int
+    bind: str
+    publish: str
+    insecure: bool
+
+
+def run_serve(settings: ServeSettings, pulse: str | None, say: Say) -> int:
+    """Serve the engine; returns the exit code, DEVICE_LOST once its device has failed for good."""
     cv2.setNumThreads(1)
     heart = Heart("serve", pulse)
+    ready = False
 
     def open_segmenter() -> Segmenter:
-        runner = open_runner(model, precision, threads)
-        if pulse is None:
-            info = runner.info
-            say(f"ready: {info.backend} {info.precision}, {info.size} x {info.size}, weights {info.digest}")
-        segmenter = segmenter_for(runner, model, threshold)
-        if segmenter.point.fitted_on == NOT_CALIBRATED and threshold is None:
-            say(
-                f"{model.name} is not calibrated: outlines begin at a confidence of {segmenter.point.threshold}; "
-                f"run `smartca calibrate --model {model}`"
-            )
+        nonlocal ready
+        segmenter = _open_segmenter(settings, pulse is None, say)
+        ready = True
         return segmenter
 
     def keep() -> bool:
@@ -99,8 +98,57 @@ def run_serve(
         return heart.alive()
 
     with contextlib.closing(heart):
-        serve(open_segmenter, bind, publish, insecure, keep)
+        try:
+            serve(open_segmenter, settings.bind, settings.publish, settings.insecure, keep)
+        except DeviceLost as error:
+            if not ready:  # it never worked: to try again is no use
+                raise
+            say(str(error))
+            return DEVICE_LOST
     return 0
+
+
+def _open_segmenter(settings: ServeSettings, alone: bool, say: Say) -> Segmenter:
+    engine = settings.engine
+    runner = open_runner(engine, settings.precision, settings.threads, settings.insecure)
+    if alone:
+        info = runner.info
+        say(f"ready: {info.backend} {info.precision}, {info.size} x {info.size}, weights {info.digest}")
+    segmenter = segmenter_for(runner, engine, settings.threshold)
+    if segmenter.point.fitted_on == NOT_CALIBRATED and settings.threshold is None:
+        say(
+            f"{engine.name} is not calibrated: outlines begin at a confidence of {segmenter.point.threshold}; "
+            f"run `smartca calibrate --model {engine}`"
+        )
+    return segmenter
+
+
+def start_again(arguments: list[str], losses: int, worked_s: float, say: Say) -> None:
+    """Put a new process in the place of this one, whose device is lost: nothing less brings a GPU back.
+
+    Returns where that is no use: after `MOST_RESTARTS` losses, none of which came after a minute's work.
+    """
+    losses = 1 if worked_s > WITHIN_S else losses + 1
+    if losses > MOST_RESTARTS:
+        say(f"the device was lost {losses} times, each time within {WITHIN_S:.0f} s; `smartca doctor` looks at it")
+        return
+    if sys.platform == "win32":  # which would leave the terminal to both processes
+        say("start `smartca serve` again")
+        return
+    say("starting again, in a new process")
+    _flush()
+    os.execv(sys.executable, [sys.executable, "-m", "smartca", *arguments, "--losses", str(losses)])
+
+
+def end_at_once(code: int) -> None:
+    """End this process without taking anything apart: on a lost device that may take for ever, and somebody waits."""
+    _flush()
+    os._exit(code)
+
+
+def _flush() -> None:
+    sys.stdout.flush()
+    sys.stderr.flush()
 
 
 def run_view(

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import msgspec
 import zmq
 
-from ..engine import Answer, EngineError, NoPicture, Segmenter
+from ..engine import Answer, DeviceLost, EngineError, NoPicture, Segmenter
 from .endpoint import check, listen
 from .fanout import Fanout
 from .frame import Frame, Result, State
@@ -20,13 +21,15 @@ from .wire import End, Message
 
 log = logging.getLogger(__name__)
 POLL_MS = 20
+PARTING_S = 0.25  # two grants of a viewer: what waits for its credit can still go
 Keep = Callable[[], bool]  # called every round; False ends the loop
 
 
 def serve(open_segmenter: Callable[[], Segmenter], bind: str, publish: str, insecure: bool, keep: Keep) -> int:
     """Answer frames that come to `bind` towards viewers at `publish` until `keep` says no.
 
-    Returns how many messages were refused. Raises EndpointError or EngineError before it is ready.
+    Returns how many messages were refused. Raises EndpointError or EngineError before it is ready, and DeviceLost
+    once the engine's device has failed for good, when viewers have been told 'no result'.
     """
     epoch = time.time_ns()
     rejections = Rejections()
@@ -64,6 +67,7 @@ class _Desk:
     def __init__(self, segmenter: Segmenter, intake: Intake, fanout: Fanout, epoch: int) -> None:
         self.segmenter, self.intake, self.fanout, self.epoch = segmenter, intake, fanout, epoch
         self.ending: tuple[Feed, Message, End] | None = None
+        self.lost: DeviceLost | None = None
 
     def pump(self) -> None:
         """Send what may be sent, take in what has come."""
@@ -73,6 +77,8 @@ class _Desk:
 
     def begin(self) -> _Job | None:
         """Start the engine on the next frame, if there is one for somebody to see."""
+        if self.ending is not None:
+            return None
         taken = self.intake.take(self.fanout, time.monotonic_ns())
         if taken is None:
             return None
@@ -85,7 +91,7 @@ class _Desk:
         try:
             self.segmenter.start(frame.pixels, frame.sector)
         except (EngineError, NoPicture) as error:
-            job.failure = str(error)
+            self._fail(job, error)
         return job
 
     def finish(self, job: _Job) -> None:
@@ -94,8 +100,13 @@ class _Desk:
             try:
                 job.answer = self.segmenter.finish()
             except (EngineError, NoPicture) as error:
-                job.failure = str(error)
+                self._fail(job, error)
         job.spent_ns = time.monotonic_ns() - job.started_ns
+
+    def _fail(self, job: _Job, error: Exception) -> None:
+        job.failure = str(error)
+        if isinstance(error, DeviceLost):
+            self.lost = error
 
     def deliver(self, job: _Job) -> None:
         """Hand frame and result to the viewers and give the feed its credit back."""
@@ -113,7 +124,7 @@ class _Desk:
         return Result(state, found.mask, found.confidence, "", digest, job.spent_ns, feed.trail(self.epoch))
 
     def end_feed(self) -> None:
-        """Pass on the end of a feed, once its last answer has gone."""
+        """Pass on the end of a feed; its last answer must have gone."""
         if self.ending is not None:
             feed, message, end = self.ending
             end = msgspec.structs.replace(end, served=feed.trail(self.epoch))
@@ -123,20 +134,47 @@ class _Desk:
 
 
 def _loop(desk: _Desk, sockets: list[zmq.Socket[bytes]], keep: Keep) -> None:
-    """While the engine works on one frame, the one before is outlined and delivered, the next taken in."""
+    """While the engine works on one frame, the one before is outlined and delivered, the next taken in.
+
+    An engine that takes several at a time is given the next before it is asked for the first. Raises DeviceLost.
+    """
     poller = zmq.Poller()
     for socket in sockets:
         poller.register(socket, zmq.POLLIN)
-    job: _Job | None = None
-    while keep():
-        if job is None and not desk.intake.ready(desk.fanout, time.monotonic_ns()):
+    room = desk.segmenter.runner.in_flight
+    jobs: deque[_Job] = deque()
+    while keep() and desk.lost is None:
+        if not jobs and not desk.intake.ready(desk.fanout, time.monotonic_ns()):
             poller.poll(POLL_MS)
-        done = job
-        if done is not None:
-            desk.finish(done)
+        done = _finished(desk, jobs) if len(jobs) == room else None
         desk.pump()
-        job = desk.begin()
+        begun = desk.begin()
+        if begun is not None:
+            jobs.append(begun)
+        elif done is None and jobs:
+            done = _finished(desk, jobs)
         if done is not None:
             desk.deliver(done)
-        desk.end_feed()
+        if not jobs:
+            desk.end_feed()
         desk.pump()
+    if desk.lost is not None:
+        _give_up(desk, jobs)
+        raise desk.lost
+
+
+def _finished(desk: _Desk, jobs: deque[_Job]) -> _Job:
+    """The oldest job, its answer waited for."""
+    job = jobs.popleft()
+    desk.finish(job)
+    return job
+
+
+def _give_up(desk: _Desk, jobs: deque[_Job]) -> None:
+    """'No result' for what the lost device still had, and a moment for viewers to take it."""
+    while jobs:
+        desk.deliver(_finished(desk, jobs))
+    until = time.monotonic() + PARTING_S
+    while time.monotonic() < until and any(viewer.waiting for viewer in desk.fanout.viewers.values()):
+        desk.fanout.pump(time.monotonic_ns())
+        time.sleep(0.005)

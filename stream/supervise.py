@@ -19,6 +19,7 @@ STARTING_S: dict[Role, float] = {"serve": 60.0, "attach": 20.0, "view": 10.0}
 MOST_RESTARTS = 5
 WITHIN_S = 60.0
 FATAL = 2  # the exit code of a process that was asked for something impossible: trying again is no use
+DEVICE_LOST = 3  # the exit code of an engine whose device failed for good in that process, and may work in the next
 
 
 class Stopped(RuntimeError):
@@ -75,7 +76,7 @@ class Child:
         if code == 0:
             self.done = True
         elif code is not None:
-            self._restart(f"ended with code {code}", code)
+            self._restart("lost its device" if code == DEVICE_LOST else f"ended with code {code}", code)
         elif time.monotonic() - self._heard > (HUNG_S if self.ready else STARTING_S[self.role]):
             self.kill()
             self._restart("does not answer", 1)

@@ -222,7 +222,8 @@ def test_openvino_engines_open_and_outline(precision: str, tmp_path: Path, netwo
     assert plans.check(engine) is None
     assert (engine.read_bytes() == model.read_bytes()) == (precision != "fp16")
     picture = np.random.default_rng(0).random((1, 1, 64, 64), dtype=np.float32)
-    with open_runner(network, "fp32") as exact, open_runner(engine, "fp32") as runner:
+    with open_runner(network, "fp32") as exact, open_runner(engine) as runner:
+        assert runner.info.precision == precision
         assert np.abs(exact.infer(picture).q - runner.infer(picture).q).max() < 0.06
         point = segmenter_for(runner, engine).point
     assert point.threshold == 0.3

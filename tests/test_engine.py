@@ -10,7 +10,6 @@ import pytest
 from conftest import brightness_network
 from smartca.engine import Counts, EngineError, NoPicture, OperatingPoint, Sector, open_runner, segmenter_for
 from smartca.engine import operating_point as points
-from smartca.engine.bench import bench
 from smartca.engine.pixels import from_letterbox, letterbox, letterbox_mask, to_input, whole
 from smartca.engine.segmenter import Segmenter, without_spots
 
@@ -226,13 +225,3 @@ def test_counts_by_hand() -> None:
     assert counts.dice_pooled == pytest.approx(2 / 5)
     assert counts.precision == pytest.approx(1 / 3)
     assert counts.recall == pytest.approx(1 / 2)
-
-
-def test_bench_compares_every_precision(network: Path) -> None:
-    picture = np.random.default_rng(0).random((1, 1, 64, 64), dtype=np.float32)
-    ticks: list[int] = []
-    fp32, bf16 = bench(network, 5, 1, [picture], lambda: ticks.append(1))
-    assert len(ticks) == 10
-    assert fp32.largest_difference == 0.0
-    assert bf16.precision == "bf16"
-    assert 0 < fp32.p50_ms <= fp32.p99_ms
