@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-import hashlib
-import itertools
 import re
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 import click
 
+from .calibration_data import Data
 from .options import FILE, crop_option, say, writable, write_report
 from .triton import Repository, triton_options
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
     from rich.progress import Progress, TaskID
 
     from ..engine.assembly import Calibration
     from ..engine.plan import Sidecar
     from ..engine.trt_build import Inside
 
-MOST_PICTURES = 256  # to take INT8 ranges from; more change them no longer
+DRAWING = "reading pictures"
 
 
 class Phases:
@@ -123,6 +119,13 @@ def _targets(context: click.Context, option: click.Parameter, value: str | None)
     metavar="DATA",
     help="Pictures to take INT8 ranges from: what evaluate's --data takes; of a folder, its split 'train'.",
 )
+@click.option(
+    "--gate",
+    metavar="DATA",
+    help="Pictures that the INT8 engine must outline as fp32 does.  [default: other pictures of --calibrate; of a "
+    "folder, its split 'val']",
+)
+@click.option("--mask-value", type=click.IntRange(1, 255), help="The tear's value in masks of several.  [default: any]")
 @click.option("--inspect", is_flag=True, help="Print layers, precisions and memory.")
 @click.option("-o", "--out", type=FILE, metavar="FILE", help="Where the engine goes.  [default: it stays in the cache]")
 @crop_option
@@ -136,6 +139,8 @@ def build(
     size: int | None,
     workspace: int | None,
     calibrate: str | None,
+    gate: str | None,
+    mask_value: int | None,
     inspect: bool,
     out: Path | None,
     crop: str,
@@ -153,7 +158,9 @@ def build(
     from ..engine.builds import build as make
     from ..engine.builds import fastest, usual_precision
 
-    calibration = None if calibrate is None else _calibration(calibrate, crop)
+    if calibrate is None and (gate or mask_value):
+        raise click.UsageError("--gate and --mask-value go with --calibrate DATA")
+    calibration = None if calibrate is None else calibration_of(Data(calibrate, gate, crop, mask_value))
     if repository is None:
         backend = backend or fastest(target)
         precision = precision or usual_precision(backend, calibration is not None)
@@ -164,13 +171,21 @@ def build(
     options = Options(builder, precision, target, batch, size, workspace, calibration, out)
     phases, started = Phases(), time.perf_counter()
     with phases:
-        engine = make(model or SHIPPED_MODEL, options, phases)
+        engine = make(_source(model or SHIPPED_MODEL, precision, calibration), options, phases)
     _tell(engine, time.perf_counter() - started, phases.built)
     if inspect:
         _inspect(engine)
     if repository is not None:
         engine = repository.write(engine, model or SHIPPED_MODEL, backend, precision, batch, calibration is not None)
     click.echo(engine)
+
+
+def _source(model: Path, precision: str, calibration: Calibration | None) -> Path:
+    """The file to build from: for int8 without --calibrate the INT8 network that stands ready beside the model."""
+    from ..engine.ready_int8 import place, why_not
+
+    ready = precision == "int8" and calibration is None and place(model).is_file() and why_not(model) is None
+    return place(model) if ready else model
 
 
 def _tell(engine: Path, seconds: float, built: bool) -> None:
@@ -181,37 +196,31 @@ def _tell(engine: Path, seconds: float, built: bool) -> None:
     how = f"built in {seconds:.1f} s" if built else "was in the cache"
     size = engine.stat().st_size / 1e6
     say(f"{plan.backend} {plan.backend_version}, {plan.precision}{where}: {size:.1f} MB, {how}")
+    gate = load(engine).gate
+    if gate is not None:
+        change = gate.get("dice_change")
+        lost = "" if change is None else f"pooled Dice {gate['dice']:.4f} ({change:+.4f} against fp32), "
+        shown = f"{lost}agreement {gate['agreement']:.4f} on {gate['frames']} frames of {gate['data']}"
+        say(f"the gate let it pass: {shown}")
 
 
-def _calibration(data: str, crop: str) -> Calibration:
+def calibration_of(data: Data) -> Calibration:
     """DATA, read when INT8 ranges are made of it; its digest is taken from its files at once."""
-    from ..engine.assembly import Calibration
-    from ..engine.pixels import letterbox, to_input
-    from ..stream.evaluate import samples
-    from ..stream.sector import parse_crop
+    from ..engine.assembly import Asked, Calibration
+    from ..engine.plan import Gate
+    from ..engine.trt_build import Progress as Tell
 
-    sector = parse_crop(crop)
+    def quantise(asked: Asked, progress: Tell) -> tuple[bytes, Gate]:
+        from ..calibration.int8 import find
 
-    def pictures(size: int) -> Iterator[NDArray[np.float32]]:
-        chosen = samples(data, "train", sector)
-        step = max(1, -(-(chosen.count or 1) // MOST_PICTURES))
-        for sample in itertools.islice(chosen.each, 0, MOST_PICTURES * step, step):
-            yield to_input(letterbox(sample.pixels, sample.sector, size))
+        progress(DRAWING, 0, 1)
+        material = data.material(asked.size)
+        progress(DRAWING, 1, 1)
+        found = find(asked.data, asked.name, material, asked.point, progress, asked.backend == "openvino")
+        found.require()
+        return found.network, found.scores
 
-    return Calibration(data, _digest(data, crop), pictures, None if crop == "auto" else crop)
-
-
-def _digest(data: str, crop: str) -> str:
-    """Of the names and bytes of all files that DATA names, or of DATA itself where it names none (phantoms)."""
-    root, digest = Path(data), hashlib.sha256(crop.encode())
-    files = sorted(path for path in root.rglob("*") if path.is_file()) if root.is_dir() else [root]
-    if not root.exists():
-        digest.update(data.encode())
-        files = []
-    for file in files:
-        digest.update(f"\n{file.relative_to(root) if root.is_dir() else file.name}\n".encode())
-        digest.update(hashlib.sha256(file.read_bytes()).digest())
-    return digest.hexdigest()
+    return Calibration(data.calibrate, data.digest(), quantise, data.as_typed())
 
 
 def _inspect(engine: Path) -> None:

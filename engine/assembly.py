@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import importlib
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
-import numpy as np
-from numpy.typing import NDArray
 
 from . import onnx_graph, plan
 from . import operating_point as points
-from .onnx_graph import Contract
-from .plan import Input, Plan, Sidecar, suffix
+from .operating_point import OperatingPoint
+from .plan import Gate, Input, Plan, Sidecar, suffix
 from .runner import EngineError, open_runner
 from .trt_build import Progress, compile_network
 
@@ -28,16 +25,29 @@ OPENING = "opening it in OpenVINO"
 
 
 @dataclass(frozen=True, slots=True)
-class Calibration:
-    """Pictures that INT8 ranges are taken from: `words` is DATA as typed, `digest` (of the pictures) decides the cache.
+class Asked:
+    """What is to be calibrated: the bytes of an fp32 ONNX file, its name, its side in pixels, its operating point."""
 
-    pictures(size) gives float32 (1, 1, size, size) in 0..1, one after the other. crop: as typed, if it was.
+    data: bytes
+    name: str
+    size: int
+    point: OperatingPoint
+    backend: str
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """How INT8 is to be had: `words` is DATA as typed, `digest` (of all that decides the result) decides the cache.
+
+    quantise(asked, progress) gives the bytes of the Q/DQ network and what the gate found of it. It raises EngineError
+    where the gate refuses it, and then there is no engine. others: further options as they were typed, each with its
+    value, that make the same network again.
     """
 
     words: str
     digest: str
-    pictures: Callable[[int], Iterable[NDArray[np.float32]]]
-    crop: str | None = None
+    quantise: Callable[[Asked, Progress], tuple[bytes, Gate]]
+    others: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +75,14 @@ def assemble(folder: Path, model: Path, data: bytes, made: Plan, options: Option
     network = onnx_graph.read(data, model.name)
     ends = onnx_graph.contract(network, model.name)
     right_size(options.size, ends.size, model.name)
-    network, ready = _prepare(network, data, model.name, ends, made, options.calibration, folder)
     progress(READING, 1, 1)
+    gate: Gate | None = None
+    if options.calibration is not None:
+        _check_ranges(network, model.name, wanted=False)
+        asked = Asked(data, model.name, ends.size, points.load(model, made.onnx_sha256), made.backend)
+        data, gate = options.calibration.quantise(asked, progress)
+        network = onnx_graph.read(data, model.name)
+    network, ready = _prepare(network, data, model.name, made)
     engine = folder / f"{model.stem}-{made.precision}{suffix(made.backend)}"
     if made.backend == "openvino":
         engine.write_bytes(ready)
@@ -85,10 +101,19 @@ def assemble(folder: Path, model: Path, data: bytes, made: Plan, options: Option
             outputs=ends.outputs,
             layers=_counts(network),
             calibrated_on=options.calibration and options.calibration.words,
-            crop=options.calibration and options.calibration.crop,
+            calibration_options=options.calibration.others if options.calibration else (),
             build_seconds=round(time.perf_counter() - started, 3),
+            gate=gate or _gate_of(model, made),
         ),
     )
+
+
+def _gate_of(model: Path, made: Plan) -> Gate | None:
+    """What the gate found of a model that `smartca build` made itself: it holds for an engine of the same network."""
+    if made.precision != "int8" or not plan.sidecar_path(model).is_file():
+        return None
+    told = plan.load(model)
+    return told.gate if told.engine_sha256 == made.onnx_sha256 else None
 
 
 def right_size(asked: int | None, size: int, name: str) -> None:
@@ -103,20 +128,8 @@ def right_size(asked: int | None, size: int, name: str) -> None:
         )
 
 
-def _prepare(
-    network: ModelProto,
-    data: bytes,
-    name: str,
-    ends: Contract,
-    made: Plan,
-    calibration: Calibration | None,
-    folder: Path,
-) -> tuple[ModelProto, bytes]:
+def _prepare(network: ModelProto, data: bytes, name: str, made: Plan) -> tuple[ModelProto, bytes]:
     """The network in the wanted precision and with the wanted batch: parsed, and as bytes."""
-    if made.precision == "int8" and calibration is not None:
-        _check_ranges(network, name, wanted=False)
-        data = _quantise(data, calibration, ends.size, folder)
-        network = onnx_graph.read(data, name)
     _check_ranges(network, name, wanted=made.precision == "int8")
     # in bf16 OpenVINO takes the fp32 network and narrows it itself, better than casts in the file would
     if made.precision == "fp16" or (made.precision == "bf16" and made.backend != "openvino"):
@@ -138,19 +151,6 @@ def _check_ranges(network: ModelProto, name: str, wanted: bool) -> None:
             f"{name} holds no INT8 ranges (Q/DQ nodes): give --calibrate DATA, pictures to take them from"
         )
     raise EngineError(f"{name} brings INT8 ranges (Q/DQ nodes) of its own: use --precision int8 without --calibrate")
-
-
-def _quantise(data: bytes, calibration: Calibration, size: int, folder: Path) -> bytes:
-    """The network with Q/DQ nodes whose ranges come from the calibration's pictures."""
-    before, after = folder / "fp32.onnx", folder / "int8.onnx"
-    before.write_bytes(data)  # the bytes that the plan's key is of, whatever stands at the model's path by now
-    try:
-        quantise = importlib.import_module(".quantise", __package__).quantise
-        quantise(before, calibration.pictures(size), after)
-        return after.read_bytes()
-    finally:
-        before.unlink()
-        after.unlink(missing_ok=True)
 
 
 def _open_once(engine: Path, precision: str, progress: Progress) -> None:

@@ -101,7 +101,9 @@ def deliver(engine: Path, model: Path, out: Path) -> Path:
 
     A copy cut off before its sidecar is refused by `plan.check`.
     """
-    sidecar = msgspec.structs.replace(plan.load(engine), model=str(model.resolve()))
+    whole = model.resolve()
+    together = whole.parent == out.resolve().parent
+    sidecar = msgspec.structs.replace(plan.load(engine), model=whole.name if together else str(whole))
     plan.sidecar_path(out).unlink(missing_ok=True)
     write_whole(out, engine.read_bytes())
     point = points.sidecar(engine)

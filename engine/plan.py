@@ -22,6 +22,7 @@ from .runner import EngineError
 RECIPE = 1  # raise it when the way from ONNX to engine changes, so that no older engine passes for a new one
 NORMALISATION = "grey / 255, letterboxed"
 REMAKE = "`smartca build`"
+Gate = dict[str, float | int | bool | str | None]  # scores, and whether it let the engine pass
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -89,8 +90,9 @@ class Input(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Sidecar(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What stands beside an engine. `layers`: operator -> precision -> number, of the network that was compiled.
 
-    model: path of the ONNX file when it was built. calibrated_on, crop: as they were typed. gate: scores of the gate
-    that let a lower precision pass, None before it was asked.
+    model: path of the ONNX file when it was built, a bare name where that stands in the engine's own folder.
+    calibrated_on, calibration_options: as they were typed. gate: scores of the gate that let a lower precision pass,
+    None before it was asked.
     """
 
     plan: Plan
@@ -100,20 +102,27 @@ class Sidecar(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     outputs: tuple[str, ...]
     layers: dict[str, dict[str, int]]
     calibrated_on: str | None = None
-    crop: str | None = None
+    calibration_options: tuple[str, ...] = ()
     build_seconds: float = 0.0
-    gate: dict[str, float | int | bool | str | None] | None = None
+    gate: Gate | None = None
 
     def command(self, engine: Path) -> str:
         """The command that builds this engine again, from the model at its path."""
         plan = self.plan
-        words = ["smartca", "build", self.model, "--backend", plan.backend, "--precision", plan.precision]
+        words = [
+            "smartca",
+            "build",
+            str(engine.parent / self.model),
+            "--backend",
+            plan.backend,
+            "--precision",
+            plan.precision,
+        ]
         words += ["--target", ",".join(plan.targets)] if plan.targets else []
         words += ["--batch", str(plan.batch[2])] if plan.batch[2] > 1 else []
         words += ["--workspace", str(plan.workspace_mb)] if plan.workspace_mb else []
         words += ["--calibrate", self.calibrated_on] if self.calibrated_on else []
-        words += ["--crop", self.crop] if self.crop else []
-        return shlex.join([*words, "-o", str(engine)])
+        return shlex.join([*words, *self.calibration_options, "-o", str(engine)])
 
 
 def suffix(backend: str) -> str:
@@ -162,14 +171,19 @@ def load(engine: Path) -> Sidecar:
         raise EngineError(f"{path} is damaged or of another version; build the engine again with {REMAKE}") from error
 
 
-def record_gate(engine: Path, scores: dict[str, float | int | bool | str | None]) -> None:
+def record_gate(engine: Path, scores: Gate) -> None:
     """Store what the gate found beside `engine`. Raises EngineError without a readable sidecar."""
     save(engine, msgspec.structs.replace(load(engine), gate=scores))
 
 
-def here(sidecar: Sidecar, found: list[Gpu], smartca_version: str, library_version: str) -> Plan:
-    """The sidecar's plan as it would be made on this machine now; what cannot be known here is left as it is."""
-    plan, model = sidecar.plan, Path(sidecar.model)
+def here(
+    sidecar: Sidecar, found: list[Gpu], smartca_version: str, library_version: str, folder: Path | None = None
+) -> Plan:
+    """The sidecar's plan as it would be made on this machine now; what cannot be known here is left as it is.
+
+    folder: the engine's own, where a model without a path stands.
+    """
+    plan, model = sidecar.plan, (folder or Path()) / sidecar.model
     now = {"backend_version": library_version, "smartca_version": smartca_version, "recipe": RECIPE}
     now["normalisation"] = NORMALISATION
     if model.is_file():
@@ -213,7 +227,7 @@ def check(engine: Path) -> str | None:
         return f"{engine.name} needs {sidecar.plan.backend} {sidecar.plan.backend_version}, not here: {cure}"
     if sidecar.plan.backend == "openvino":
         version = sidecar.plan.backend_version
-    now = here(sidecar, gpus(), __version__, version)
+    now = here(sidecar, gpus(), __version__, version, engine.parent)
     for name in differences(sidecar.plan, now):
         then, is_now = (_spoken(getattr(plan, name)) for plan in (sidecar.plan, now))
         return f"{engine.name} does not fit: {WORDS[name]} was {then}, now it is {is_now}; {again}"
