@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .options import FILE, insecure_option, say, writable, write_report
+from .options import FILE, insecure_option, say, spared, writable, write_report
 
 if TYPE_CHECKING:
     import numpy as np
@@ -74,6 +74,7 @@ def bench(
 
     writable(report, "--report")
     path = model or SHIPPED_MODEL
+    spared(report, "--report", path, *engine)
     if path.suffix in (".engine", ".plan"):
         raise click.UsageError(f"{path.name} is an engine: give it as --engine, and as MODEL the .onnx file it is of")
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None

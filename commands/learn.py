@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import click
 
-from .options import FILE, say, writable
+from .options import FILE, say, spared, writable
 
 FOLDER = click.Path(file_okay=False, path_type=Path)
 F = TypeVar("F", bound=Callable[..., object])
@@ -144,6 +144,7 @@ def _first() -> bool:
 def export(checkpoint: Path, out: Path) -> None:
     """Turn a checkpoint into an ONNX model whose answers are held against the checkpoint's."""
     writable(out, "--out")
+    spared(out, "--out", checkpoint)
     with _needs_torch():
         from ..train.command import export as write
     difference = write(checkpoint=checkpoint, out=out)

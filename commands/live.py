@@ -21,6 +21,7 @@ from .options import (
     model_arguments,
     model_options,
     say,
+    spared,
     writable,
     write_report,
 )
@@ -123,6 +124,8 @@ def _run(
     writable(report, "--report")
     writable(record, "--record")
     apart(source, record, report)
+    spared(report, "--report", engine, source)
+    spared(record, "--record", engine)
     parse_crop(crop)
     attach_arguments = [source, "--crop", crop]
     attach_arguments += ["--fps", str(fps)] if fps else []

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from .options import FILE, crop_option, insecure_option, model_options, say, writable, write_report
+from .options import FILE, crop_option, insecure_option, model_options, say, spared, writable, write_report
 
 if TYPE_CHECKING:
     from ..engine import Engine
@@ -64,6 +64,7 @@ def evaluate(
     from ..stream.sector import parse_crop
 
     writable(report, "--report")
+    spared(report, "--report", engine, data)
     check_level(speckle)
     chosen = samples(data, split, parse_crop(crop), mask_value)
     with open_runner(engine, precision, threads, insecure) as runner, bar() as progress:

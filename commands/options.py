@@ -12,7 +12,7 @@ from typing import TypeVar
 import click
 import msgspec
 
-from ..engine.runner import SHIPPED_MODEL, Engine, engine_at
+from ..engine.runner import SHIPPED_MODEL, Engine, Remote, engine_at
 
 F = TypeVar("F", bound=Callable[..., object])
 FILE = click.Path(path_type=Path)
@@ -96,6 +96,23 @@ def finite(context: click.Context, option: click.Parameter, value: float | None)
     if value is not None and not math.isfinite(value):
         raise click.BadParameter(f"{value} is not a number to work with")
     return value
+
+
+def spared(result: Path | None, what: str, *inputs: Engine | str) -> None:
+    """Never let a result take the place of what it is made from: models with what stands beside them, data.
+
+    Raises UsageError.
+    """
+    if result is None:
+        return
+    for given in inputs:
+        if isinstance(given, Remote):
+            continue
+        file = Path(given)
+        ready = file.with_name(f"{file.stem}-int8{file.suffix}")
+        beside = {other for one in (file, ready) for other in (one, one.with_suffix(".json"), Path(f"{one}.json"))}
+        if result.resolve() in {other.resolve() for other in beside if other.exists()}:
+            raise click.UsageError(f"{result} belongs to {file}; give {what} another name, so that nothing is lost")
 
 
 def apart(source: str, record: Path | None, report: Path | None) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -248,16 +249,27 @@ def cine_for(seed: int = SHIPPED_SEED, frames: int | None = None, progress: Prog
         ) from error
 
 
+def _refuse_others(folder: Path) -> None:
+    """Somebody's own pictures and their split.csv must not be mixed with simulated ones."""
+    found = [path for part in (folder, folder / "images") if part.is_dir() for path in part.iterdir()]
+    usual = {"images", "masks", "split.csv"}
+    others = [path for path in found if path.name not in usual and not re.fullmatch(r"\d+_\d{4}\.png", path.name)]
+    if others:
+        raise ValueError(f"{folder} holds other files, such as {others[0].name}; give --out a folder of its own")
+
+
 def write_folder(folder: Path, seed: int, frames: int, progress: Progress | None = None) -> Path:
     """images/, masks/ (0 and 255) and split.csv of one phantom, spread over its period; square pixels.
 
     All frames of one person belong to one split: train, val or test by the seed's range. Called with
-    other seeds, it adds to the folder. Raises OSError where a file cannot be written.
+    other seeds, it adds to the folder. Raises ValueError for a folder that holds anything else, OSError where a file
+    cannot be written.
     """
     if frames < 1:
         raise ValueError(f"a folder of {frames} frames cannot be; ask for 1 or more")
     from ..phantom import HELD_OUT_FROM, VALIDATE, Phantom, isotropic
 
+    _refuse_others(folder)
     for part in ("images", "masks"):
         (folder / part).mkdir(parents=True, exist_ok=True)
     split = "test" if seed >= HELD_OUT_FROM else "val" if seed in VALIDATE else "train"

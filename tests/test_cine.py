@@ -136,6 +136,15 @@ def test_what_cannot_be_is_refused(tmp_path: Path) -> None:
         write_folder(tmp_path, 1, 0)
 
 
+def test_somebodys_own_folder_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "patient.png").write_bytes(b"theirs")
+    (tmp_path / "split.csv").write_text("file,split\npatient.png,train\n")
+    with pytest.raises(ValueError, match=r"such as patient\.png"):
+        write_folder(tmp_path, 1, 1)
+    assert (tmp_path / "split.csv").read_text() == "file,split\npatient.png,train\n"
+
+
 def test_folder_holds_pictures_masks_and_a_split_by_person(tmp_path: Path) -> None:
     write_folder(tmp_path, 1, 2)
     write_folder(tmp_path, 80_002, 1)

@@ -145,3 +145,16 @@ def test_results_never_take_the_place_of_the_source(options: list[str], says: st
     assert done.returncode == 2
     assert says in done.stderr
     assert (tmp_path / "one.mp4").read_bytes() == b"precious"
+
+
+@pytest.mark.parametrize("name", ["mine.json", "mine.onnx", "mine-int8.onnx", "mine.onnx.json", "exam.dcm"])
+def test_a_report_never_takes_the_place_of_what_it_is_of(
+    name: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for kept in ("mine.json", "mine.onnx", "mine-int8.onnx", "mine.onnx.json", "exam.dcm"):
+        (tmp_path / kept).write_bytes(b"dear to somebody")
+    for command in (["evaluate", "--data"], ["run", "--headless"]):
+        source, model, report = tmp_path / "exam.dcm", tmp_path / "mine.onnx", tmp_path / name
+        code, _, err = run(capfd, *command, source, "--model", model, "--report", report)
+        assert code == 2 and ("belongs to" in err or "written over" in err)
+    assert (tmp_path / name).read_bytes() == b"dear to somebody"
