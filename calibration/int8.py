@@ -155,7 +155,7 @@ class _Search:
             lambda done, total: self._progress("looking for sensitive layers", done, total),
             self._threads,
         )
-        self.found.network = self._loosen(narrow).SerializeToString()
+        self.found.network = onnx_graph.in_order(self._loosen(narrow)).SerializeToString()
         return self.found
 
     def _ask(self, network: ModelProto) -> list[Answer]:

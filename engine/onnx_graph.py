@@ -173,3 +173,19 @@ def _batches_out_of(model: ModelProto, batch: int) -> list[int]:
     except (onnx.shape_inference.InferenceError, RuntimeError, ValueError):
         return []
     return [(_shape(output) or (0,))[0] for output in inferred.graph.output]
+
+
+def in_order(network: ModelProto) -> ModelProto:
+    """The same network, its nodes each behind those whose outputs they take, as ONNX asks for; changed in place."""
+    waiting, made, ordered = list(network.graph.node), set[str](), []
+    computed = {tensor for node in waiting for tensor in node.output}
+    while waiting:
+        free = (at for at, node in enumerate(waiting) if made.issuperset(computed.intersection(node.input)))
+        at = next(free, None)
+        if at is None:
+            raise EngineError("the network's nodes wait for each other in a circle; export it again")
+        ordered.append(waiting.pop(at))
+        made.update(ordered[-1].output)
+    del network.graph.node[:]
+    network.graph.node.extend(ordered)
+    return network
