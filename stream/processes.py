@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import cv2
 
@@ -118,9 +119,16 @@ def _open_segmenter(settings: ServeSettings, alone: bool, say: Say) -> Segmenter
     if segmenter.point.fitted_on == NOT_CALIBRATED and settings.threshold is None:
         say(
             f"{engine.name} is not calibrated: outlines begin at a confidence of {segmenter.point.threshold}; "
-            f"run `smartca calibrate --model {engine}`"
+            f"{_how_to_calibrate(engine)}"
         )
     return segmenter
+
+
+def _how_to_calibrate(engine: Engine) -> str:
+    """Only the .onnx file itself can be: what was built of it, here or on a server, takes its operating point along."""
+    if isinstance(engine, Path) and engine.suffix == ".onnx":
+        return f"run `smartca calibrate --model {engine}`"
+    return "run `smartca calibrate` on the .onnx model that it was built from, then `smartca build` again"
 
 
 def start_again(arguments: list[str], losses: int, worked_s: float, say: Say) -> None:
