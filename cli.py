@@ -24,7 +24,7 @@ COMMANDS = {
     "phantom": ("commands.offline", "Write simulated ultrasound with exact tear masks."),
     "train": ("commands.learn", "Train SMART-CA on phantoms or on your own masks."),
     "export": ("commands.learn", "Turn a checkpoint into an ONNX model, and prove it is the same."),
-    "calibrate": ("commands.learn", "Find a model's threshold and fit its confidence."),
+    "calibrate": ("commands.learn", "Find a model's threshold and fit its confidence; report on INT8."),
     "study": ("commands.study", "Compare networks and losses, one training a cell, in one table."),
     "build": ("commands.build", "Turn a model into the fastest engine for this machine or for other GPUs."),
     "doctor": ("commands.build", "Say what is here, what is missing, and the command that brings it."),

@@ -21,6 +21,7 @@ from .frames import Shown
 
 Scores = dict[str, float | int | bool | str | None]
 FEW = 16  # pixels of the network's square: a frame's Dice of fewer is chance
+ROUNDING = 1e-9  # of floats: a loss of just the limit is no more than it
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,4 +143,4 @@ def _refusals(scores: Scores, limits: Limits) -> list[str]:
         worst = scores["agreement_worst"]
         short = 1.0 - worst if isinstance(worst, float) else 0.0
         lost.append(("on one frame that agreement is short of 1 by", short, 2 * limits.worst))
-    return [f"{words} {loss:.3f} (at most {limit:g})" for words, loss, limit in lost if loss > limit]
+    return [f"{words} {loss:.4f} (at most {limit:g})" for words, loss, limit in lost if loss > limit + ROUNDING]

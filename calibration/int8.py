@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from onnx import ModelProto
 
 Progress = Callable[[str, int, int], None]
+Item = TypeVar("Item")
 TUNED_ON = 24  # pictures that methods and layers are chosen by: neither the ranges' own nor the gate's
 CORRECTED_ON = 16
 WATCHED_ON = 8  # for each group of layers
@@ -60,6 +61,9 @@ class Findings:
     judged_by: str = ""
     verdict: Verdict = field(default_factory=lambda: Verdict({}))
     network: bytes = b""
+    limits: Limits = field(default_factory=Limits)  # what the gate held it to
+    exact: list[Answer] = field(default_factory=list)  # of the gate's pictures, in fp32
+    narrow: list[Answer] = field(default_factory=list)  # and in INT8
 
     @property
     def scores(self) -> Scores:
@@ -106,15 +110,15 @@ def find(
         raise EngineError(f"{name} holds no convolution to compute in INT8: use --precision fp32")
     run = CpuNetwork if on_cpu else Network
     search = _Search(exact, material, point, progress, limits or Limits(), threads, run)
-    found = search.run()
     if not material.gate:
         raise ValueError(f"there is not one picture for the gate in {material.gate_words}; give it some with --gate")
+    found = search.run()
     ask = _in_openvino if on_cpu else _as_written
     progress(ASKING, 0, 2)
-    before, found.judged_by = ask(data, name, material.gate, threads)
+    found.exact, found.judged_by = ask(data, name, material.gate, threads)
     progress(ASKING, 1, 2)
-    after, _ = ask(found.network, name, material.gate, threads)
-    found.verdict = judge(before, after, material.gate, point, search.limits)
+    found.narrow, _ = ask(found.network, name, material.gate, threads)
+    found.verdict = judge(found.exact, found.narrow, material.gate, point, found.limits)
     progress(ASKING, 2, 2)
     return found
 
@@ -132,11 +136,11 @@ class _Search:
         threads: int,
         run: type[Network],
     ) -> None:
-        self.limits, self._run = limits, run
+        self._run = run
         self._exact, self._point, self._progress, self._threads = exact, point, progress, threads
         squares = [shown.square for shown in material.calibrate]
         choice = pictures.choose(squares)
-        self.found = Findings(material, choice, layers=len(convolutions(exact)))
+        self.found = Findings(material, choice, layers=len(convolutions(exact)), limits=limits)
         self._chosen = [squares[index] for index in choice.chosen]
         self._tuning = _tuning(material.calibrate, choice)
         self._answers = self._ask(exact)
@@ -145,12 +149,12 @@ class _Search:
         """Ranges, method, biases, sensitive layers."""
         narrow = self._best_method(self._spreads())
         narrow = biases_corrected(narrow, self._exact, self._chosen[:CORRECTED_ON], self._threads)
-        few = slice(0, WATCHED_ON)
+        few = _spread(range(len(self._tuning)), WATCHED_ON)
         self.found.harms = measure(
             narrow,
             self._exact,
-            [shown.square for shown in self._tuning[few]],
-            self._answers[few],
+            [self._tuning[index].square for index in few],
+            [self._answers[index] for index in few],
             self._point,
             lambda done, total: self._progress("looking for sensitive layers", done, total),
             self._threads,
@@ -195,9 +199,9 @@ class _Search:
             kept.update(layer for harm in found.harms[:number] for layer in harm.layers)
             loose = loosened(narrow, self._exact, kept)
             trial = heads_corrected(loose, self._exact, self._chosen[:CORRECTED_ON], self._threads, self._run)
-            verdict = judge(self._answers, self._ask(trial), self._tuning, self._point, self.limits.to_choose_by())
+            verdict = judge(self._answers, self._ask(trial), self._tuning, self._point, found.limits.to_choose_by())
             tried.append((len(verdict.refusals), number, trial))
-            if verdict.accepted:
+            if verdict.accepted or verdict.scores["agreement"] is None:  # nothing to see, whatever is given back
                 break
         self._progress("giving sensitive layers back to fp32", tries, tries)
         _, number, best = min(tried, key=lambda one: one[:2])
@@ -207,11 +211,21 @@ class _Search:
 
 
 def _tuning(candidates: Sequence[Shown], choice: Choice) -> list[Shown]:
-    """Pictures that no range was taken from, evenly spread; the chosen ones themselves where there are no others."""
+    """Pictures that no range was taken from, evenly spread, of near-duplicates only one.
+
+    The chosen ones themselves where there are no others.
+    """
     taken = set(choice.chosen)
     rest = [shown for index, shown in enumerate(candidates) if index not in taken]
     rest = rest or [candidates[index] for index in choice.chosen]
-    return rest[:: max(1, len(rest) // TUNED_ON)][:TUNED_ON]
+    rest = _spread(rest, TUNED_ON)
+    return [rest[index] for index in sorted(pictures.choose([shown.square for shown in rest]).chosen)]
+
+
+def _spread(items: Sequence[Item], most: int) -> list[Item]:
+    """At most so many, evenly spread."""
+    places = np.linspace(0, len(items) - 1, min(most, len(items)))
+    return [items[int(place)] for place in places]
 
 
 def _as_written(data: bytes, name: str, gate: Sequence[Shown], threads: int) -> tuple[list[Answer], str]:

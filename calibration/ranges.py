@@ -40,7 +40,8 @@ class Spread:
         while self._end < top:  # two bins become one
             self.counts = np.concatenate([self.counts.reshape(-1, 2).sum(1), np.zeros(BINS // 2, np.int64)])
             self._end *= 2
-        sizes = np.abs(flat[:: max(1, flat.size // ENOUGH)])
+        # by an odd step: an even one would meet the same columns in every row of a picture
+        sizes = np.abs(flat[:: flat.size // ENOUGH | 1])
         places = np.minimum((sizes[sizes > 0] * np.float32(BINS / self._end)).astype(np.int32), BINS - 1)
         self.counts += np.bincount(places, minlength=BINS)
 
@@ -53,7 +54,7 @@ class Spread:
             raise ValueError(f"there is no method {method!r} to find ranges; choose one of {', '.join(METHODS)}")
         if self.largest == 0.0:
             return 1.0
-        if method == "minmax":
+        if method == "minmax" or not self.counts.any():  # so few that none of them was counted
             return self.largest
         bins = _least_loss(self.counts) if method == "entropy" else _percentile(self.counts)
         return min(self.largest, bins * self._end / BINS)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .calibration_data import Data
-from .options import FILE, crop_option, say, writable, write_report
+from .calibration_data import Data, data_options
+from .options import FILE, say, writable, write_report
 from .triton import Repository, triton_options
 
 if TYPE_CHECKING:
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from ..engine.assembly import Calibration
     from ..engine.plan import Sidecar
     from ..engine.trt_build import Inside
-
-DRAWING = "reading pictures"
 
 
 class Phases:
@@ -114,21 +112,9 @@ def _targets(context: click.Context, option: click.Parameter, value: str | None)
 )
 @click.option("--size", type=click.IntRange(32, 2048), help="Refuse a model of another side in pixels.")
 @click.option("--workspace", type=click.IntRange(1, 1_000_000), metavar="MB", help="GPU memory to compute in.")
-@click.option(
-    "--calibrate",
-    metavar="DATA",
-    help="Pictures to take INT8 ranges from: what evaluate's --data takes; of a folder, its split 'train'.",
-)
-@click.option(
-    "--gate",
-    metavar="DATA",
-    help="Pictures that the INT8 engine must outline as fp32 does.  [default: other pictures of --calibrate; of a "
-    "folder, its split 'val']",
-)
-@click.option("--mask-value", type=click.IntRange(1, 255), help="The tear's value in masks of several.  [default: any]")
+@data_options(required=False)
 @click.option("--inspect", is_flag=True, help="Print layers, precisions and memory.")
 @click.option("-o", "--out", type=FILE, metavar="FILE", help="Where the engine goes.  [default: it stays in the cache]")
-@crop_option
 @triton_options
 def build(
     model: Path | None,
@@ -138,12 +124,9 @@ def build(
     batch: int,
     size: int | None,
     workspace: int | None,
-    calibrate: str | None,
-    gate: str | None,
-    mask_value: int | None,
+    data: Data | None,
     inspect: bool,
     out: Path | None,
-    crop: str,
     repository: Repository | None,
 ) -> None:
     """Make an engine of MODEL (an .onnx file; the shipped one if left out) and print where it is.
@@ -158,9 +141,7 @@ def build(
     from ..engine.builds import build as make
     from ..engine.builds import fastest, usual_precision
 
-    if calibrate is None and (gate or mask_value):
-        raise click.UsageError("--gate and --mask-value go with --calibrate DATA")
-    calibration = None if calibrate is None else calibration_of(Data(calibrate, gate, crop, mask_value))
+    calibration = None if data is None else calibration_of(data)
     if repository is None:
         backend = backend or fastest(target)
         precision = precision or usual_precision(backend, calibration is not None)
@@ -211,12 +192,7 @@ def calibration_of(data: Data) -> Calibration:
     from ..engine.trt_build import Progress as Tell
 
     def quantise(asked: Asked, progress: Tell) -> tuple[bytes, Gate]:
-        from ..calibration.int8 import find
-
-        progress(DRAWING, 0, 1)
-        material = data.material(asked.size)
-        progress(DRAWING, 1, 1)
-        found = find(asked.data, asked.name, material, asked.point, progress, asked.backend == "openvino")
+        found = data.findings(asked, progress)
         found.require()
         return found.network, found.scores
 

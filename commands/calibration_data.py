@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import itertools
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import click
 
 from ..engine.pixels import Sector, letterbox, letterbox_mask
+from .options import crop_option
 
 if TYPE_CHECKING:
     from ..calibration.frames import Shown
-    from ..calibration.int8 import Material
+    from ..calibration.int8 import Findings, Material
+    from ..engine.assembly import Asked
+    from ..engine.trt_build import Progress
     from ..stream.evaluate import Sample
 
+READING = "reading pictures"
 CANDIDATES = 192  # looked at, to choose from
 GATE = 96
 LIVE_SECONDS = 60  # of a camera, to choose from
@@ -48,6 +55,18 @@ class Data:
         typed += ["--crop", self.crop] if self.crop != "auto" else []
         typed += ["--mask-value", str(self.mask_value)] if self.mask_value else []
         return tuple(typed)
+
+    def findings(self, asked: Asked, progress: Progress) -> Findings:
+        """What comes of `asked` with these pictures, the gate's verdict among it.
+
+        Raises ValueError, OSError or EngineError with one sentence.
+        """
+        from ..calibration.int8 import find
+
+        progress(READING, 0, 1)
+        material = self.material(asked.size)
+        progress(READING, 1, 1)
+        return find(asked.data, asked.name, material, asked.point, progress, asked.backend == "openvino")
 
     def material(self, size: int) -> Material:
         """The pictures, on squares of `size` pixels. Raises ValueError or OSError with one sentence."""
@@ -91,6 +110,42 @@ class Data:
             )
             for sample in itertools.islice(each, most)
         ]
+
+
+def data_options(required: bool) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """--calibrate, --gate, --mask-value and --crop; the command gets them as `data`, None without --calibrate."""
+
+    def add(command: Callable[..., None]) -> Callable[..., None]:
+        @functools.wraps(command)
+        def collected(calibrate: str | None, gate: str | None, mask_value: int | None, crop: str, **more: Any) -> None:
+            if calibrate is None and (gate or mask_value):
+                raise click.UsageError("--gate and --mask-value go with --calibrate DATA")
+            command(data=None if calibrate is None else Data(calibrate, gate, crop, mask_value), **more)
+
+        for option in (
+            crop_option,
+            click.option(
+                "--mask-value",
+                type=click.IntRange(1, 255),
+                help="The tear's value in masks of several.  [default: any]",
+            ),
+            click.option(
+                "--gate",
+                metavar="DATA",
+                help="Pictures that the INT8 engine must outline as fp32 does.  [default: other pictures of "
+                "--calibrate; of a folder, its split 'val']",
+            ),
+            click.option(
+                "--calibrate",
+                required=required,
+                metavar="DATA",
+                help="Pictures to take INT8 ranges from: what evaluate's --data takes; of a folder, its split 'train'.",
+            ),
+        ):
+            collected = option(collected)
+        return collected
+
+    return add
 
 
 def _watch(data: str, crop: Sector | None) -> Iterable[Sample]:

@@ -10,7 +10,8 @@ from typing import TypeVar
 
 import click
 
-from .options import FILE, say, spared, writable
+from .calibrate_report import report
+from .options import FILE, finite, say, spared, writable
 
 FOLDER = click.Path(file_okay=False, path_type=Path)
 F = TypeVar("F", bound=Callable[..., object])
@@ -31,14 +32,16 @@ _data = click.option(
     "--data",
     default="phantom",
     show_default=True,
-    metavar="phantom|DIR",
-    help="Simulated shoulders, or a folder with images/, masks/ and split.csv.",
+    metavar="phantom|DIR|FILE",
+    help="Simulated shoulders, or your pictures: a folder with images/ and masks/ (split.csv where patients have "
+    "several), COCO (.json or its folder), CVAT for images 1.1 (.xml or its folder), a folder of LabelMe .json files.",
 )
 _mask_value = click.option(
     "--mask-value",
     type=click.IntRange(1, 255),
     help="The class to learn in masks of several.  [default: any]",
 )
+_label = click.option("--label", metavar="NAME", help="The tear's label, where COCO, CVAT or LabelMe have several.")
 _cache = click.option("--cache", type=FOLDER, help="Where rendered phantom frames are kept.")
 _threads = click.option("--threads", type=click.IntRange(1, 256), default=2, show_default=True, help="CPU threads.")
 
@@ -63,18 +66,25 @@ def _fitting(epochs: int, rate: float) -> Callable[[F], F]:
             "--patience", type=natural, default=0, help="End after so many epochs without a better validation."
         ),
         click.option("--batch", type=click.IntRange(2), default=16, show_default=True, help="IPLF wants 16 and more."),
-        click.option("--learning-rate", type=click.FloatRange(0, 1, min_open=True), default=rate, show_default=True),
+        click.option(
+            "--learning-rate",
+            type=click.FloatRange(0, 1, min_open=True),
+            callback=finite,
+            default=rate,
+            show_default=True,
+        ),
         click.option("--pretrained/--no-pretrained", default=True, help="Start from ImageNet weights.  [default: yes]"),
         click.option("--freeze-norm", is_flag=True, help="Leave the normalisation layers' statistics as they are."),
         click.option("--seeds", type=number, default=900, show_default=True, help="Phantoms to learn from."),
         click.option("--frames", type=number, default=3, show_default=True, help="Frames of each phantom."),
         click.option("--validation-seeds", type=number, default=120, show_default=True),
         _mask_value,
+        _label,
         _cache,
         click.option("--device", help="cpu, cuda or cuda:N.  [default: cuda where there is one]"),
         click.option("--half/--no-half", default=None, help="bfloat16.  [default: where the device computes it]"),
         _threads,
-        click.option("--seed", type=int, default=1, show_default=True, help="Of everything random."),
+        click.option("--seed", type=natural, default=1, show_default=True, help="Of everything random."),
         click.option("--resume/--no-resume", default=True, help="Go on where --out broke off.  [default: yes]"),
     ]
 
@@ -92,7 +102,8 @@ def train() -> None:
 
     \b
     From pictures to a running overlay. my-folder holds images/, masks/ (the
-    same file names; empty where there is no tear) and split.csv (file,split).
+    same file names; empty where there is no tear) and split.csv (file,split),
+    or is what COCO, CVAT or LabelMe exported: see --data.
       smartca train classify --data my-folder --out runs/mine
       smartca train segment --data my-folder --out runs/mine \\
               --classifier runs/mine/classifier.pt
@@ -151,20 +162,50 @@ def export(checkpoint: Path, out: Path) -> None:
     say(f"{out} answers as the checkpoint does (largest difference of q: {difference:.1e})")
 
 
-@click.command()
-@click.option("--model", type=FILE, required=True, metavar="MODEL.onnx", help="The model; its JSON goes beside it.")
+@click.group(invoke_without_command=True, subcommand_metavar="[report ...]")
+@click.option("--model", type=FILE, metavar="MODEL.onnx", help="The model, needed; its JSON goes beside it.")
 @_data
-@click.option("--recall", type=click.FloatRange(0, 1), default=0.9, show_default=True, help="Tear pixels to find.")
+@click.option(
+    "--recall",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    callback=finite,
+    help="Tear pixels to find, whatever that costs in false ones.  [default: the threshold of best Dice]",
+)
 @click.option("--seeds", type=click.IntRange(1), default=240, show_default=True, help="Validation phantoms.")
 @click.option("--frames", type=click.IntRange(1), default=2, show_default=True, help="Frames of each phantom.")
 @_mask_value
+@_label
 @click.option("--negatives", type=FOLDER, help="Real pictures without a tear: their 'val' lines count too.")
 @click.option("--diagram", type=FILE, help="Draw the reliability diagram as PNG.")
 @_threads
-def calibrate(**options: object) -> None:
-    """Find the threshold for a wanted recall and fit the confidence, on validation data."""
+@click.pass_context
+def calibrate(context: click.Context, **options: object) -> None:
+    """Find the threshold of best Dice, or for a wanted recall, and fit the confidence, on validation data.
+
+    `smartca calibrate report` shows how INT8 is found for a model, and whether it holds.
+    """
+    if context.invoked_subcommand is not None:
+        _refuse_typed(context, context.invoked_subcommand)
+        return
+    if options["model"] is None:
+        raise click.MissingParameter(ctx=context, param_hint="'--model'", param_type="option")
     with _needs_torch():
         from ..calibration.command import calibrate as find
-    point = find(**options).point  # type: ignore[arg-type]
-    reached = "unknown" if point.recall_found is None else f"{point.recall_found:.3f}"
-    say(f"threshold {point.threshold:.3f}, recall {reached}, on {point.fitted_on}")
+    found = find(**options)  # type: ignore[arg-type]
+    scores = found.counts
+    reached = ", ".join(
+        f"{name} {'unknown' if value is None else format(value, '.3f')}"
+        for name, value in (("Dice", scores.dice_pooled), ("precision", scores.precision), ("recall", scores.recall))
+    )
+    say(f"threshold {found.point.threshold:.3f}: {reached}, on {found.point.fitted_on}")
+
+
+def _refuse_typed(context: click.Context, command: str) -> None:
+    """An option before the name of the command belongs to another one, and would be without effect."""
+    for name in context.params:
+        if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
+            option = "--" + name.replace("_", "-")
+            raise click.UsageError(f"{option} stands before {command}: write what {command} takes behind it", context)
+
+
+calibrate.add_command(report)
