@@ -51,18 +51,18 @@ class Calibrated(NamedTuple):
 def calibrate(
     predict: Predict,
     frames: Iterable[Labelled],
-    recall: float = 0.9,
+    recall: float | None = None,
     size: int = 256,
     fitted_on: str = "frames given",
     model_sha256: str = "",
 ) -> Calibrated:
     """The operating point of the model behind `predict`, from frames with their truth, held out of training.
 
-    The threshold is the one of best pooled Dice among those that reach the pixel `recall`, where any does; a
-    tie of both wishes goes to recall. Then `threshold.choose`. Raises ValueError where the frames hold no tear, or
-    `recall` is not between 0 and 1.
+    The threshold is the one of best pooled Dice (F1 of all pixels); where a pixel `recall` is wanted, among those that
+    reach it, where any does, and a tie of both wishes goes to recall. Then `threshold.choose`. Raises ValueError where
+    the frames hold no tear, or `recall` is not between 0 and 1.
     """
-    if not 0.0 < recall < 1.0:
+    if recall is not None and not 0.0 < recall < 1.0:
         raise ValueError(f"the recall wanted is {recall}; give a number between 0 and 1, for instance 0.9")
     counts, main, close = Histograms(), Histograms(), Histograms()
     kept, strange = [], []
@@ -77,7 +77,7 @@ def calibrate(
         kept.append(Kept(logits.astype(np.float16), truth, answer.tear, frame.group))
         strange.append(answer.strange)
     platt = fit_platt(counts)
-    gates, groups, _ = choose(kept, main, recall)
+    gates, groups, _ = choose(kept, main, recall or 0.0)
     point = OperatingPoint(
         model_sha256=model_sha256,
         threshold=_fitted_threshold(gates.logit, platt),

@@ -19,6 +19,7 @@ TEARS = (0.0, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5)  # the classifier
 STEPS = 8  # thresholds tried
 EMPTY_SHARE = 0.03  # of the frames without a tear may carry an outline, in each group of frames
 DICE_LOSS = 0.01  # that caution may cost
+FEW = 40  # frames: of fewer no threshold for the classifier is chosen, which one picture could decide
 
 
 class Kept(NamedTuple):
@@ -132,12 +133,13 @@ def false_share(groups: dict[str, Counts]) -> float:
     return max(shares)
 
 
-def choose(frames: Sequence[Kept], main: Histograms, recall: float) -> Choice:
+def choose(frames: Sequence[Kept], main: Histograms, recall: float = 0.0) -> Choice:
     """The gates of most worth that keep outlines off all but 3 % of the empty frames of every group.
 
-    The threshold starts where `main`, the pixels calibrated for, has its best Dice among those that reach `recall`;
-    caution may cost 0.01 of Dice and may not take recall below what was wanted. Where 3 % cannot be had so, the
-    gates with the fewest outlines on empty frames.
+    The threshold starts where `main`, the pixels calibrated for, has its best Dice (of all pixels pooled, F1) among
+    those that reach `recall`; caution may cost 0.01 of Dice and may not take recall below what was wanted. Where 3 %
+    cannot be had so, the gates with the fewest outlines on empty frames. The classifier decides too where there are
+    40 frames to see whether that helps.
     """
     first = main.best(recall)
     tried = list(_tried(frames, _thresholds(main, first, recall)))
@@ -158,6 +160,6 @@ def _thresholds(main: Histograms, first: Score, recall: float) -> list[float]:
 def _tried(frames: Sequence[Kept], thresholds: Sequence[float]) -> Iterator[Choice]:
     for threshold in thresholds:
         found = spots(frames, threshold)
-        for area, tear in product(AREAS, TEARS):
+        for area, tear in product(AREAS, TEARS if len(frames) >= FEW else TEARS[:1]):
             gates = Gates(threshold, area, tear)
             yield Choice(gates, found.counts(gates), found.missed(gates))

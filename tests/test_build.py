@@ -6,25 +6,26 @@ import subprocess
 import sys
 import types
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
 from click.testing import CliRunner, Result
+from int8_network import clip, several
 from onnx import numpy_helper
-from smartca.commands.build import Phases, _digest
+from smartca.commands.build import Phases, calibration_of
 from smartca.commands.build import build as command
+from smartca.commands.calibration_data import Data
 from smartca.engine import EngineError, OperatingPoint, open_runner, segmenter_for
 from smartca.engine import operating_point as points
 from smartca.engine import plan as plans
-from smartca.engine.assembly import Calibration, Options
+from smartca.engine.assembly import Asked, Calibration, Options
 from smartca.engine.builds import build, fastest, usual_precision
 from smartca.engine.engine_cache import WAITING
 from smartca.engine.machine import gpus, installed
 from smartca.engine.onnx_graph import contract, is_quantised, read
-from smartca.engine.trt_build import compile_network
+from smartca.engine.trt_build import Progress, compile_network
 from test_precision import quantised
 
 RTX = pytest.mark.skipif(not installed("tensorrt_rtx"), reason="tensorrt-rtx is not installed")
@@ -34,6 +35,11 @@ OLD_AND_NEW = ("sm75", "sm86")
 
 def silent(phase: str, done: int, total: int) -> None:
     """Nobody watches."""
+
+
+def never(asked: Asked, progress: Progress) -> tuple[bytes, plans.Gate]:
+    """No ranges are taken where none can be used."""
+    raise AssertionError("pictures were asked for")
 
 
 @pytest.fixture
@@ -110,7 +116,7 @@ def test_another_model_at_the_old_path_is_built_anew(tmp_path: Path, network: Pa
         (Options(backend="openvino", targets=("sm86",)), "NVIDIA"),
         (Options(backend="coreml"), "no backend"),
         (Options(precision="int3"), "no precision"),
-        (Options(calibration=Calibration("x", "0", lambda size: [])), "--calibrate is for"),
+        (Options(calibration=Calibration("x", "0", never)), "--calibrate is for"),
         (Options(out=Path("x.plan")), "must end in .engine"),
         (Options(out=Path("no/such/x.engine")), "folder"),
     ],
@@ -247,16 +253,16 @@ def test_an_operating_point_of_other_weights_is_refused(tmp_path: Path, network:
 
 def test_ranges_from_pictures(tmp_path: Path, network: Path) -> None:
     pytest.importorskip("onnxruntime")
-    pytest.importorskip("smartca.engine.quantise")
-
-    def pictures(size: int) -> Iterator[np.ndarray]:
-        for number in range(4):
-            yield np.random.default_rng(number).random((1, 1, size, size), dtype=np.float32)
-
-    options = Options("openvino", "int8", calibration=Calibration("pictures", "0" * 64, pictures))
+    pictures = clip(tmp_path / "pictures", [shown.square for shown in several(range(6))])
+    data = Data(str(pictures), crop="0,0,64,64")
+    options = Options("openvino", "int8", calibration=calibration_of(data))
     engine = build(network, options, silent, tmp_path / "cache")
     assert is_quantised(onnx.load(str(engine)))
-    assert plans.load(engine).calibrated_on == "pictures"
+    sidecar = plans.load(engine)
+    assert sidecar.calibrated_on == str(pictures)
+    assert sidecar.calibration_options == ("--crop", "0,0,64,64")
+    assert sidecar.plan.calibration == data.digest()
+    assert sidecar.gate is not None and sidecar.gate["accepted"] is True
     told: list[str] = []
     assert build(network, options, lambda phase, done, total: told.append(phase), tmp_path / "cache") == engine
     assert not told
@@ -319,12 +325,15 @@ def test_options_that_are_not_understood(arguments: list[str], says: str, networ
 
 def test_other_pictures_have_another_digest(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"one")
-    first = _digest(str(tmp_path), "auto")
-    assert _digest(str(tmp_path), "auto") == first
-    assert _digest(str(tmp_path), "0,0,9,9") != first
+    folder = str(tmp_path)
+    first = Data(folder).digest()
+    assert Data(folder).digest() == first
+    others = [Data(folder, crop="0,0,9,9"), Data(folder, mask_value=2), Data(folder, gate=folder)]
+    assert len({first, *(data.digest() for data in others)}) == 4
     (tmp_path / "a.png").write_bytes(b"two")
-    assert _digest(str(tmp_path), "auto") != first
-    assert _digest("phantom:seeds=1..2", "auto") != _digest("phantom:seeds=1..3", "auto")
+    assert Data(folder).digest() != first
+    assert Data("phantom", gate=folder).digest() != Data("phantom").digest()
+    assert Data("phantom:seeds=1..2").digest() != Data("phantom:seeds=1..3").digest()
 
 
 def test_bars_come_and_go() -> None:

@@ -55,9 +55,22 @@ def test_caution_is_not_bought_with_tears() -> None:
 
 
 def test_the_classifier_is_asked_where_area_cannot_help() -> None:
-    frames = [frame((15, 10, 2), tear=0.04)] * 10 + [frame((10, 0, 2), truth=1, tear=0.9)] * 10
+    frames = [frame((15, 10, 2), tear=0.04)] * 20 + [frame((10, 0, 2), truth=1, tear=0.9)] * 20
     gates, groups, _ = choose(frames, pixels(frames), 0.9)
-    assert gates.tear >= 0.05 and groups["data"].false_positive_frames == 0 and groups["data"].tp == 1000
+    assert gates.tear >= 0.05 and groups["data"].false_positive_frames == 0 and groups["data"].tp == 2000
+
+
+def test_of_few_frames_the_classifier_is_not_asked() -> None:
+    frames = [frame((15, 10, 2), tear=0.04)] * 5 + [frame((10, 0, 2), truth=1, tear=0.9)] * 5
+    assert choose(frames, pixels(frames), 0.9).gates.tear == 0.0
+
+
+def test_without_a_wish_the_threshold_is_that_of_best_dice() -> None:
+    faint = (10, 50, -3.0)  # half of every tear, as faint as 400 pixels that are none
+    frames = [frame((10, 0, 3), faint, (20, 70, -3.0), truth=2)] * 10
+    best, much = choose(frames, pixels(frames)), choose(frames, pixels(frames), 0.9)
+    assert -3.0 < best.gates.logit <= 3.0 and best.dice == pytest.approx(2 * 100 / 300)
+    assert much.gates.logit <= -3.0 and much.dice == pytest.approx(2 * 200 / 800)
 
 
 def test_a_higher_threshold_is_taken_where_recall_allows_it() -> None:

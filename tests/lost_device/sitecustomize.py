@@ -5,12 +5,12 @@ an answer, as the TensorRT runner does. The file is taken away first, so that th
 """
 
 import importlib.abc
-import importlib.machinery
+import importlib.util
 import os
 import sys
 from pathlib import Path
 
-LOSE = os.environ.get("SMARTCA_LOSE")
+LOSE = os.environ.get("SMARTCA_LOSE", "")
 
 
 def spoil(module):
@@ -41,6 +41,7 @@ class Spoiler(importlib.abc.MetaPathFinder):
             return None
         sys.meta_path.remove(self)
         spec = importlib.util.find_spec(name)
+        assert spec is not None and spec.loader is not None
         execute = spec.loader.exec_module
 
         def execute_and_spoil(module):
