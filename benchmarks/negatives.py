@@ -16,16 +16,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import click
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
+from smartca.cli import sentence
+from smartca.commands.options import spared, writable
 from smartca.engine import SHIPPED_MODEL, Counts, Mask, NoPicture, Segmenter, open_runner, segmenter_for
 from smartca.engine.pixels import to_grey
 from smartca.phantom import HELD_OUT_FROM, KINDS, Phantom, isotropic, kind_of
 from smartca.stream.evaluate import Sample, samples
+from smartca.stream.sources import open_source
 from smartca.train.data.composite import composite
 
 UNTOUCHED = {
@@ -76,27 +80,51 @@ def main() -> None:
     asked.add_argument("--pictures", type=Path, help="write some composites with outline and truth here")
     asked.add_argument("--pattern", action="append", help="other pictures instead, relative to data")
     given = asked.parse_args()
+    try:
+        measure(given)
+    except click.ClickException as error:
+        raise SystemExit(f"negatives.py: {error.message}") from None
+    except (OSError, ValueError, RuntimeError) as error:
+        raise SystemExit(f"negatives.py: {sentence(error)}") from None
+
+
+def measure(given: argparse.Namespace) -> None:
+    """All that was asked for. Raises ValueError, OSError or RuntimeError, what can be known early before the work."""
+    writable(given.json, "--json")
+    spared(given.json, "--json", given.model)
     sources = {p: (p,) for p in given.pattern} if given.pattern else UNTOUCHED
-    outlines = tear_shapes(OUTLINES)
+    files = {name: matching(given.data, patterns) for name, patterns in sources.items()}
+    if given.pictures:
+        given.pictures.mkdir(parents=True, exist_ok=True)
     found: dict[str, Found] = {}
     with open_runner(given.model, given.precision) as runner:
         segmenter = segmenter_for(runner, given.model)
-        for name, patterns in sources.items():
-            files = [file for pattern in patterns for file in sorted(given.data.glob(pattern))]
-            if not files:
-                raise SystemExit(f"{given.data} holds no {patterns[0]}; give the folder with clips/ and stills_msk/")
-            found[name] = look(segmenter, name, files, outlines)
+        outlines = tear_shapes(OUTLINES)
+        for name in sources:
+            found[name] = look(segmenter, name, files[name], outlines)
     show(found)
     report = {"model_sha256": runner.info.model_sha256, **{name: f.as_report() for name, f in found.items()}}
     if given.json:
         given.json.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     if given.pictures:
-        given.pictures.mkdir(parents=True, exist_ok=True)
         for name, one in found.items():
             if one.examples:
                 cv2.imwrite(
                     str(given.pictures / f"{name.replace(' ', '_').replace('/', '_')}.png"), sheet(one.examples)
                 )
+
+
+def matching(data: Path, patterns: tuple[str, ...]) -> list[Path]:
+    """The files that fit. Raises ValueError where there is none, or one that cannot be opened."""
+    outside = [pattern for pattern in patterns if not pattern or Path(pattern).is_absolute()]
+    if outside:
+        raise ValueError(f"the pattern '{outside[0]}' is not relative to {data}; give one like clips/*.mp4")
+    files = [file for pattern in patterns for file in sorted(data.glob(pattern)) if file.is_file()]
+    if not files:
+        raise ValueError(f"{data} holds no file {patterns[0]}; give the folder with clips/ and stills_msk/")
+    for file in files:
+        open_source(str(file)).close()
+    return files
 
 
 def tear_shapes(count: int) -> list[Mask]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
@@ -10,12 +11,12 @@ import numpy as np
 from rich.console import Console
 from rich.progress import track
 
-from ..engine.labelled import LabelledFolder
 from ..engine.operating_point import save
 from ..engine.pixels import Grey, Sector, to_input, whole
 from ..engine.runner import Answer, open_runner
 from ..phantom import KINDS, VALIDATE, Phantom, isotropic, kind_of, screen
 from ..train.data.composite import composite
+from ..train.data.datasets import needs_tear, open_data
 from ..train.data.samples import Samples, read_negatives
 from .confidence import Platt, plot
 from .operating import REAL, Calibrated, Labelled
@@ -29,10 +30,11 @@ def calibrate(
     *,
     model: Path,
     data: str = "phantom",
-    recall: float = 0.9,
+    recall: float | None = None,
     seeds: int = 240,
     frames: int = 2,
     mask_value: int | None = None,
+    label: str | None = None,
     negatives: Path | None = None,
     diagram: Path | None = None,
     threads: int = 2,
@@ -40,19 +42,23 @@ def calibrate(
     """Store the operating point of the ONNX file `model` beside it, as JSON; returns it with its scores.
 
     `data` is "phantom" (screens of the last `seeds` validation seeds, which training does not choose its
-    checkpoint by) or a folder with images/, masks/ and split.csv, whose 'val' lines are used. `diagram` is
+    checkpoint by) or one of datasets.FORMS, of which the split 'val' is used. `diagram` is
     where a reliability diagram goes, as PNG. `negatives` is a folder of real pictures without a tear: its 'val' lines
-    are added, each as it is and with a simulated tear set in. Raises ValueError or OSError for input that cannot be
-    used.
+    are added, each as it is and with a simulated tear set in; there must be some. Raises ValueError or OSError for
+    input that cannot be used.
     """
+    _check_diagram(diagram)
     if data == "phantom":
+        if mask_value is not None or label is not None:
+            raise ValueError("phantoms have tears only; leave --mask-value and --label out, or give --data")
         if not (0 < seeds <= len(VALIDATE) and frames > 0):
             raise ValueError(f"{seeds} seeds are wanted; give a number from 1 to {len(VALIDATE)}")
         chosen = VALIDATE[-seeds:]
         shown, total = screens(chosen, frames), seeds * frames
         fitted_on = f"phantom seeds {chosen[0]}-{chosen[-1]}, {frames} frames each"
     else:
-        folder = LabelledFolder(Path(data), "validate", mask_value)
+        folder = open_data(data, "validate", mask_value, label)
+        needs_tear(folder)
         shown, total = pictures(folder), len(folder)
         fitted_on = f"{total} pictures of {Path(data).name}, split val"
     if negatives:
@@ -71,6 +77,21 @@ def calibrate(
     if diagram:
         plot(found.histograms, Platt(found.point.slope, found.point.intercept), diagram, near=found.near)
     return found
+
+
+def _check_diagram(path: Path | None) -> None:
+    """Find out before the work that the diagram could not be written. Raises ValueError."""
+    if path is None:
+        return
+    folder = path.absolute().parent
+    if path.suffix.lower() != ".png":
+        raise ValueError(f"{path} does not end in .png; the diagram is a PNG")
+    if path.is_dir():
+        raise ValueError(f"{path} is a folder; give --diagram a file's name")
+    if not folder.is_dir():
+        raise ValueError(f"there is no folder {folder}; make it first, for --diagram")
+    if not os.access(path if path.exists() else folder, os.W_OK):
+        raise ValueError(f"{path} may not be written; choose another place for --diagram")
 
 
 def screens(seeds: Sequence[int], frames: int) -> Iterator[Labelled]:

@@ -7,12 +7,11 @@ from pathlib import Path
 
 import msgspec
 
-from . import plan
 from .assembly import Options
 from .builds import build
 from .machine import LIBRARIES, gpus, installed, processor, version_of
-from .operating_point import sha256
 from .ort import INSTALL
+from .ready_int8 import place, why_not
 from .runner import EngineError
 from .trt_build import Progress
 
@@ -89,16 +88,4 @@ def _on_gpu(backend: str, model: Path, int8: Path | str, progress: Progress) -> 
 
 def _int8(model: Path) -> Path | str:
     """The INT8 engine beside `model` that the gate let pass, or why there is none."""
-    path = model.with_name(f"{model.stem}-int8.onnx")
-    make = f"`smartca build {model} --precision int8 --calibrate DATA -o {path}` makes one"
-    if not path.is_file():
-        return f"there is no {path.name} beside {model.name}; {make}"
-    try:
-        told = plan.require(path)
-    except EngineError as error:
-        return str(error)
-    if told.plan.onnx_sha256 != sha256(model):
-        return f"{path.name} was made of other weights than those of {model.name}; {make}"
-    if told.gate is None:
-        return f"{path.name} has not passed the gate; {make}"
-    return path
+    return why_not(model) or place(model)

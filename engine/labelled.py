@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import warnings
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from .depth import Depth
 from .filetypes import DICOM_SUFFIXES
@@ -33,7 +34,7 @@ class LabelledFolder:
         for part in ("images", "masks"):
             if not (root / part).is_dir():
                 raise ValueError(f"{root / part} is missing; give a folder with images/ and masks/ in it")
-        self.root, self.mask_value = root, mask_value
+        self.root, self.split, self.mask_value = root, split, mask_value
         self.files = [name for name, word in read_splits(root, root / "images") if word in SPLITS.get(split, (split,))]
         if not self.files:
             raise no_picture(root, split)
@@ -48,6 +49,21 @@ class LabelledFolder:
         marks = read_mask(path)
         check_size(path, marks.shape, pixels.shape)
         return pixels, marks != 0 if self.mask_value is None else marks == self.mask_value
+
+    def check_value(self) -> None:
+        """ValueError where no mask holds `mask_value`, naming those that they hold; reads as far as to the first."""
+        if self.mask_value is None:
+            return
+        held: set[int] = set()
+        for name in self.files:
+            held |= set(np.unique(read_mask(mask_of(self.root / "masks", name))).tolist())
+            if self.mask_value in held:
+                return
+        values = ", ".join(map(str, sorted(held)))
+        raise ValueError(
+            f"no mask of {self.root}, split {self.split}, has the value {self.mask_value}; they have {values}: "
+            "give one of those"
+        )
 
 
 def read_splits(root: Path, pictures: Path) -> list[tuple[str, str]]:
@@ -124,7 +140,8 @@ def read_grey(path: Path) -> Grey:
     if path.suffix.lower() in DICOM_SUFFIXES:
         return _dicom(path)
     try:
-        with Image.open(path) as image:
+        with Image.open(path) as stored:
+            image = ImageOps.exif_transpose(stored)  # a camera's or telephone's picture may be stored lying down
             if image.mode in {"L", "1"} or image.mode.startswith("I"):
                 return Depth()(np.asarray(image.convert("L") if image.mode == "1" else image))
             # the same weights as in the stream
@@ -158,7 +175,7 @@ def read_mask(path: Path) -> NDArray[np.uint8]:
         with Image.open(path) as image:
             if image.format == "JPEG":
                 raise ValueError(f"{path} is a JPEG, which blurs a mask's edges; export masks as PNG")
-            marks = _marks(image)
+            marks = _marks(ImageOps.exif_transpose(image), path)
     except _UNREADABLE as error:
         raise OSError(f"{path} is no picture that can be read ({_told(error)}); give a PNG mask") from error
     values = int(np.count_nonzero(np.bincount(marks.ravel(), minlength=1)))
@@ -167,7 +184,18 @@ def read_mask(path: Path) -> NDArray[np.uint8]:
     return marks
 
 
-def _marks(image: Image.Image) -> NDArray[np.uint8]:
+def _marks(image: Image.Image, path: Path) -> NDArray[np.uint8]:
+    """The one channel that a mask has, in effect. ValueError where colours or transparency say more than it."""
+    bands = image.getbands()
+    if len(bands) > 1:
+        channels = np.asarray(image)
+        if bands[-1] in {"A", "a"}:
+            if channels[..., -1].min() < 255:
+                raise ValueError(f"{path} is transparent in places; export a mask of one channel, 0 where no tear is")
+            channels = channels[..., :-1]
+        if (channels != channels[..., :1]).any():
+            raise ValueError(f"{path} has colours; export a mask of one channel, with one grey value a class")
+        return np.array(channels[..., 0], np.uint8)
     if image.mode in {"P", "L"}:
         return np.array(image, np.uint8)
     if image.mode.startswith("I"):
@@ -175,10 +203,15 @@ def _marks(image: Image.Image) -> NDArray[np.uint8]:
     return np.array(image.convert("L"), np.uint8)
 
 
-_UNREADABLE = (UnidentifiedImageError, OSError, SyntaxError, EOFError, Image.DecompressionBombError)
+# a picture so large is a mistake: one sentence, where Pillow would only warn
+_TOO_LARGE = (Image.DecompressionBombWarning, Image.DecompressionBombError)
+warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
+_UNREADABLE = (UnidentifiedImageError, OSError, SyntaxError, EOFError, *_TOO_LARGE)
 
 
 def _told(error: BaseException) -> str:
     if isinstance(error, UnidentifiedImageError):
         return "not a picture"
+    if isinstance(error, _TOO_LARGE):
+        return f"it has more than {(Image.MAX_IMAGE_PIXELS or 0) / 1e6:.0f} million pixels"
     return (getattr(error, "strerror", None) or str(error)).splitlines()[0][:80]

@@ -47,6 +47,10 @@ def chosen(model: Path, precision: str) -> Path:
     int8 is asked for and there is none.
     """
     if precision == "int8" and not plan.sidecar_path(model).exists():
+        if model.stem.endswith(ENDING):
+            raise EngineError(
+                f"{model} stands without {plan.sidecar_path(model).name}, which says what it was made of; put it back"
+            )
         wrong = why_not(model)
         if wrong is not None:
             raise EngineError(wrong)

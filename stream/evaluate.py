@@ -175,11 +175,13 @@ def samples(data: str, split: str, crop: Sector | None, mask_value: int | None =
 
 
 def _labelled(folder: Path, split: str, mask_value: int | None) -> LabelledFolder:
-    if split != "all":
-        return LabelledFolder(folder, split, mask_value)
-    pictures = read_splits(folder, folder / "images")
-    labelled = LabelledFolder(folder, pictures[0][1], mask_value)
-    labelled.files = [name for name, _ in pictures]
+    if split == "all":
+        pictures = read_splits(folder, folder / "images")
+        labelled = LabelledFolder(folder, pictures[0][1], mask_value)
+        labelled.files, labelled.split = [name for name, _ in pictures], split
+    else:
+        labelled = LabelledFolder(folder, split, mask_value)
+    labelled.check_value()
     return labelled
 
 

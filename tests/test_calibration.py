@@ -6,10 +6,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from labelled_forms import FORMS, TEAR, Command, as_masks, command, mask, pixels
 from numpy.typing import NDArray
 from smartca.calibration.command import calibrate as calibrate_file
 from smartca.calibration.operating import REAL, Labelled, calibrate
 from smartca.engine import Answer, EngineError
+from smartca.engine.operating_point import load, sha256
 from smartca.engine.pixels import Sector
 from smartca.train.scores import Histograms, logit
 
@@ -113,7 +115,6 @@ def test_the_shipped_model_calibrates_to_a_file_beside_it(tmp_path: Path) -> Non
     import shutil
 
     import smartca.engine.models as models
-    from smartca.engine.operating_point import load, sha256
 
     shipped = Path(str(models.__file__)).parent / "smartca-lite.onnx"
     model = tmp_path / "copy.onnx"
@@ -123,3 +124,69 @@ def test_the_shipped_model_calibrates_to_a_file_beside_it(tmp_path: Path) -> Non
     assert found.point.fitted_on == "phantom seeds 89994-89999, 1 frames each"
     assert (found.counts.dice_pooled or 0) > 0.7
     assert (tmp_path / "d.png").stat().st_size > 1000
+
+
+@pytest.fixture
+def smartca(capfd: pytest.CaptureFixture[str]) -> Command:
+    """A command of ours in this process: exit code and stderr in one line."""
+    return command(capfd)
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_every_form_calibrates_to_the_same_point(name: str, tmp_path: Path, network: Path, smartca: Command) -> None:
+    """Through the command: the three pictures of the split val, two of which hold the bright box that is the tear."""
+    form = FORMS[name](tmp_path / name)
+    code, told = smartca("calibrate", "--model", network, "--data", form.data, *form.choice, "--threads", 1)
+    assert code == 0 and f"on 3 pictures of {form.data.name}, split val" in told
+    found = load(network, sha256(network))
+    expected = calibrate_file(model=network, data=str(as_masks(tmp_path / "same").data), mask_value=TEAR, threads=1)
+    assert found.raw_threshold == expected.point.raw_threshold and (found.recall_found or 0) >= 0.9
+    assert expected.counts.tp + expected.counts.fn == sum(int((mask(n) == TEAR).sum()) for n in (6, 7, 8))
+    assert (expected.counts.dice_pooled or 0) > 0.7
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--data", "masks", "--mask-value", 7], "is 7 the tear's mask value?"),
+        (["--data", "masks", "--label", "tear"], "has masks, which have values and no labels"),
+        (["--data", "coco"], "has several labels; name the tear's: bone, tear"),
+        (["--data", "coco", "--label", "cuff"], "has no label cuff; it has bone, tear"),
+        (["--data", "nowhere"], "there is no file or folder nowhere"),
+        (["--label", "tear"], "phantoms have tears only; leave --mask-value and --label out"),
+        (["--data", "masks", "--diagram", "nofolder/x.png"], "make it first, for --diagram"),
+        (["--data", "masks", "--diagram", "masks"], "does not end in .png"),
+        (["--data", "masks", "--diagram", "folder.png"], "folder.png is a folder"),
+        (["--data", "masks", "--negatives", "trainonly"], "gives no picture to the split val or validate or valid"),
+        (["--data", "masks", "--recall", 0], "0.0 is not in the range 0<x<1"),
+        (["--data", "masks", "--recall", 1], "1.0 is not in the range 0<x<1"),
+        (["--data", "masks", "--recall", "nan"], "nan is not a number to work with"),
+    ],
+)
+def test_what_calibration_refuses_leaves_nothing(
+    options: list[object], says: str, tmp_path: Path, network: Path, smartca: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("masks", "coco"):
+        FORMS[name](tmp_path / name)
+    (tmp_path / "coco" / "annotations" / "instances_default.json").rename(tmp_path / "coco" / "_annotations.coco.json")
+    for folder in ("folder.png", "trainonly"):
+        (tmp_path / folder).mkdir()
+    cv2.imwrite("trainonly/0.png", pixels(3))
+    (tmp_path / "trainonly" / "negatives.csv").write_text("file,x,y,width,height,split\n0.png,0,0,64,48,train\n")
+    before = sorted(tmp_path.rglob("*"))
+    code, told = smartca("calibrate", "--model", network, "--threads", 1, *options)
+    assert code == 2 and says in told and "Traceback" not in told
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_pictures_without_a_tear_count_too(tmp_path: Path, network: Path, smartca: Command) -> None:
+    form = as_masks(tmp_path / "masks")
+    (tmp_path / "negatives").mkdir()
+    for n in range(2):
+        cv2.imwrite(str(tmp_path / "negatives" / f"{n}.png"), np.kron(pixels(3), np.ones((4, 4), np.uint8)))
+    table = "file,x,y,width,height,split\n0.png,0,0,256,192,val\n1.png,0,0,256,192,train\n"
+    (tmp_path / "negatives" / "negatives.csv").write_text(table)
+    options = ["--data", form.data, *form.choice, "--negatives", tmp_path / "negatives", "--threads", 1]
+    code, told = smartca("calibrate", "--model", network, *options)
+    assert code == 0 and "; 1 real pictures without a tear, and as many with a simulated one set in" in told

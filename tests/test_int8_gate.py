@@ -94,6 +94,18 @@ def test_an_outline_where_there_is_none_is_lost_dice() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("empty", "outlined_now", "refused"), [(3, 1, False), (3, 2, True), (100, 2, False), (100, 3, True)]
+)
+def test_new_outlines_where_nothing_is(empty: int, outlined_now: int, refused: bool) -> None:
+    frames = [frame(TRUTH), *[frame(NOTHING)] * empty]
+    before = [answer(TRUTH), *[answer(NOTHING)] * empty]
+    after = [answer(TRUTH), *[answer(LESS)] * outlined_now, *[answer(NOTHING)] * (empty - outlined_now)]
+    found = judge(before, after, frames, POINT, Limits(**LOOSE))
+    words = f"{outlined_now} more frames without a tear are outlined (at most {2 if empty == 100 else 1})"
+    assert found.refusals == ([words] if refused else [])
+
+
 def test_without_the_truth_fp32_is_the_measure() -> None:
     unknown = [frame(None), frame(None)]
     scores = judge(EXACT, NARROW, unknown, POINT).scores

@@ -100,10 +100,19 @@ def scores(out: Path) -> list[dict[str, str]]:
         ("steps = 4\n", "", "steps"),
         ("[1, 2]", "[1, 1]", "twice"),
         ('["none", "severe"]', '["severe"]', "start with none"),
-        ('["none", "severe"]', '["none", "loud"]', "known are"),
+        ('["none", "severe"]', '["none", "loud"]', "'loud' is no level; known are none,"),
+        ('["none", "severe"]', '["none", "sever"]', r"'sever' is no level \(is severe meant\?\); known are none,"),
+        ('["iplf"]', '["ipfl"]', r"'ipfl' is no loss \(is iplf meant\?\); known are iplf,"),
+        ('["ce"]', '["luck"]', "'luck' is no loss; known are"),
+        ('"smartca-lite-noclassifier"', '"segnett"', r"'segnett' is no network \(is segnet meant\?\)"),
+        ("[1, 2]", "[-1]", r"int.* >= 0 - at .*seeds"),
+        ("[1, 2]", "[9223372036854775808]", r"int.* <= 9223372036854775807 - at .*seeds"),
+        ("steps = 4", "steps = 4\nlearning_rate = nan", "float.* > 0.0 - at .*learning_rate"),
+        ("steps = 4", 'steps = 4\nreference = "smartca-lite/ipf"', r"compared here \(is smartca-lite/iplf meant\?\)"),
+        ('folder = "blobs"', 'phantom = {train = 1, validate = 1, test = 1}\nlabel = "x"', "leave out mask_value and"),
         ('folder = "blobs"', "", "either a folder or a phantom"),
         ('["ce"]', "[]", "losses|length"),
-        ('["iplf"]', '["dice"]', "reference 'smartca-lite/iplf'"),
+        ('["iplf"]', '["dice"]', "reference 'smartca-lite/iplf' is not compared here"),
     ],
 )
 def test_a_mistake_in_the_plan_is_one_sentence(tmp_path: Path, before: str, after: str, says: str) -> None:
@@ -310,9 +319,22 @@ def test_training_with_speckle_is_another_row(folder: Path) -> None:
     assert result.cell.variant.label == "smartca-lite-noclassifier/iplf+speckle" and result.presentations == 16
 
 
-def test_the_command_refuses_an_unknown_network_at_once(folder: Path, tmp_path: Path) -> None:
-    path = tmp_path / "odd.toml"
-    path.write_text(TINY.replace('"smartca-lite-noclassifier"', '"wnet"'))
-    found = CliRunner().invoke(command, [str(path), "--out", str(tmp_path / "out"), "--data-root", str(folder)])
-    assert isinstance(found.exception, ValueError) and "'wnet' is no network" in str(found.exception)
-    assert not (tmp_path / "out" / "cells").exists()
+@pytest.mark.parametrize(
+    ("before", "after", "options", "says"),
+    [
+        ('"smartca-lite-noclassifier"', '"wnet"', [], "'wnet' is no network"),
+        ('"smartca-lite-noclassifier"', '"smartca-wnet"', [], "'smartca-wnet' is no network"),
+        ('"blobs"', '"blobs"', ["--only", "nothing"], "--only 'nothing' fits no cell"),
+        ('folder = "blobs"', 'folder = "gone"', [], "the data 'blobs', is not there; give --data-root DIR"),
+        ('folder = "blobs"', 'folder = "blobs"\nmask_value = 9', [], "is 9 the tear's mask value?"),
+    ],
+)
+def test_what_the_command_refuses_leaves_nothing(
+    before: str, after: str, options: list[str], says: str, folder: Path, tmp_path: Path
+) -> None:
+    path, out = tmp_path / "odd.toml", tmp_path / "out"
+    path.write_text(TINY.replace(before, after))
+    given = [str(path), "--out", str(out), "--data-root", str(folder), *options]
+    found = CliRunner().invoke(command, given)
+    assert isinstance(found.exception, ValueError) and says in str(found.exception)
+    assert list(tmp_path.iterdir()) == [path]

@@ -55,8 +55,10 @@ def test_held_out_seeds_are_refused(seed: int) -> None:
 def test_numbers_of_seeds_out_of_range_are_refused(tmp_path: Path, seeds: int, validation_seeds: int) -> None:
     with pytest.raises(ValueError, match="give a number from 1 to"):
         segment(out=tmp_path, cache=tmp_path, threads=1, frames=1, seeds=seeds, validation_seeds=validation_seeds)
+    assert not list(tmp_path.iterdir())  # nothing is rendered before
 
 
 def test_a_folder_that_is_none_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="is no folder"):
+    with pytest.raises(OSError, match="there is no file or folder"):
         segment(data=str(tmp_path / "nowhere"), out=tmp_path / "run")
+    assert not list(tmp_path.iterdir())

@@ -56,6 +56,52 @@ def test_negatives_are_cut_to_their_rectangles(tmp_path: Path) -> None:
         read_negatives(tmp_path)
 
 
+HEAD = "file,x,y,width,height,every,split"
+
+
+@pytest.mark.parametrize(
+    ("lines", "told"),
+    [
+        (["file,x,y,height", "0.png,0,0,40"], "line 1 lacks width; it needs the columns file,x,y,width,height"),
+        (["0.png", "1.png"], "line 1 lacks file, x, y, width, height"),
+        ([], "line 1 lacks file"),
+        ([HEAD], "line 1 is all there is"),
+        ([HEAD, "0.png,0,0,60,40,1,train", "0.png,,,,,,"], "line 3: x,y,width,height are to be whole numbers"),
+        ([HEAD, "0.png"], "line 2: x,y,width,height are to be whole numbers"),
+        ([HEAD, "0.png,0,0,60,a lot,,"], "line 2: x,y,width,height are to be whole numbers"),
+        ([HEAD, "0.png,0,0,60,40,often,"], "every as well where it is given; complete the line"),
+        ([HEAD, "0.png,0,0,60,40,0,"], "line 2: every is 0; give 1 for all frames"),
+        ([HEAD, ",0,0,60,40,1,"], "line 2 names no file"),
+        ([HEAD, "0.png,0,0,60,40,1,trian"], "line 2: 'trian' is no split; write train, val or test"),
+        ([HEAD, "0.png,0,0,60,40,1,val"], "gives no picture to the split train; it has val"),
+        ([HEAD, "", "0.png,10,0,60,40,1,"], "line 3: the rectangle 10,0,60,40 (x,y,width,height) does not fit 0.png"),
+        ([HEAD, "0.png,-1,0,20,20,1,"], "of 60 x 40 pixels; correct it, at least 8 x 8"),
+        ([HEAD, "0.png,0,0,60,40,1,", "gone.png,0,0,9,9,1,"], "line 3: "),
+        ([HEAD, "gone.mp4,0,0,9,9,1,"], "gone.mp4 is missing"),
+        ([HEAD, "text.mp4,0,0,9,9,1,"], "text.mp4 cannot be read as a clip"),
+    ],
+)
+def test_every_mistake_in_the_table_of_negatives_is_one_sentence(tmp_path: Path, lines: list[str], told: str) -> None:
+    cv2.imwrite(str(tmp_path / "0.png"), np.full((40, 60), 90, np.uint8))
+    (tmp_path / "text.mp4").write_text("no clip")
+    table = tmp_path / "negatives.csv"
+    table.write_text("\n".join(lines))
+    with pytest.raises((OSError, ValueError)) as caught:
+        read_negatives(tmp_path)
+    said = str(caught.value)
+    assert told in said and str(table) in said and "\n" not in said and "--crop" not in said, said
+
+
+def test_a_table_of_negatives_from_a_spreadsheet(tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "0.png"), np.full((40, 60), 90, np.uint8))
+    table = tmp_path / "negatives.csv"
+    table.write_text("\ufefffile;x;y;width;height;every;split\r\n0.png;0;0;20;10;;Valid\r\n", encoding="utf-8")
+    assert [picture.shape for picture in read_negatives(tmp_path, "val")] == [(10, 20)]
+    table.write_bytes("file,x,y,width,height\nü.png,0,0,9,9".encode("latin-1"))
+    with pytest.raises(ValueError, match=r"negatives\.csv is not a CSV table in UTF-8"):
+        read_negatives(tmp_path)
+
+
 def test_a_folder_without_pictures_is_no_folder_of_negatives(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="holds neither"):
         read_negatives(tmp_path)

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 from smartca.engine.labelled import read_grey, read_mask, split_of
-from smartca.train.data.datasets import check, open_data
+from smartca.stream.evaluate import samples
+from smartca.train.data.datasets import check, digest_of, needs_tear, open_data
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 ROWS, COLUMNS = 40, 60
@@ -151,6 +152,93 @@ def test_pictures_of_all_kinds_become_grey(tmp_path: Path) -> None:
     assert np.array_equal(read_mask(tmp_path / "palette.png"), TRUTH)
     cv2.imwrite(str(tmp_path / "mask16.png"), TRUTH.astype(np.uint16) * 7)
     assert set(np.unique(read_mask(tmp_path / "mask16.png"))) == {0, 7}
+
+
+def layers(marks: np.ndarray, alpha: np.ndarray | None = None) -> Image.Image:
+    """A mask of three equal channels, and its opacity where one is given."""
+    return Image.fromarray(np.dstack([marks] * 3 + ([] if alpha is None else [alpha])))
+
+
+def test_a_mask_of_several_equal_channels_is_read_by_its_values(tmp_path: Path) -> None:
+    marks, opaque = TRUTH.astype(np.uint8) * 2, np.full(TRUTH.shape, 255, np.uint8)
+    for name, image in (("rgb", layers(marks)), ("rgba", layers(marks, opaque)), ("la", layers(marks).convert("LA"))):
+        image.save(tmp_path / f"{name}.png")
+        assert set(np.unique(read_mask(tmp_path / f"{name}.png"))) == {0, 2}, name
+        assert np.array_equal(read_mask(tmp_path / f"{name}.png") > 0, TRUTH), name
+
+
+def test_a_mask_that_says_more_than_one_channel_can_is_refused(tmp_path: Path) -> None:
+    mask = folder(tmp_path) / "masks" / "0.png"
+    shape = TRUTH.astype(np.uint8) * 255
+    for image in (layers(np.zeros_like(shape), shape), layers(shape, shape), layers(shape, shape).convert("LA")):
+        image.save(mask)
+        assert "0.png is transparent in places; export a mask of one channel" in sentence(tmp_path)
+    for channel in range(3):  # a blue of 1 is 0 as grey
+        colours = np.zeros((*TRUTH.shape, 3), np.uint8)
+        colours[..., channel] = TRUTH
+        Image.fromarray(colours).save(mask)
+        assert "0.png has colours; export a mask of one channel" in sentence(tmp_path)
+
+
+@pytest.mark.parametrize("turn", [3, 6, 8])
+def test_a_picture_that_is_stored_lying_down_is_turned_up(tmp_path: Path, turn: int) -> None:
+    """The mask was drawn on the picture as viewers show it."""
+    upright = np.repeat(np.linspace(20, 220, ROWS).astype(np.uint8)[:, None], COLUMNS, 1)
+    stored = np.ascontiguousarray(np.rot90(upright, {3: 2, 6: 1, 8: 3}[turn]))
+    orientation = Image.Exif()
+    orientation[0x0112] = turn
+    path = folder(tmp_path, ("0.png", "1.png", "2.jpg")) / "images" / "0.png"
+    Image.fromarray(stored).save(path, exif=orientation)
+    assert np.array_equal(read_grey(path), upright)
+    checked = check(open_data(tmp_path, "train"))
+    assert checked.with_tear == 1
+    Image.fromarray(stored).save(tmp_path / "telephone.jpg", exif=orientation, quality=95)
+    assert np.abs(read_grey(tmp_path / "telephone.jpg").astype(int) - upright).max() < 8
+
+
+def test_a_picture_too_large_to_be_one_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder(tmp_path)
+    for limit in (ROWS * COLUMNS - 1, ROWS * COLUMNS // 2 - 1):  # Pillow warns of the one and refuses the other
+        monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
+        assert "0.png is no picture that can be read (it has more than 0 million pixels)" in sentence(tmp_path)
+
+
+def test_a_value_that_no_mask_holds_is_not_evaluated(tmp_path: Path) -> None:
+    root = folder(tmp_path)
+    cv2.imwrite(str(root / "masks" / "1.png"), TRUTH.astype(np.uint8) * 7)
+    with pytest.raises(ValueError, match="split test, has the value 7; they have 0, 255: give one of those"):
+        samples(str(root), "test", None, 7)
+    with pytest.raises(ValueError, match="split all, has the value 9; they have 0, 7, 255"):
+        samples(str(root), "all", None, 9)
+    assert samples(str(root), "all", None, 7).count == 3
+
+
+@pytest.mark.parametrize("split", ["train", "validate"])
+def test_where_nothing_is_torn_there_is_nothing_to_learn(tmp_path: Path, split: str) -> None:
+    root = folder(tmp_path)
+    needs_tear(open_data(root, split))
+    for mask in (root / "masks").iterdir():
+        cv2.imwrite(str(mask), np.zeros_like(TRUTH, np.uint8))
+    with pytest.raises(ValueError, match=f"not one of the 1 pictures of .* in the split {split} has a tear; mark some"):
+        needs_tear(open_data(root, split))
+
+
+def test_the_digest_sees_pixels_masks_negatives_and_order(tmp_path: Path) -> None:
+    root = folder(tmp_path, ("0.png", "1.png", "2.png"))
+    (root / "split.csv").write_text("file,split\n0.png,train\n1.png,train\n")
+    picture(root / "images", "1.png", 91)
+    digests = [check(open_data(root, "train")).digest]
+    assert check(open_data(root, "train")).digest == digests[0]
+    (root / "split.csv").write_text("file,split\n1.png,train\n0.png,train\n")
+    digests.append(check(open_data(root, "train")).digest)
+    picture(root / "images", "0.png", 92)
+    digests.append(check(open_data(root, "train")).digest)
+    cv2.imwrite(str(root / "masks" / "0.png"), np.roll(TRUTH, 1, 0).astype(np.uint8))
+    digests.append(check(open_data(root, "train")).digest)
+    negative = [np.zeros((8, 9), np.uint8)]
+    digests += [digest_of(digests[:1]), digest_of(digests[:2]), digest_of(digests[:1], negative)]
+    digests.append(digest_of(digests[:1], [negative[0].T]))
+    assert len(set(digests)) == len(digests) == 8
 
 
 @pytest.mark.parametrize("name", ["seg_msk_usgra", "seg_lesion_busi"])

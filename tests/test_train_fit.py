@@ -78,9 +78,12 @@ def test_learning_rate_rises_then_falls() -> None:
         ({"size": 64, "size_from": 96}, "give 32 <= size-from <= size"),
         ({"size": 64, "size_from": 40}, "--size-from is 40"),
         ({"patience": -1}, "--patience of 0 or more"),
+        ({"learning_rate": float("nan")}, "--learning-rate is nan; give a number above 0"),
+        ({"learning_rate": float("inf")}, "--learning-rate is inf"),
+        ({"seed": -1}, "--seed is -1; give a whole number from 0"),
     ],
 )
-def test_settings_that_cannot_work_are_refused(wrong: dict[str, int], says: str) -> None:
+def test_settings_that_cannot_work_are_refused(wrong: dict[str, float], says: str) -> None:
     with pytest.raises(ValueError, match=says):
         FitSettings(**wrong)  # type: ignore[arg-type]
 
@@ -320,12 +323,13 @@ def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("default")  # the exporter's own notices are none of ours
-def test_export_ends_in_q_and_says_what_it_is(fitted: Fit, tmp_path: Path) -> None:
+def test_export_ends_in_q_and_says_what_it_is(fitted: Fit, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     import onnx
     import openvino
 
     out = tmp_path / "model.onnx"
     assert export(fitted.best, out) < 1e-3
+    assert "constant folding" not in caplog.text  # notes that nobody can act on
     model = onnx.load(out, load_external_data=False)
     assert {prop.key: prop.value for prop in model.metadata_props}.items() >= {
         "smartca.network": "smartca-lite",

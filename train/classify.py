@@ -75,10 +75,13 @@ class Classify(Loop):
         device: str = "cpu",
         save_every_s: float = SAVE_EVERY_S,
         workers: int = 1,
+        data: str = "",
     ) -> None:
         looked = np.unique(np.linspace(0, len(train) - 1, LOOKED_AT).astype(int))
         self.crops = float(np.mean([not train[int(n)][1].any() for n in looked])) < SCARCE
-        super().__init__(settings, train, held, out, negatives, resume, on_step, device, save_every_s, workers)
+        super().__init__(
+            settings, train, held, out, negatives, resume, on_step, device, save_every_s, workers, data=data
+        )
 
     def build(self) -> nn.Module:
         """The encoder of the network that this classifier is for, pooled, and two classes."""

@@ -11,17 +11,18 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from ..engine.labelled import LabelledFolder
 from ..phantom import TRAIN, VALIDATE
 from . import parallel
 from .classify import Classify, ClassifySettings
 from .curves import plot
 from .data.cache import Recipe, rendered
+from .data.datasets import check, digest_of, needs_tear, open_data
 from .data.samples import Samples, read_negatives, shrunk
 from .export import export as write_onnx
 from .fit import Fit, FitSettings
 from .loop import Loop
 from .parallel import Crew
+from .settings import Settings
 
 
 def classify(*, out: Path, **options: Any) -> Path:
@@ -30,9 +31,9 @@ def classify(*, out: Path, **options: Any) -> Path:
     `options` are ClassifySettings' fields and those of `_session`. The same command goes on after an interruption.
     Raises ValueError or OSError for input that cannot be used and RuntimeError after Ctrl-C.
     """
-    with _session(options) as session:
-        settings = ClassifySettings(**session.settings)
-        fit = Classify(settings, *session.samples, out, **session.common)
+    with _session(ClassifySettings, options) as session:
+        assert isinstance(session.settings, ClassifySettings)
+        fit = Classify(session.settings, *session.samples, out, **session.common)
         return session.fitted(fit, out / "classifier-curves.png")
 
 
@@ -43,9 +44,9 @@ def segment(*, out: Path, classifier: Path | None = None, **options: Any) -> Pat
     `_session`. The same command goes on after an interruption.
     Raises ValueError or OSError for input that cannot be used and RuntimeError after Ctrl-C.
     """
-    with _session(options) as session:
-        settings = FitSettings(**session.settings)
-        fit = Fit(settings, *session.samples, out, classifier=classifier, **session.common)
+    with _session(FitSettings, options) as session:
+        assert isinstance(session.settings, FitSettings)
+        fit = Fit(session.settings, *session.samples, out, classifier=classifier, **session.common)
         return session.fitted(fit, out / "curves.png")
 
 
@@ -60,7 +61,7 @@ def export(*, checkpoint: Path, out: Path) -> float:
 class _Session:
     """What both steps share: samples, what the loops want besides settings, and the line that shows progress."""
 
-    def __init__(self, crew: Crew, progress: Progress, settings: dict[str, Any]) -> None:
+    def __init__(self, crew: Crew, progress: Progress, settings: Settings) -> None:
         self.crew, self.progress, self.settings = crew, progress, settings
         self.samples: tuple[Samples, Samples]
         self.common: dict[str, Any] = {"device": str(crew.device), "on_step": self.on_step}
@@ -89,11 +90,12 @@ class _Session:
 
 
 @contextmanager
-def _session(options: dict[str, Any]) -> Iterator[_Session]:
-    """Take from `options` what is no setting, and leave the rest in the session's `settings`.
+def _session(kind: type[Settings], options: dict[str, Any]) -> Iterator[_Session]:
+    """Take from `options` what is no setting, and make the session's `settings` of the rest.
 
     `data` is "phantom" (rendered once into `cache`: `frames` of each of `seeds` training and `validation_seeds`
-    validation seeds) or a folder with images/, masks/ and split.csv, where `mask_value` picks one class of the masks.
+    validation seeds) or one of datasets.FORMS, where `mask_value` picks one class of masks and `label` one of outlines.
+    Every picture is read before training starts.
     `negatives` is a folder of pictures without a tear. `device` is "cuda" where there is one, else "cpu", and `half`
     (bfloat16) is used where that computes it natively, unless given. `resume` goes on where `out` broke off.
     """
@@ -108,10 +110,11 @@ def _session(options: dict[str, Any]) -> Iterator[_Session]:
         if rest.get("half") is None:
             rest["half"] = _computes_half(crew.device)
         with Progress(*columns, console=Console(stderr=True), disable=not crew.first) as progress:
-            session = _Session(crew, progress, rest)
+            session = _Session(crew, progress, kind(**rest))
             with crew.first_alone():
-                session.samples = _samples(**source, workers=threads, progress=progress)
-            session.common["negatives"] = shrunk(read_negatives(negatives), 400) if negatives else []
+                session.samples, told = _samples(**source, workers=threads, progress=progress, first=crew.first)
+            without = shrunk(read_negatives(negatives), 400) if negatives else []
+            session.common |= {"negatives": without, "data": digest_of(crew.from_first(told), without)}
             session.common["resume"] = resume
             # a GPU waits for its batches; on a CPU more threads would only take turns with the network's
             session.common["workers"] = max(1, threads - 1) if crew.device.type == "cuda" else 1
@@ -124,6 +127,7 @@ SOURCE: dict[str, Any] = {
     "frames": 3,
     "validation_seeds": 120,
     "mask_value": None,
+    "label": None,
     "cache": None,
 }
 
@@ -143,28 +147,44 @@ def _samples(
     frames: int,
     validation_seeds: int,
     mask_value: int | None,
+    label: str | None,
     cache: Path | None,
     workers: int,
     progress: Progress,
-) -> tuple[Samples, Samples]:
-    """Training and validation samples, the phantom's rendered where they are not yet."""
+    first: bool,
+) -> tuple[tuple[Samples, Samples], list[str]]:
+    """Training and validation samples, and digests of them; the `first` process reads them all to see that it can.
+
+    Phantoms are rendered where they are not yet.
+    """
     if data != "phantom":
-        if not Path(data).is_dir():
-            raise ValueError(
-                f"'{data}' is no folder; give --data phantom or a folder with images/, masks/ and split.csv"
-            )
-        train, validate = (LabelledFolder(Path(data), split, mask_value) for split in ("train", "validate"))
-        return train, validate
-    parts = []
-    for name, first, count in (("training", TRAIN, seeds), ("validation", VALIDATE, validation_seeds)):
-        if not 0 < count <= len(first):
-            raise ValueError(f"{count} {name} seeds are wanted; give a number from 1 to {len(first)}")
+        train, validate = (open_data(data, split, mask_value, label) for split in ("train", "validate"))
+        return (train, validate), [_checked(part, progress) for part in (train, validate)] if first else []
+    if mask_value is not None or label is not None:
+        raise ValueError("phantoms have tears only; leave --mask-value and --label out, or give --data")
+    ranges = (("training", TRAIN, seeds), ("validation", VALIDATE, validation_seeds))
+    for name, known, count in ranges:
+        if not 0 < count <= len(known):
+            raise ValueError(f"{count} {name} seeds are wanted; give a number from 1 to {len(known)}")
+    parts, keys = [], []
+    for name, known, count in ranges:
         task = progress.add_task(f"rendering {name} frames", total=count * frames)
 
         def on_done(done: int, total: int, task: int = task) -> None:  # type: ignore[assignment]
             progress.update(task, completed=done, total=total)  # type: ignore[arg-type]
 
-        recipe = Recipe(tuple(first[:count]), frames)
+        recipe = Recipe(tuple(known[:count]), frames)
         parts.append(rendered(recipe, cache, workers, on_done))
+        keys.append(recipe.key)
+        needs_tear(parts[-1])
         progress.remove_task(task)
-    return parts[0], parts[1]
+    return (parts[0], parts[1]), keys
+
+
+def _checked(samples: Samples, progress: Progress) -> str:
+    """Read all of them, with a progress bar; returns their digest."""
+    task = progress.add_task("reading the pictures", total=len(samples))
+    try:
+        return check(samples, lambda done, total: progress.update(task, completed=done, total=total)).digest
+    finally:
+        progress.remove_task(task)

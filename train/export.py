@@ -4,8 +4,11 @@ written.
 
 from __future__ import annotations
 
+import logging
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +28,7 @@ from .nets.network import SmartCA
 
 TOLERANCE = 1e-3  # of q
 OPSET = 18  # read by OpenVINO 2024 and by TensorRT 10
+FOLDING = "onnxscript.optimizer._constant_folding"  # its logger, which warns of constants that it leaves alone
 
 
 class Confident(nn.Module):
@@ -51,6 +55,11 @@ class Confident(nn.Module):
 def load_network(checkpoint: Path) -> tuple[nn.Module, FitSettings]:
     """The network of `best.pt` in eval mode, and its settings. Raises ValueError where it is damaged."""
     stored = read_checkpoint(checkpoint)
+    if "loss" not in stored.get("settings", {"loss": ""}):
+        raise ValueError(
+            f"{checkpoint} is a classifier, which outlines nothing; give the best.pt that "
+            f"`smartca train segment --classifier {checkpoint.with_name('classifier.pt')}` makes"
+        )
     if "state" not in stored:
         raise ValueError(f"{checkpoint} holds a run to go on with, not a network; give the best.pt beside it")
     try:
@@ -67,21 +76,34 @@ def to_onnx(confident: Confident, name: str, size: int) -> bytes:
     `picture` (1, 2), see `Confident`.
     """
     example = torch.rand(1, 1, size, size)
-    program: Any = torch.onnx.export(
-        confident.eval(),
-        (example,),
-        input_names=["image"],
-        output_names=["q", "picture"] if confident.tells_more else ["q"],
-        opset_version=OPSET,
-        dynamo=True,
-        verbose=False,
-    )
+    with _without_notes(FOLDING):
+        program: Any = torch.onnx.export(
+            confident.eval(),
+            (example,),
+            input_names=["image"],
+            output_names=["q", "picture"] if confident.tells_more else ["q"],
+            opset_version=OPSET,
+            dynamo=True,
+            verbose=False,
+        )
     model = program.model_proto
     _forget_origins(model)
     facts = {"smartca.version": __version__, "smartca.network": name, "smartca.size": str(size)}
     onnx.helper.set_model_props(model, facts)
     onnx.checker.check_model(model)
     return model.SerializeToString()
+
+
+@contextmanager
+def _without_notes(name: str) -> Iterator[None]:
+    """The logger `name` tells errors only: nobody can act on its warnings, and the model is checked afterwards."""
+    logger = logging.getLogger(name)
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 def _forget_origins(model: onnx.ModelProto) -> None:

@@ -66,8 +66,8 @@ class Fit(Loop):
     """A network fitted to outline tears, in folder `out`: last.pt to go on from, best.pt, log.csv.
 
     `classifier` is the classifier.pt of `fit_classifier`: its encoder and its answer become SMART-CA's frozen part.
-    Raises ValueError for an unknown network or loss, for a classifier that does not fit, and where `out` holds a
-    checkpoint of other settings and `resume` is asked for.
+    `data` is a digest of the pictures. Raises ValueError for an unknown network or loss, for a classifier that does not
+    fit, and where `out` holds a checkpoint of other settings or pictures and `resume` is asked for.
     """
 
     name = "segment"
@@ -89,10 +89,13 @@ class Fit(Loop):
         classifier: Path | None = None,
         save_every_s: float = SAVE_EVERY_S,
         workers: int = 1,
+        data: str = "",
     ) -> None:
         self.classifier = classifier
         origin = digest(classifier) if classifier else ""
-        super().__init__(settings, train, held, out, negatives, resume, on_step, device, save_every_s, workers, origin)
+        super().__init__(
+            settings, train, held, out, negatives, resume, on_step, device, save_every_s, workers, origin, data
+        )
 
     def build(self) -> nn.Module:
         """The network by its name, the classifier frozen inside it where one is given."""

@@ -20,6 +20,7 @@ from typing import Any, ClassVar
 import cv2
 import numpy as np
 import torch
+from filelock import FileLock, Timeout
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim.swa_utils import get_ema_multi_avg_fn
@@ -66,13 +67,14 @@ class Loop(ABC):
         save_every_s: float = SAVE_EVERY_S,  # 0 = at every step
         workers: int = 1,
         origin: str = "",
+        data: str = "",  # digest of all pictures, so that none are exchanged half way; "" = nobody looks
     ) -> None:
         self.settings, self.train, self.held, self.out = settings, train, held, out
-        self.negatives, self.on_step, self.workers, self.origin = negatives, on_step, workers, origin
+        self.negatives, self.on_step, self.workers = negatives, on_step, workers
+        self.origin, self.data = origin, data
         self.save_every_s, self._due, self._written = save_every_s, 0.0, -1
         self.crew = parallel.current(device)
         self.crew.slice(settings.batch)
-        out.mkdir(parents=True, exist_ok=True)
         torch.manual_seed(settings.seed)
         cv2.setNumThreads(1)
         self.resumed = resume and self.last.exists()
@@ -132,7 +134,27 @@ class Loop(ABC):
         return training_batch(self.train, [sample], self.negatives, self.settings.negative_share, rng)[0]
 
     def run(self) -> list[Row]:
-        """Train to the end; returns the log's rows. Raises Stopped after Ctrl-C, its checkpoint written."""
+        """Train to the end; returns the log's rows. Raises Stopped after Ctrl-C, its checkpoint written.
+
+        Raises ValueError while another training writes to the same folder.
+        """
+        self.out.mkdir(parents=True, exist_ok=True)
+        with self._alone():
+            return self._run()
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Nobody else trains into the folder. The system lets go of the lock however this process ends."""
+        if not self.crew.first:
+            yield
+            return
+        try:
+            with FileLock(self.out / ".training.lock", timeout=0):
+                yield
+        except Timeout as error:
+            raise ValueError(f"another training writes to {self.out}; let it end, or give another --out") from error
+
+    def _run(self) -> list[Row]:
         batches = Batches(self.view, len(self.train), self.settings, self.crew, self.stage, self.workers)
         log = Log(self.out, self.files[2], self.name, self.step, quiet=not self.crew.first)
         with interrupts() as interrupted, batches, log:
@@ -204,10 +226,13 @@ class Loop(ABC):
         self.rows, self._losses = [*self.rows, row], 0.0
         if self.crew.first:
             if self._best_row() == len(self.rows) - 1:
-                content = {"settings": asdict(self.settings), "state": self.mean.state_dict(), "origin": self.origin}
-                write_checkpoint({**content, **row}, self.best)
+                write_checkpoint({**self._facts(), "state": self.mean.state_dict(), **row}, self.best)
             log.epoch(self.rows)
         self._save()
+
+    def _facts(self) -> dict[str, Any]:
+        """What decides the weights; a checkpoint is gone on from only where it is the same."""
+        return {"settings": asdict(self.settings), "origin": self.origin, "data": self.data}
 
     def _parts(self) -> dict[str, Any]:
         return {"network": self.network, "mean": self.mean, "loss": self.loss, "optimiser": self.optimiser}
@@ -216,7 +241,7 @@ class Loop(ABC):
         if not self.crew.first or self.step == self._written:
             return
         begun = time.monotonic()
-        facts = {"settings": asdict(self.settings), "origin": self.origin, "step": self.step, "rows": self.rows}
+        facts = {**self._facts(), "step": self.step, "rows": self.rows}
         state = {name: part.state_dict() for name, part in self._parts().items()}
         write_checkpoint({**state, **facts, "losses": self._losses}, self.last)
         now = time.monotonic()
@@ -228,6 +253,15 @@ class Loop(ABC):
         if (stored.get("settings"), stored.get("origin")) != (asdict(self.settings), self.origin):
             raise ValueError(
                 f"{self.last} was made with other settings; give them again, another --out, or --no-resume"
+            )
+        if self.data and not stored.get("data"):
+            raise ValueError(
+                f"{self.last} does not say which pictures it has learnt from, as an older version made it; "
+                f"give another --out, or --no-resume"
+            )
+        if self.data and stored["data"] != self.data:
+            raise ValueError(
+                f"{self.last} holds a training on other pictures; give those again, another --out, or --no-resume"
             )
         try:
             for name, part in self._parts().items():

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 SMALL_FIRST = 0.6  # of the steps at `size_from`
+MOST = 2**63 - 1  # a seed
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,10 @@ class Settings:
             raise ValueError(f"--size is {self.size} and --size-from {self.size_from}; give 32 <= size-from <= size")
         if min(self.epochs, self.batch) < 1 or min(self.steps, self.patience) < 0:
             raise ValueError("give --epochs and --batch of 1 or more, and --steps and --patience of 0 or more")
+        if not 0 < self.learning_rate < math.inf:  # nan is not, either
+            raise ValueError(f"--learning-rate is {self.learning_rate}; give a number above 0, such as 0.002")
+        if not 0 <= self.seed <= MOST:
+            raise ValueError(f"--seed is {self.seed}; give a whole number from 0 to {MOST}")
 
     @property
     def starts_learnt(self) -> bool:

@@ -49,7 +49,7 @@ class Annotated:
     """Samples of one split; see `train.data.datasets.open_data`. Raises ValueError or OSError, naming the file."""
 
     def __init__(self, found: Annotations, split: str, label: str | None) -> None:
-        self.source, self.root = found.source, found.root
+        self.source, self.root, self.split = found.source, found.root, split
         self.label = _label(found, label)
         table = found.root / "split.csv"
         told = dict(read_table(table)) if table.is_file() and not found.whole else None
@@ -59,6 +59,11 @@ class Annotated:
             raise ValueError(f"{table} names none of the pictures of {found.source}; give the names that it gives")
         if not self.entries:
             raise no_picture(found.root, split)
+
+    @property
+    def files(self) -> list[str]:
+        """The pictures' names, in order."""
+        return [entry.name for entry in self.entries]
 
     def __len__(self) -> int:
         return len(self.entries)

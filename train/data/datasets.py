@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from ...engine.labelled import LabelledFolder
+from ...engine.pixels import Grey, Mask
 from .annotations import Annotated, find_annotations
 from .samples import Samples
 
@@ -18,7 +20,9 @@ FORMS = (
 )
 
 
-def open_data(data: str | Path, split: str, mask_value: int | None = None, label: str | None = None) -> Samples:
+def open_data(
+    data: str | Path, split: str, mask_value: int | None = None, label: str | None = None
+) -> LabelledFolder | Annotated:
     """The pictures and masks of `data` that belong to `split` (train, validate or test).
 
     `data` is one of FORMS. Without split.csv a picture's split follows from a hash of its name (70/15/15), so it
@@ -35,7 +39,7 @@ def open_data(data: str | Path, split: str, mask_value: int | None = None, label
         return LabelledFolder(root, split, mask_value)
     found = find_annotations(root, split)
     if found is None:
-        raise ValueError(f"{root} holds no masks and no annotations; give {FORMS}")
+        raise ValueError(f"{root} holds no masks and no annotations of the split {split}; give {FORMS}")
     if mask_value is not None:
         raise ValueError(f"{root} has labels and no mask values; give a label instead of {mask_value}")
     return Annotated(found, split, label)
@@ -48,6 +52,7 @@ class Checked:
     pictures: int
     with_tear: int
     share: float  # of all pixels
+    digest: str  # changes with any pixel of any picture or mask, and with their order
 
 
 def check(samples: Samples, progress: Callable[[int, int], None] | None = None) -> Checked:
@@ -57,15 +62,49 @@ def check(samples: Samples, progress: Callable[[int, int], None] | None = None) 
     where not one picture has a tear.
     """
     tears, marked, pixels = 0, 0, 0
+    total = hashlib.blake2b(digest_size=16)
     for number in range(len(samples)):
-        _, mask = samples[number]
+        picture, mask = samples[number]
+        _add(total, picture, mask)
         inside = int(np.count_nonzero(mask))
         tears, marked, pixels = tears + (inside > 0), marked + inside, pixels + mask.size
         if progress is not None:
             progress(number + 1, len(samples))
     if not tears:
-        where = getattr(samples, "root", "this data")
-        value = getattr(samples, "mask_value", None)
-        cure = "mark some, or give the right mask value" if value is None else f"is {value} the tear's mask value?"
-        raise ValueError(f"not one of the {len(samples)} pictures of {where} has a tear; {cure}")
-    return Checked(len(samples), tears, marked / max(pixels, 1))
+        raise _without_tear(samples)
+    return Checked(len(samples), tears, marked / max(pixels, 1), total.hexdigest())
+
+
+def _add(total: hashlib.blake2b, picture: Grey, mask: Mask | None = None) -> None:
+    total.update(f"{picture.shape};".encode())
+    total.update(picture.tobytes())
+    if mask is not None:
+        total.update(np.packbits(mask).tobytes())
+
+
+def _without_tear(samples: Samples) -> ValueError:
+    """What to say where there is nothing to learn."""
+    if isinstance(samples, Annotated):
+        where, cure = samples.source, f"is {samples.label} the tear's label?"
+    elif isinstance(samples, LabelledFolder):
+        value = samples.mask_value
+        where, cure = samples.root, "mark some" if value is None else f"is {value} the tear's mask value?"
+    else:
+        return ValueError(f"not one of {len(samples)} pictures has a tear; give more, or more seeds of phantoms")
+    return ValueError(
+        f"not one of the {len(samples)} pictures of {where} in the split {samples.split} has a tear; {cure}"
+    )
+
+
+def needs_tear(samples: Samples) -> None:
+    """ValueError where not one picture has a tear; reads no further than to the first that has."""
+    if not any(samples[number][1].any() for number in range(len(samples))):
+        raise _without_tear(samples)
+
+
+def digest_of(parts: Iterable[str], negatives: Sequence[Grey] = ()) -> str:
+    """One digest of several, and of pictures without a tear: what a training has learnt from."""
+    total = hashlib.blake2b("/".join(parts).encode(), digest_size=16)
+    for picture in negatives:
+        _add(total, picture)
+    return total.hexdigest()

@@ -13,7 +13,7 @@ from .cells import Place
 from .plan import Cell, Plan, cells, read
 from .plots import draw
 from .report import write_csv
-from .run import Bench, Told, check_names, results, run_cells
+from .run import Bench, Told, check_names, open_data, results, run_cells
 from .table import markdown
 
 
@@ -39,7 +39,6 @@ def study(
     """
     wanted = read(plan)
     place = Place(out or Path("runs") / f"study-{wanted.name}")
-    place.out.mkdir(parents=True, exist_ok=True)
     root = data_root or plan.parent / wanted.data_root
     bench = Bench(place, root, cache, device or default_device(), threads, resume)
     chosen = cells(wanted, only)
@@ -47,6 +46,8 @@ def study(
     with _bar() as progress:
         whole = progress.add_task("reading the pictures", total=len(chosen))
         part = progress.add_task("", total=None, visible=False)
+        open_data(wanted, bench)
+        place.out.mkdir(parents=True, exist_ok=True)  # nothing is left behind by what is refused above
 
         def on_step(cell: Cell, step: int, total: int) -> None:
             progress.update(part, completed=step, total=total, description=cell.label, visible=True)

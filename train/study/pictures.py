@@ -11,11 +11,11 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from ...engine.labelled import LabelledFolder
 from ...engine.pixels import Grey, Mask
 from ...phantom import HELD_OUT_FROM, TRAIN, VALIDATE
 from ...phantom.corruption import corrupt
 from ..data.cache import Recipe, rendered
+from ..data.datasets import needs_tear, open_data
 from .plan import Data, Phantoms
 
 ROOM = 5 / 3  # of the network's side: training pictures keep that much, so that they can be cropped
@@ -77,9 +77,11 @@ def load(data: Data, root: Path, cache: Path | None = None, workers: int = 1) ->
         splits = _phantoms(data.phantom, cache, workers)
     else:
         folder = root / (data.folder or "")
-        if not folder.is_dir():
-            raise ValueError(f"{folder}, the data '{data.name}', is no folder; give --data-root DIR to say where it is")
-        parts = [LabelledFolder(folder, split, data.mask_value) for split in SPLITS]
+        if not folder.exists():
+            raise ValueError(f"{folder}, the data '{data.name}', is not there; give --data-root DIR to say where it is")
+        parts = [open_data(folder, split, data.mask_value, data.label) for split in SPLITS]
+        for part in parts:
+            needs_tear(part)
         splits = [Pictures([Picture(*part[n]) for n in range(len(part))], part.files) for part in parts]
     return DataSet(data.name, *splits, digest=_digest(splits))
 
@@ -110,6 +112,7 @@ def _phantoms(wanted: Phantoms, cache: Path | None, workers: int) -> list[Pictur
 
 def _rendered(recipe: Recipe, cache: Path | None, workers: int) -> Pictures:
     frames = rendered(recipe, cache, workers)
+    needs_tear(frames)
     names = [f"{seed}-{k}" for seed in recipe.seeds for k in range(recipe.frames)]
     return Pictures([Picture(*frames[n]) for n in range(len(frames))], names)
 

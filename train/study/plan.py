@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, NamedTuple
@@ -12,10 +14,14 @@ import msgspec
 from msgspec import Meta
 
 from ...phantom.corruption import LEVELS
+from .. import loss_names
+from ..nets import networks
+from ..settings import MOST
 
 RECIPE = 1  # of training and scoring: raise it when either changes what a cell's file says
 WITHOUT_CLASSIFIER = "-noclassifier"  # SMART-CA whose frozen encoder is ImageNet's
 Count = Annotated[int, Meta(ge=1)]
+Seed = Annotated[int, Meta(ge=0, le=MOST)]
 Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._+-]+$")]
 Names = Annotated[tuple[Name, ...], Meta(min_length=1)]
 
@@ -30,18 +36,21 @@ class Phantoms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Data(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A folder with images/, masks/ and split.csv, or simulated shoulders."""
+    """Labelled pictures in one of `datasets.FORMS`, of which `mask_value` or `label` picks one class; or simulated
+    shoulders.
+    """
 
     name: Name
     folder: str | None = None
     mask_value: Annotated[int, Meta(ge=1, le=255)] | None = None
+    label: str | None = None
     phantom: Phantoms | None = None
 
     def __post_init__(self) -> None:
         if (self.folder is None) == (self.phantom is None):
             raise ValueError(f"the data '{self.name}' needs either a folder or a phantom, and not both")
-        if self.phantom and self.mask_value is not None:
-            raise ValueError(f"the data '{self.name}' is a phantom, whose masks have one class; leave out mask_value")
+        if self.phantom and (self.mask_value, self.label) != (None, None):
+            raise ValueError(f"the data '{self.name}' is a phantom, with one class; leave out mask_value and label")
 
 
 class Compare(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -83,7 +92,7 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     size: Annotated[int, Meta(ge=32, multiple_of=32)]
     batch: Annotated[int, Meta(ge=2)]
     steps: Annotated[int, Meta(ge=2)]
-    seeds: Annotated[tuple[int, ...], Meta(min_length=1)]
+    seeds: Annotated[tuple[Seed, ...], Meta(min_length=1)]
     data: Annotated[tuple[Data, ...], Meta(min_length=1)]
     compare: Annotated[tuple[Compare, ...], Meta(min_length=1)]
     data_root: str = "."
@@ -97,12 +106,19 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         for what, names in (("seeds", self.seeds), ("levels", self.levels), ("data", [d.name for d in self.data])):
             if len(set(names)) != len(names):
                 raise ValueError(f"the {what} {', '.join(map(str, names))} hold one of them twice; name each once")
-        unknown = [level for level in self.levels if level not in LEVELS]
-        if unknown or self.levels[0] != "none":
-            raise ValueError(f"the levels {', '.join(self.levels)} must start with none; known are {', '.join(LEVELS)}")
-        if self.reference not in [variant.label for variant in self.variants]:
-            labels = ", ".join(variant.label for variant in self.variants)
-            raise ValueError(f"the reference '{self.reference}' is not compared here; give one of {labels}")
+        _known("level", self.levels, tuple(LEVELS))
+        if self.levels[0] != "none":
+            raise ValueError(f"the levels {', '.join(self.levels)} must start with none")
+        _known("loss", (variant.loss for variant in self.variants), loss_names.NAMES)
+        # an encoder's name is checked where the network is built
+        built = [variant.built.removesuffix(networks.SCRATCH) for variant in self.variants]
+        _known("network", (name for name in built if not name.startswith(("smartca-", "unet-"))), networks.NAMES)
+        labels = [variant.label for variant in self.variants]
+        if self.reference not in labels:
+            raise ValueError(
+                f"the reference '{self.reference}' is not compared here{_meant(self.reference, labels)}; "
+                f"give one of {', '.join(labels)}"
+            )
 
     @property
     def variants(self) -> tuple[Variant, ...]:
@@ -180,6 +196,19 @@ def read(path: Path) -> Plan:
         raise ValueError(f"{path} is no study: {_decapitalised(error)}; docs/study.md lists the fields") from error
     except (msgspec.DecodeError, ValueError) as error:
         raise ValueError(f"{path} is not TOML: {_decapitalised(error)}; correct that line") from error
+
+
+def _known(what: str, names: Iterable[str], known: Sequence[str]) -> None:
+    """Raises ValueError for the first of `names` that is not known."""
+    for name in names:
+        if name not in known:
+            raise ValueError(f"'{name}' is no {what}{_meant(name, known)}; known are {', '.join(known)}")
+
+
+def _meant(name: str, known: Sequence[str]) -> str:
+    """A question after the one of `known` that is most like `name`, if one is."""
+    near = get_close_matches(name, known, 1)
+    return f" (is {near[0]} meant?)" if near else ""
 
 
 def _decapitalised(error: Exception) -> str:
