@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
@@ -14,6 +15,8 @@ from .cuda_graph import CudaError, Graph, capture
 from .runner import DeviceLost, EngineError
 
 NON_BLOCKING = 1  # a stream that does not wait for the default one, on which other libraries work
+# a GPU and a thread -> its primary context, which is never released: pycuda leaves a released one current on the thread
+CONTEXTS: dict[tuple[str, int], Any] = {}
 LOST = "a new process is needed, which `smartca run` and `smartca serve` start by themselves"
 
 
@@ -90,7 +93,7 @@ class CudaDevice:
     def __init__(self, driver: Any, device: Any) -> None:
         self.name = str(device.name())
         self._driver = driver
-        self._context: Any = device.retain_primary_context()
+        self._context = _primary_context(device)
         self._streams: dict[int, Any] = {}
         self._memory: list[Any] = []
         self._pinned: list[Any] = []
@@ -157,9 +160,7 @@ class CudaDevice:
 
     def _failure(self, doing: str, error: Exception) -> EngineError:
         """DeviceLost where the device fails at nothing at all: such errors stay with the process for good."""
-        if (
-            self._capturing
-        ):  # to wait for the device is forbidden then; the run that must follow tells whether it is lost
+        if self._capturing:  # to wait is forbidden then; the run that must follow tells whether the device is lost
             return EngineError(f"{doing} ({error})")
         try:
             self._context.push()
@@ -174,12 +175,18 @@ class CudaDevice:
 
     def close(self) -> None:
         """See `Device.close`; of a lost device the driver takes everything back when the process ends."""
-        if self._lost is None:
-            with contextlib.suppress(EngineError), self.working("the GPU takes nothing back"):
-                for held in (*self._memory, *self._pinned):
-                    held.free()
-        self._memory, self._pinned = [], []
-        self._streams = {}
-        if self._context is not None:
-            self._context.detach()
-            self._context = None
+        if self._lost is not None:
+            return
+        held, self._memory, self._pinned = [*self._memory, *self._pinned], [], []
+        with contextlib.suppress(EngineError), self.working("the GPU takes nothing back"):
+            self._streams.clear()
+            for memory in held:
+                memory.free()
+
+
+def _primary_context(device: Any) -> Any:
+    """The GPU's primary context for this thread, as pycuda wants it."""
+    key = (str(device.pci_bus_id()), threading.get_ident())
+    if key not in CONTEXTS:
+        CONTEXTS[key] = device.retain_primary_context()
+    return CONTEXTS[key]

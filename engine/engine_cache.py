@@ -109,5 +109,22 @@ def deliver(engine: Path, model: Path, out: Path) -> Path:
     point = points.sidecar(engine)
     if point.is_file():
         write_whole(points.sidecar(out), point.read_bytes())
+    else:
+        _forget_point(out)
     plan.save(out, sidecar)
     return out
+
+
+def _forget_point(engine: Path) -> None:
+    """Take away the operating point of the engine that was there before.
+
+    It stays where it is that of a model beside the engine, or no operating point at all.
+    """
+    path, model = points.sidecar(engine), engine.with_suffix(".onnx")
+    try:
+        digest = msgspec.json.decode(path.read_bytes(), type=points.OperatingPoint).model_sha256
+    except (FileNotFoundError, msgspec.MsgspecError, UnicodeDecodeError):
+        return
+    models = model != engine and model.is_file() and points.sha256(model) == digest
+    if digest and not models:
+        path.unlink()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import platform
+import re
 import shutil
 import subprocess
 from collections.abc import Iterable
@@ -39,6 +41,9 @@ WANTED_INSTRUCTIONS = {
     "i8mm": "Arm I8MM",
     "sve": "SVE",
 }
+# CUDA's own order is by speed, nvidia-smi's is this one: both must mean the same GPU by its number
+os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
+IDENTITY = re.compile(r"^\s*(\d+)\s*,\s*((?:GPU|MIG)-[^\s,]+)\s*,\s*(.+)")  # what nvidia-smi's line begins with
 PATIENCE = 10.0  # seconds for nvidia-smi, which is slow while a driver starts
 
 
@@ -53,18 +58,45 @@ class Gpu:
 
 
 def gpus() -> list[Gpu]:
-    """NVIDIA GPUs that the driver's own tool lists; none where it is absent or fails."""
+    """NVIDIA GPUs that the driver's own tool lists and CUDA sees, in CUDA's order; none where it is absent or fails."""
     tool = shutil.which("nvidia-smi")
     if tool is None:
         return []
-    asked = "--query-gpu=name,compute_cap,driver_version,memory.total"
+    asked = "--query-gpu=index,uuid,name,compute_cap,driver_version,memory.total"
     try:
         done = subprocess.run(
             [tool, asked, "--format=csv,noheader,nounits"], capture_output=True, text=True, timeout=PATIENCE
         )
     except (OSError, subprocess.TimeoutExpired):
         return []
-    return read_gpus(done.stdout.splitlines()) if done.returncode == 0 else []
+    if done.returncode != 0:
+        return []
+    return read_gpus(visible(done.stdout.splitlines(), os.environ.get("CUDA_VISIBLE_DEVICES")))
+
+
+def visible(lines: Iterable[str], mask: str | None) -> list[str]:
+    """Of nvidia-smi's lines 'index, uuid, name, ...' those from the name on that CUDA_VISIBLE_DEVICES leaves, in order.
+
+    mask: the variable: numbers and beginnings of UUIDs, up to the first that means no GPU or several; a GPU named
+    twice leaves none. None: all. A part of a GPU (MIG-...) does not tell which GPU it is of, so all are left.
+    """
+    if mask is None or mask.strip().startswith("MIG-"):
+        return [IDENTITY.sub(r"\3", line) for line in lines]
+    found = [(match[1], match[2], match[3]) for match in map(IDENTITY.fullmatch, lines) if match]
+    chosen: list[int] = []
+    for wanted in (entry.strip() for entry in mask.split(",")):
+        meant = [
+            place
+            for place, (index, uuid, _) in enumerate(found)
+            if (wanted.startswith("GPU-") and uuid.startswith(wanted))
+            or (wanted.isdecimal() and int(wanted) == int(index))
+        ]
+        if len(meant) != 1:
+            break
+        if meant[0] in chosen:
+            return []
+        chosen += meant
+    return [found[place][2] for place in chosen]
 
 
 def read_gpus(lines: Iterable[str]) -> list[Gpu]:

@@ -47,39 +47,29 @@ def open_bytes(data: bytes, backend: str, info: EngineInfo, gpu: str | None = No
     Raises EngineError.
     """
     cache = cache_folder() / f"kernels-{info.digest}.cache"
-    device = open_device(gpu)
-    try:
+    with contextlib.ExitStack() as undo:  # contexts first, then what they were made of
+        device = open_device(gpu)
+        undo.callback(device.close)
         network = Network(data, backend, device, cache)
+        undo.callback(network.close)
         if network.ends[network.input] != info.input:
             raise EngineError(f"the engine takes {network.ends[network.input]}, and its sidecar says {info.input}")
         lanes: list[Lane] = []
-        try:
-            lanes += [Lane(device, network) for _ in range(LANES)]
-            for lane in lanes:
-                lane.warm_up(WARM_UP)
-            network.keep_kernels()
-        except BaseException:
-            _free(lanes, network.close)
-            raise
-    except BaseException:
-        device.close()
-        raise
+        for _ in range(LANES):
+            lanes.append(Lane(device, network))
+            undo.callback(lanes[-1].close)
+        for lane in lanes:
+            lane.warm_up(WARM_UP)
+        network.keep_kernels()
+        free = undo.pop_all()
     if lanes[0].without_graph:
         log.warning("no CUDA graph, so each frame takes a little longer: %s", lanes[0].without_graph)
-    return TrtRunner(lanes, info, lambda: _free(lanes, network.close, device.close))
+    return TrtRunner(lanes, info, free.close)
 
 
 def _one(shape: tuple[int, int, int, int]) -> tuple[int, int, int, int]:
     """The shape for one picture, where their number is free."""
     return (1, *shape[1:])
-
-
-def _free(lanes: Sequence[Lane], *after: Callable[[], None]) -> None:
-    """Contexts first, then what they were made of."""
-    for lane in lanes:
-        lane.close()
-    for free in after:
-        free()
 
 
 class TrtRunner:
@@ -92,7 +82,7 @@ class TrtRunner:
         self.info = info
         self.in_flight = len(lanes)
         self.without_graph = lanes[0].without_graph
-        self.lanes = tuple(lanes)
+        self.lanes: tuple[Lane, ...] = tuple(lanes)
         self._idle, self._busy = deque(lanes), deque[Lane]()
         self._free = free
         self._lost: DeviceLost | None = None
@@ -131,7 +121,7 @@ class TrtRunner:
 
     def close(self) -> None:
         """See `Runner.close`. A lost device is left as it is: only the end of the process gives anything back."""
-        if self._lost is not None:
+        if self._lost is not None or not self.lanes:
             return
         with contextlib.suppress(EngineError):
             for lane in self._busy:

@@ -94,7 +94,8 @@ def _configure(trt: Any, builder: Any, config: Any, ends: Contract, plan: Plan) 
     if plan.backend == "tensorrt-rtx" and plan.targets:
         config.num_compute_capabilities = len(plan.targets)
         for number, target in enumerate(plan.targets):
-            config.set_compute_capability(_capability(trt, target), number)
+            if not config.set_compute_capability(_capability(trt, target), number):
+                raise EngineError(f"TensorRT-RTX {trt.__version__} takes no {target} as a target: choose --target")
 
 
 def _capability(trt: Any, target: str) -> Any:
@@ -110,8 +111,11 @@ def _timing_cache(config: Any, plan: Plan, timings: Path | None) -> Any:
     if plan.backend != "tensorrt" or timings is None:
         return None
     before = timings.read_bytes() if timings.is_file() else b""
-    cache = config.create_timing_cache(before) or config.create_timing_cache(b"")
-    return cache if cache is not None and config.set_timing_cache(cache, False) else None
+    for data in (before, b""):  # one of another version or GPU is refused, and begun anew
+        cache = config.create_timing_cache(data)
+        if cache is not None and config.set_timing_cache(cache, False):
+            return cache
+    return None
 
 
 def quiet_logger(trt: Any) -> Any:

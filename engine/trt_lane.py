@@ -22,7 +22,7 @@ class Computes(Protocol):
     own_graph: bool
     why_not: str
 
-    def context(self, addresses: dict[str, int]) -> Any: ...
+    def context(self, addresses: dict[str, int], own_graph: bool = False) -> Any: ...
 
     def enqueue(self, context: Any, stream: int) -> None: ...
 
@@ -44,6 +44,7 @@ class Lane:
         self.answers = [hosts[name] for name in self._outputs]
         self._context = network.context(self._addresses)
         self._graph: Graph | None = None
+        self._graph_alone: Graph | None = None
         self.without_graph = "it was not tried"
 
     def launch(self) -> None:
@@ -60,8 +61,17 @@ class Lane:
             raise
 
     def compute(self) -> None:
-        """Queue the computing alone, on the picture that is on the device already."""
-        self._network.enqueue(self._context, self._stream)
+        """Queue the computing alone, on the picture that is on the device already, by a graph where `launch` has one.
+
+        Raises EngineError, and DeviceLost.
+        """
+        if self._graph is None:
+            self._enqueue_alone()
+            return
+        if self._graph_alone is None:
+            self._graph_alone = self._device.capture(self._stream, self._enqueue_alone)
+        with self._device.working("the GPU takes no graph"):
+            self._graph_alone.launch()
 
     def wait(self) -> None:
         """Until the answers are there. Raises EngineError, and DeviceLost."""
@@ -73,39 +83,51 @@ class Lane:
         Raises EngineError, and DeviceLost.
         """
         self.picture[...] = np.random.default_rng(0).random(self.picture.shape, np.float32)
-        for _ in range(times):
-            self.launch()
-            self.wait()
-        if self._network.own_graph:
-            self.without_graph = ""
-            return
-        self.without_graph = self._network.why_not or self._try_graph()
-        self.launch()  # the stream and the context are sound, whatever became of the graph
-        self.wait()
+        self._run(times)
+        self.without_graph = self._network.why_not or self._try_graph(times)
+        self._run(1)  # the stream and the context are sound, whatever became of the graph
 
     def close(self) -> None:
         """Free graph and context; the memory is the device's."""
         with contextlib.suppress(EngineError), self._device.working("the GPU takes nothing back"):
-            if self._graph is not None:
-                self._graph.close()
+            for graph in (self._graph, self._graph_alone):
+                if graph is not None:
+                    graph.close()
             self._context = None
-        self._graph = self._context = None  # of a lost device as well
+        self._graph = self._graph_alone = self._context = None  # of a lost device as well
+
+    def _run(self, times: int) -> None:
+        for _ in range(times):
+            self.launch()
+            self.wait()
 
     def _enqueue(self) -> None:
         self._device.copy_in(self._addresses[self._input], self.picture, self._stream)
-        self.compute()
+        self._enqueue_alone()
         for name, host in zip(self._outputs, self.answers, strict=True):
             self._device.copy_out(host, self._addresses[name], self._stream)
 
-    def _try_graph(self) -> str:
-        """Capture, and hold the graph's answers against those without it; why there is none, or empty."""
-        wanted = [answer.copy() for answer in self.answers]
+    def _enqueue_alone(self) -> None:
+        self._network.enqueue(self._context, self._stream)
+
+    def _try_graph(self, times: int) -> str:
+        """Capture, and hold the graph's answers against those without it; why there is none, or empty.
+
+        A library with a graph of its own captures at one of the first `times` runs.
+        """
+        picture, wanted = self.picture.copy(), [answer.copy() for answer in self.answers]
         try:
-            self._graph = self._device.capture(self._stream, self._enqueue)
+            self.picture[...] = 1.0 - picture  # a graph that does nothing would leave the wanted answers on the device
+            self._run(1)
+            if self._network.own_graph:
+                self._renew(own_graph=True)
+                self._run(times)
+            else:
+                self._graph = self._device.capture(self._stream, self._enqueue)
+            self.picture[...] = picture
             for answer in self.answers:
                 answer.fill(np.nan)
-            self.launch()
-            self.wait()
+            self._run(1)
             if all(np.allclose(a, b, rtol=SAME, atol=SAME) for a, b in zip(self.answers, wanted, strict=True)):
                 return ""
             reason = "its answers differ from those without it"
@@ -113,10 +135,10 @@ class Lane:
             raise
         except EngineError as error:
             reason = str(error)
-        self._drop_graph()
+        self._renew(own_graph=False)  # a context that was captured is not to be relied on
         return reason
 
-    def _drop_graph(self) -> None:
-        """Go on without; a context that was captured is not to be relied on, so there is a new one."""
+    def _renew(self, own_graph: bool) -> None:
+        """Go on with a new context, without the graph that there was."""
         self.close()
-        self._context = self._network.context(self._addresses)
+        self._context = self._network.context(self._addresses, own_graph)

@@ -66,6 +66,7 @@ class HostDevice:
         self.streams: list[Stream] = []
         self.held: list[NDArray[np.uint8]] = []
         self.closed = False
+        self.graphs: list[HostGraph] = []
         self._captured: list[Work] | None = None
 
     def stream(self) -> int:
@@ -108,7 +109,8 @@ class HostDevice:
             work = self._captured
         finally:
             self._captured = None
-        return HostGraph(self.streams[stream], work[:-1] if self.captures == "badly" else work)
+        self.graphs.append(HostGraph(self.streams[stream], work[:-1] if self.captures == "badly" else work))
+        return self.graphs[-1]
 
     @contextlib.contextmanager
     def working(self, doing: str) -> Iterator[None]:
@@ -144,23 +146,30 @@ class HostGraph:
 
 @dataclass
 class HostNetwork:
-    """q is the picture itself; picture is (0.25, 3.5)."""
+    """q is the picture itself; picture is (0.25, 3.5).
+
+    own_graph: the library captures graphs, which answer as `captures` of the device says.
+    """
 
     device: HostDevice
     own_graph: bool = False
     why_not: str = ""
     contexts: int = 0
+    graphs: int = 0
     ends: dict[str, tuple[int, ...]] = field(default_factory=lambda: dict(ENDS))
 
-    def context(self, addresses: dict[str, int]) -> Any:
+    def context(self, addresses: dict[str, int], own_graph: bool = False) -> Any:
+        if own_graph and self.device.captures == "not at all":
+            raise EngineError("the library makes no context with a graph")
         self.contexts += 1
-        return addresses
+        self.graphs += own_graph
+        return {**addresses, "wrong": own_graph and self.device.captures == "badly"}
 
     def enqueue(self, context: Any, stream: int) -> None:
         said = np.array([0.25, 3.5], np.float32)
 
         def compute() -> None:
-            _copy(context["q"], context["image"], 4 * SIZE * SIZE)
+            _copy(context["q"], context["image"], 4 * SIZE * (SIZE - context["wrong"]))
             _copy(context["picture"], said.ctypes.data, said.nbytes)
 
         self.device.put(compute, stream)

@@ -243,7 +243,9 @@ def test_a_copy_elsewhere_is_complete(tmp_path: Path, network: Path) -> None:
     points.save(OperatingPoint(points.sha256(engine), 0.3), engine)
     out = deliver(engine, network, tmp_path / "mine.onnx")
     assert check(out) is None
-    assert load(out).model == str(network.resolve())
+    assert load(out).model == network.name  # so that both may move together
+    (tmp_path / "elsewhere").mkdir()
+    assert load(deliver(engine, network, tmp_path / "elsewhere" / "mine.onnx")).model == str(network.resolve())
     assert points.load(out, points.sha256(out)).threshold == 0.3
 
 

@@ -5,6 +5,7 @@ What a GPU computes is not tested here: `bash benchmarks/gpu.sh` does that, on a
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -40,7 +41,10 @@ def open_on(device: HostDevice, network: HostNetwork | None = None) -> TrtRunner
     lanes = [Lane(device, network or HostNetwork(device)) for _ in range(LANES)]
     for lane in lanes:
         lane.warm_up(2)
-    return TrtRunner(lanes, INFO, device.close)
+    free = contextlib.ExitStack()
+    for close in (device.close, *(lane.close for lane in lanes)):
+        free.callback(close)
+    return TrtRunner(lanes, INFO, free.close)
 
 
 @pytest.fixture
@@ -100,10 +104,44 @@ def test_a_library_with_a_graph_of_its_own_is_left_to_it(device: HostDevice) -> 
     network = HostNetwork(device, own_graph=True)
     with open_on(device, network) as runner:
         assert runner.without_graph == ""
-        assert network.contexts == LANES
+        assert (network.contexts, network.graphs) == (2 * LANES, LANES)  # one first that has none
+        assert np.array_equal(runner.infer(picture(1)).q, picture(1)[0, 0])
     other = HostDevice()
     with open_on(other, HostNetwork(other, why_not="the library makes none")) as runner:
         assert runner.without_graph == "the library makes none"
+
+
+@pytest.mark.parametrize(("captures", "why"), [("not at all", "makes no context"), ("badly", "differ")])
+def test_a_library_s_own_graph_is_held_against_a_run_without_it(captures: str, why: str) -> None:
+    device = HostDevice(captures)
+    network = HostNetwork(device, own_graph=True)
+    with open_on(device, network) as runner:
+        assert why in runner.without_graph
+        assert np.array_equal(runner.infer(picture(1)).q, picture(1)[0, 0])
+
+
+def test_the_computing_alone_runs_as_it_does_with_copies(device: HostDevice) -> None:
+    with open_on(device) as runner:
+        runner.infer(picture(1))
+        lane = runner.lanes[0]
+        lane.picture[...] = 0.0
+        before = len(device.graphs)
+        for _ in range(3):
+            lane.compute()
+            lane.wait()
+        (alone,) = device.graphs[before:]
+        assert alone.launched == 3
+        assert len(alone.work) == 1, "no copies"
+        assert np.array_equal(lane.answers[0], picture(1))
+    assert not any(graph.work for graph in device.graphs), "all graphs are freed"
+
+
+def test_closed_twice_is_closed(device: HostDevice) -> None:
+    freed: list[str] = []
+    runner = TrtRunner([Lane(device, HostNetwork(device))], INFO, lambda: freed.append("once"))
+    runner.close()
+    runner.close()
+    assert freed == ["once"]
 
 
 def test_one_failure_costs_one_picture(device: HostDevice) -> None:
@@ -183,8 +221,11 @@ def test_the_librarys_names_are_those_that_are_used() -> None:
         trt.Runtime: "deserialize_cuda_engine get_engine_validity",
         trt.ICudaEngine: "create_execution_context create_runtime_config num_io_tensors get_tensor_name "
         "get_tensor_mode get_tensor_shape get_tensor_dtype device_memory_size_v2",
-        trt.IExecutionContext: "execute_async_v3 set_tensor_address set_input_shape",
-        trt.IRuntimeConfig: "create_runtime_cache set_runtime_cache get_runtime_cache cuda_graph_strategy",
+        trt.DynamicShapesKernelSpecializationStrategy: "EAGER",
+        trt.ProfilingVerbosity: "NONE",
+        trt.IExecutionContext: "execute_async_v3 set_tensor_address set_input_shape nvtx_verbosity",
+        trt.IRuntimeConfig: "create_runtime_cache set_runtime_cache cuda_graph_strategy "
+        "dynamic_shapes_kernel_specialization_strategy",
         trt.IRuntimeCache: "serialize deserialize",
         trt.CudaGraphStrategy: "WHOLE_GRAPH_CAPTURE DISABLED",
         trt.EngineValidity: "INVALID",
