@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from ..engine.operating_point import OperatingPoint
 from ..engine.pixels import Grey, Mask
 from ..engine.reliability import Reliability
+from .findings import Findings
 from .frames import ALIKE
 from .gate import outlined
-from .int8 import Findings
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -11,8 +11,8 @@ from ..engine.operating_point import NOT_CALIBRATED, OperatingPoint
 from ..engine.reliability import LEAST, REACH_SHARE, Calibration, Reliability
 from ..engine.runner import Answer
 from . import figures
+from .findings import Findings
 from .frames import ALIKE
-from .int8 import Findings
 
 FEW = 8  # different pictures; fewer can hardly show all that the engine will see
 STYLE = """:root{color-scheme:light}

@@ -16,8 +16,8 @@ from ..engine.pixels import Sector, letterbox, letterbox_mask
 from .options import crop_option
 
 if TYPE_CHECKING:
+    from ..calibration.findings import Findings, Material
     from ..calibration.frames import Shown
-    from ..calibration.int8 import Findings, Material
     from ..engine.assembly import Asked
     from ..engine.trt_build import Progress
     from ..stream.evaluate import Sample
@@ -70,7 +70,7 @@ class Data:
 
     def material(self, size: int) -> Material:
         """The pictures, on squares of `size` pixels. Raises ValueError or OSError with one sentence."""
-        from ..calibration.int8 import Material
+        from ..calibration.findings import Material
 
         if self.calibrate == "phantom" or self.calibrate.startswith("phantom:seeds="):
             seeds = CALIBRATE_PHANTOM if self.calibrate == "phantom" else self.calibrate

@@ -12,9 +12,10 @@ from int8_network import LAYERS, SIZE, layered, several
 pytest.importorskip("onnxruntime", reason="onnxruntime comes with the extra 'build'")
 
 from onnx import ModelProto
+from smartca.calibration.findings import Findings, Material
 from smartca.calibration.frames import Shown
 from smartca.calibration.gate import Limits
-from smartca.calibration.int8 import Findings, Material, find
+from smartca.calibration.int8 import find
 from smartca.calibration.network import Network
 from smartca.calibration.ranges import METHODS
 from smartca.engine import EngineError, OperatingPoint
