@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .grey import one_channel
 from .network import need_onnxruntime
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def convolutions(model: ModelProto) -> list[NodeProto]:
 
 
 def named(model: ModelProto) -> ModelProto:
-    """A copy, constants folded and normalisation merged into convolutions, in which every node has its own name."""
+    """A copy, constants folded, normalisation merged into convolutions, one channel for one grey; every node named."""
     need_onnxruntime()
     import tempfile
     from pathlib import Path
@@ -39,7 +40,7 @@ def named(model: ModelProto) -> ModelProto:
         before, after = Path(folder) / "before.onnx", Path(folder) / "after.onnx"
         onnx.save(model, str(before))
         quant_pre_process(str(before), str(after), skip_symbolic_shape=True)
-        copy = onnx.load(str(after))
+        copy = one_channel(onnx.load(str(after)))
     for number, node in enumerate(copy.graph.node):
         node.name = f"{number} {node.name or node.op_type}"
     return copy
