@@ -53,6 +53,7 @@ class Findings:
             "layers_in_int8": f"{self.narrow_layers} of {self.layers} convolutions",
             "kept_in_fp32": ", ".join(self.kept) or None,
             "gate_asked": self.asked,
+            "worst_allowed": -self.limits.worst,
         }
 
     def require(self) -> None:
@@ -63,5 +64,5 @@ class Findings:
         raise EngineError(
             f"the gate refuses this INT8 engine ({self.verdict.scores.get('frames', 0)} frames of "
             f"{self.material.gate_words}): {lost}. Calibrate with pictures that show what the engine will see "
-            f"(--calibrate, --gate), or build with --precision bf16 or fp16"
+            "(--calibrate, --gate), say how much one frame may lose (--worst-frame), or build with --precision bf16 or fp16"
         )

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..engine.pixels import Sector, letterbox, letterbox_mask
-from .options import crop_option
+from .options import crop_option, finite
 
 if TYPE_CHECKING:
     from ..calibration.findings import Findings, Material
@@ -32,18 +32,26 @@ CALIBRATE_PHANTOM = "phantom:seeds=0..63,frames=3"
 GATE_PHANTOM = "phantom:seeds=86000..86031,frames=3"
 
 
+WORST_FRAME = 0.05  # of Dice, that a frame may lose
+
+
 @dataclass(frozen=True, slots=True)
 class Data:
-    """What was typed: calibrate and gate (None: other frames of the same), the picture's place, the masks' class."""
+    """What was typed: calibrate and gate (None: other frames of the same), the picture's place, the masks' class.
+
+    worst_frame: how much of its Dice any one frame of the gate may lose.
+    """
 
     calibrate: str
     gate: str | None = None
     crop: str = "auto"
     mask_value: int | None = None
+    worst_frame: float = WORST_FRAME
 
     def digest(self) -> str:
         """Of everything that decides the pictures: names and bytes of all files, and the options."""
-        digest = hashlib.sha256(f"{self.crop} {self.mask_value} {CALIBRATE_PHANTOM} {GATE_PHANTOM}".encode())
+        options = f"{self.crop} {self.mask_value} {self.worst_frame} {CALIBRATE_PHANTOM} {GATE_PHANTOM}"
+        digest = hashlib.sha256(options.encode())
         for place in (self.calibrate, self.gate):
             digest.update(f"\n{place}".encode() if place is None or not Path(place).exists() else _files(Path(place)))
         return digest.hexdigest()
@@ -54,6 +62,7 @@ class Data:
         typed += ["--gate", self.gate] if self.gate else []
         typed += ["--crop", self.crop] if self.crop != "auto" else []
         typed += ["--mask-value", str(self.mask_value)] if self.mask_value else []
+        typed += ["--worst-frame", f"{self.worst_frame:g}"] if self.worst_frame != WORST_FRAME else []
         return tuple(typed)
 
     def findings(self, asked: Asked, progress: Progress) -> Findings:
@@ -61,12 +70,14 @@ class Data:
 
         Raises ValueError, OSError or EngineError with one sentence.
         """
+        from ..calibration.gate import Limits
         from ..calibration.int8 import find
 
         progress(READING, 0, 1)
         material = self.material(asked.size)
         progress(READING, 1, 1)
-        return find(asked.data, asked.name, material, asked.point, progress, asked.backend == "openvino")
+        limits, on_cpu = Limits(worst=self.worst_frame), asked.backend == "openvino"
+        return find(asked.data, asked.name, material, asked.point, progress, on_cpu, limits)
 
     def material(self, size: int) -> Material:
         """The pictures, on squares of `size` pixels. Raises ValueError or OSError with one sentence."""
@@ -117,13 +128,29 @@ def data_options(required: bool) -> Callable[[Callable[..., None]], Callable[...
 
     def add(command: Callable[..., None]) -> Callable[..., None]:
         @functools.wraps(command)
-        def collected(calibrate: str | None, gate: str | None, mask_value: int | None, crop: str, **more: Any) -> None:
-            if calibrate is None and (gate or mask_value):
-                raise click.UsageError("--gate and --mask-value go with --calibrate DATA")
-            command(data=None if calibrate is None else Data(calibrate, gate, crop, mask_value), **more)
+        def collected(
+            calibrate: str | None,
+            gate: str | None,
+            mask_value: int | None,
+            crop: str,
+            worst_frame: float,
+            **more: Any,
+        ) -> None:
+            if calibrate is None and (gate or mask_value or worst_frame != WORST_FRAME):
+                raise click.UsageError("--gate, --mask-value and --worst-frame go with --calibrate DATA")
+            data = None if calibrate is None else Data(calibrate, gate, crop, mask_value, worst_frame)
+            command(data=data, **more)
 
         for option in (
             crop_option,
+            click.option(
+                "--worst-frame",
+                type=click.FloatRange(0, 1, min_open=True),
+                callback=finite,
+                default=WORST_FRAME,
+                show_default=True,
+                help="Dice that any one frame may lose at the gate; it is told in the sidecar.",
+            ),
             click.option(
                 "--mask-value",
                 type=click.IntRange(1, 255),

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 from int8_network import clip, several
+from smartca.calibration.gate import Limits
 from smartca.commands.calibration_data import BLOCK, CALIBRATE_PHANTOM, GATE, GATE_PHANTOM, Data
 
 SIDE = 64
@@ -104,8 +105,10 @@ def test_the_phantoms_of_a_bare_word_stay_apart() -> None:
 
 def test_what_was_typed_is_told_again() -> None:
     assert Data("phantom").as_typed() == ()
-    told = Data("clip.mp4", "other.mp4", "0,0,9,9", 2).as_typed()
-    assert told == ("--gate", "other.mp4", "--crop", "0,0,9,9", "--mask-value", "2")
+    told = Data("clip.mp4", "other.mp4", "0,0,9,9", 2, 0.2).as_typed()
+    assert told == ("--gate", "other.mp4", "--crop", "0,0,9,9", "--mask-value", "2", "--worst-frame", "0.2")
+    assert Data("phantom", worst_frame=0.2).digest() != Data("phantom").digest()
+    assert Limits().worst == Data("phantom").worst_frame
 
 
 @pytest.mark.parametrize("data", [Data("phantom:seeds=x"), Data("nowhere"), Data("phantom", crop="1,2")])
