@@ -64,5 +64,5 @@ class Findings:
         raise EngineError(
             f"the gate refuses this INT8 engine ({self.verdict.scores.get('frames', 0)} frames of "
             f"{self.material.gate_words}): {lost}. Calibrate with pictures that show what the engine will see "
-            "(--calibrate, --gate), say how much one frame may lose (--worst-frame), or build with --precision bf16 or fp16"
+            "(--calibrate, --gate), say what one frame may lose (--worst-frame), or build with --precision bf16 or fp16"
         )
