@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import sys
 import time
@@ -28,6 +29,14 @@ COMMANDS = {
     "study": ("commands.study", "Compare networks and losses, one training a cell, in one table."),
     "build": ("commands.build", "Turn a model into the fastest engine for this machine or for other GPUs."),
     "doctor": ("commands.build", "Say what is here, what is missing, and the command that brings it."),
+}
+
+ELSEWHERE = "or write to another disk (the engines' cache and the temporary folder, TMPDIR, need room too)"
+# errors of the operating system that name no file, and no cure
+FULL = {
+    errno.ENOSPC: f"free some space, {ELSEWHERE}",
+    getattr(errno, "EDQUOT", errno.ENOSPC): f"free some space, {ELSEWHERE}",
+    errno.EFBIG: f"allow larger files (`ulimit -f unlimited`), {ELSEWHERE}",
 }
 
 
@@ -88,6 +97,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def sentence(error: BaseException) -> str:
     """What to tell a person about `error`."""
+    if isinstance(error, OSError) and error.errno in FULL:
+        what = f"{error.filename} cannot be written" if error.filename else "a file cannot be written"
+        return f"{what} ({error.strerror}): {FULL[error.errno]}, then give the same command again"
     if isinstance(error, OSError) and error.strerror and error.filename:
         return f"{error.filename}: {error.strerror}"
     return str(error) or type(error).__name__

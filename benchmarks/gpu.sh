@@ -1,10 +1,14 @@
 #!/usr/bin/env bash
 # One command for a machine with an NVIDIA GPU: makes an environment, builds and runs every engine there is, writes one JSON.
 #
-#   bash benchmarks/gpu.sh [--find-links WHEELS] [--here] [options of benchmarks/gpu.py, such as --report R.json --quick]
+#   bash benchmarks/gpu.sh [--find-links WHEELS] [--here] [--model ONNX] [--checkpoint PT] [--report JSON] [--quick]
 #
 #   --find-links WHEELS   a folder of wheels, for a machine without a network
-#   --here                install nothing: use the Python that is called `python3` here, or $PYTHON
+#   --model, --checkpoint the network, and weights for the parts in torch; the shipped model and random ones if unset
+#   --report JSON         where the findings go; gpu.json if unset
+#   --quick               few rounds: does it run at all?
+#   --here                install nothing, and need no NVIDIA GPU: use the Python called `python3` here, or $PYTHON
+#   -h, --help            print this and stop
 #   $PYTHON               the Python to begin with; its own packages (such as a torch that is there) are used
 #   $PYTHON_OLDER         a Python 3.10 for TensorRT 8.6, where newer flavours refuse the GPU; left out if unset
 #   $SMARTCA_GPU_ENV      where the environments go; a folder of its own in the temporary folder if unset
@@ -19,10 +23,18 @@ while [ $# -gt 0 ]; do
       [ $# -ge 2 ] && [ -d "$2" ] || { echo "gpu.sh: --find-links needs a folder of wheels" >&2; exit 2; }
       links=(--no-index --find-links "$(cd "$2" && pwd)"); shift 2 ;;
     --here) here=yes; shift ;;
+    -h | --help)
+      sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$root/benchmarks/gpu.sh"
+      exit 0 ;;
     *) rest+=("$1"); shift ;;
   esac
 done
 command -v "$python" > /dev/null || { echo "gpu.sh: there is no $python; set PYTHON to a Python 3.10 or newer" >&2; exit 2; }
+if [ $here = no ] && ! command -v nvidia-smi > /dev/null; then
+  echo "gpu.sh: there is no nvidia-smi, so no NVIDIA GPU with a driver here; nothing was installed or run." >&2
+  echo "gpu.sh: --here runs what needs no GPU, in the Python that is here" >&2
+  exit 1
+fi
 mkdir -p "$home" || exit 2
 notes=$home/notes
 : > "$notes"

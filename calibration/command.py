@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
 from itertools import chain
 from pathlib import Path
 
@@ -11,9 +12,12 @@ import numpy as np
 from rich.console import Console
 from rich.progress import track
 
+from ..engine import plan
 from ..engine.operating_point import save
+from ..engine.ov import most_exact
 from ..engine.pixels import Grey, Sector, to_input, whole
-from ..engine.runner import Answer, open_runner
+from ..engine.places import refuse_point
+from ..engine.runner import Answer, EngineError, open_runner
 from ..phantom import KINDS, VALIDATE, Phantom, isotropic, kind_of, screen
 from ..train.data.composite import composite
 from ..train.data.datasets import needs_tear, open_data
@@ -44,9 +48,10 @@ def calibrate(
     `data` is "phantom" (screens of the last `seeds` validation seeds, which training does not choose its
     checkpoint by) or one of datasets.FORMS, of which the split 'val' is used. `diagram` is
     where a reliability diagram goes, as PNG. `negatives` is a folder of real pictures without a tear: its 'val' lines
-    are added, each as it is and with a simulated tear set in; there must be some. Raises ValueError or OSError for
-    input that cannot be used.
+    are added, each as it is and with a simulated tear set in; there must be some. Raises ValueError, EngineError,
+    ImportError or OSError for input that cannot be used, before any work.
     """
+    _check_model(model)
     _check_diagram(diagram)
     if data == "phantom":
         if mask_value is not None or label is not None:
@@ -67,7 +72,7 @@ def calibrate(
         fitted_on += f"; {len(real) // 2} real pictures without a tear, and as many with a simulated one set in"
     tracked = track(shown, "calibrating", total=total, console=Console(stderr=True))
     # in full precision: what bf16 changes is far below what a threshold is known to
-    with open_runner(model, "fp32", threads) as runner:
+    with open_runner(model, most_exact(model), threads) as runner:
 
         def predict(square: Grey) -> Answer:
             return runner.infer(to_input(square))
@@ -79,10 +84,24 @@ def calibrate(
     return found
 
 
+def _check_model(model: Path) -> None:
+    """Find out before the work that no operating point can be stored. Raises EngineError, ValueError or OSError."""
+    if plan.sidecar_path(model).exists():
+        told = plan.load(model)
+        raise EngineError(
+            f"{model.name} was made by `smartca build` and takes its model's operating point along: run "
+            f"`smartca calibrate --model {model.parent / told.model}`, then `{told.command(model)}`"
+        )
+    if model.is_file():  # else its runner says what is to be given
+        refuse_point(model)
+
+
 def _check_diagram(path: Path | None) -> None:
-    """Find out before the work that the diagram could not be written. Raises ValueError."""
+    """Find out before the work that the diagram could not be made. Raises ValueError or ImportError."""
     if path is None:
         return
+    if find_spec("matplotlib") is None:
+        raise ImportError("the diagram needs matplotlib; install it with `pip install smartca[train]`")
     folder = path.absolute().parent
     if path.suffix.lower() != ".png":
         raise ValueError(f"{path} does not end in .png; the diagram is a PNG")

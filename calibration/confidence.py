@@ -6,6 +6,7 @@ training. The loss's batch normaliser shifts q, so until this fit q is only 'q b
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from ..engine.reliability import BINS, LEAST, REACH_SHARE, Reliability
+from ..engine.whole_file import write_whole
 from ..train.scores import EDGES, Histograms
 
 
@@ -92,5 +94,7 @@ def plot(counted: Histograms, platt: Platt, path: Path, near: Histograms | None 
     axes.set(xlabel="confidence q", ylabel="share of tear pixels", xlim=(0, 1), ylim=(0, 1))
     beside = f"\nor with a tear within {REACH_SHARE:.0%} of the picture's height" if near else ""
     axes.set_title(f"over pixels with q of {LEAST} or more{beside}", fontsize="small")
-    axes.legend(fontsize="small")
-    figure.savefig(path, dpi=120)
+    figure.legend(loc="outside lower center", fontsize="small")  # inside it would lie on the curves
+    drawn = io.BytesIO()
+    figure.savefig(drawn, format="png", dpi=120)
+    write_whole(path, drawn.getvalue())

@@ -94,7 +94,8 @@ def scatter(found: Findings) -> str | None:
         figure, axes = _figure(6.4, 2.6)
         axes.scatter(range(1, len(shared) + 1), shared, color=BLUE, alpha=0.7, s=26, linewidths=0, clip_on=False)
         axes.axhline(1 - 2 * limit, color=RED, lw=1, label="refused below")
-        axes.set(xlabel="frames with an outline, from the worst to the best", ylabel="Dice with fp32's", ylim=(0, 1.01))
+        axes.set(xlabel="frames with an outline, from the worst to the best", ylabel="Dice with fp32's")
+        axes.set(xlim=(0.5, max(len(shared), 2) + 0.5), ylim=(0, 1.01))
         axes.xaxis.get_major_locator().set_params(integer=True)
     axes.legend(frameon=False, loc="lower right")
     return _svg(figure)
@@ -139,7 +140,7 @@ def reliability(exact: Reliability, narrow: Reliability) -> str:
         label = f"{name}: ECE {told.expected_error:.4f}"
         axes.plot(told.confidence, told.share, style, color=colour, ms=5, label=label)
     axes.set(xlabel="shown confidence", ylabel="share of tear pixels", xlim=(0, 1), ylim=(0, 1.01), aspect=1)
-    axes.legend(frameon=False, loc="upper left")
+    figure.legend(frameon=False, loc="outside lower center", ncols=2)
     return _svg(figure)
 
 

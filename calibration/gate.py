@@ -15,12 +15,13 @@ import numpy as np
 from ..engine.counts import Counts
 from ..engine.operating_point import OperatingPoint
 from ..engine.pixels import Mask
-from ..engine.runner import Answer
+from ..engine.runner import Answer, EngineError
 from ..engine.segmenter import without_spots
 from .frames import Shown
 
 Scores = dict[str, float | int | bool | str | None]
 FEW = 16  # pixels of the network's square: a frame's Dice of fewer is chance
+CURE = "give --gate pictures that show what is to be outlined"
 ROUNDING = 1e-9  # of floats: a loss of just the limit is no more than it
 
 
@@ -29,6 +30,7 @@ class Limits:
     """How much may be lost: pooled Dice, one frame's Dice, pooled recall, and agreement (Dice) with fp32's outlines.
 
     false_outlines: share of the frames without a tear that may carry an outline beyond those that do in fp32; one may.
+    outlined_frames: the fewest frames with an outline worth the name that prove anything.
     """
 
     dice: float = 0.005
@@ -36,10 +38,14 @@ class Limits:
     recall: float = 0.01
     agreement: float = 0.03
     false_outlines: float = 0.02
+    outlined_frames: int = 3
 
     def to_choose_by(self) -> Limits:
-        """For what is chosen by other frames: half the loss of Dice, to leave room for those of the gate."""
-        return replace(self, dice=self.dice / 2)
+        """For what is chosen by other frames: half the loss of Dice, to leave room for those of the gate.
+
+        However few of them carry an outline: it is the gate that proves.
+        """
+        return replace(self, dice=self.dice / 2, outlined_frames=0)
 
 
 class Frame(NamedTuple):
@@ -73,6 +79,16 @@ def outlined(answer: Answer, point: OperatingPoint) -> Mask:
     return without_spots(q, threshold, point.min_area) >= threshold
 
 
+def require_outlines(exact: Sequence[Answer], point: OperatingPoint, limits: Limits, data: str) -> None:
+    """Raises EngineError where fp32 outlines too few of the gate's pictures, which `data` names, to prove anything."""
+    number = sum(int(outlined(answer, point).sum()) >= FEW for answer in exact)
+    if number < limits.outlined_frames:
+        raise EngineError(
+            f"the gate cannot judge an INT8 engine by these pictures: of {len(exact)} frames of {data} fp32 outlines "
+            f"something on {number or 'none'}, and {limits.outlined_frames} are needed; {CURE}"
+        )
+
+
 def judge(
     exact: Sequence[Answer],
     narrow: Sequence[Answer],
@@ -94,6 +110,7 @@ def judge(
         each.append(Frame(_dice(one, truth), _dice(other, truth), _dice(other, one)))
     scores: Scores = {
         "frames": len(frames),
+        "outlined_frames": sum(f.agreement is not None for f in each),  # in either precision
         "labelled": labelled,
         "agreement": both.dice_pooled,
         "agreement_worst": min((f.agreement for f in each if f.agreement is not None), default=None),
@@ -134,8 +151,9 @@ def _refusals(scores: Scores, limits: Limits) -> list[str]:
     """In words, every limit that is passed."""
     agreement = scores["agreement"]
     if not isinstance(agreement, float):
-        return ["neither precision outlines anything on the frames of the gate, so nothing can be told"]
-    lost = [("agreement with fp32's outlines (Dice) is short of 1 by", 1.0 - agreement, limits.agreement)]
+        return [f"neither precision outlines anything on the frames of the gate, so nothing can be told: {CURE}"]
+    told = _agreement("agreement with fp32's outlines (Dice) is only", agreement, limits.agreement)
+    lost: list[tuple[str, float, float]] = []
     if scores["labelled"]:
         for name, words, limit in (
             ("dice_change", "pooled Dice falls by", limits.dice),
@@ -146,10 +164,26 @@ def _refusals(scores: Scores, limits: Limits) -> list[str]:
             lost.append((words, -change if isinstance(change, float) else 0.0, limit))
     else:
         worst = scores["agreement_worst"]
-        short = 1.0 - worst if isinstance(worst, float) else 0.0
-        lost.append(("on one frame that agreement is short of 1 by", short, 2 * limits.worst))
-    told = [f"{words} {loss:.4f} (at most {limit:g})" for words, loss, limit in lost if loss > limit + ROUNDING]
-    return told + (_false_outlines(scores, limits) if scores["labelled"] else [])
+        told += _agreement("on one frame that agreement is only", worst, 2 * limits.worst)
+    told += [f"{words} {loss:.4f} (at most {limit:g})" for words, loss, limit in lost if loss > limit + ROUNDING]
+    return _too_few(scores, limits) + told + (_false_outlines(scores, limits) if scores["labelled"] else [])
+
+
+def _agreement(words: str, dice: float | int | str | None, most_lost: float) -> list[str]:
+    """In words, if outlines share too little."""
+    if not isinstance(dice, float) or 1.0 - dice <= most_lost + ROUNDING:
+        return []
+    return [f"{words} {dice:.4f} (at least {1.0 - most_lost:.4g})"]
+
+
+def _too_few(scores: Scores, limits: Limits) -> list[str]:
+    number = int(scores["outlined_frames"] or 0)
+    if number >= limits.outlined_frames:
+        return []
+    return [
+        f"only {number} of the frames {'carries' if number == 1 else 'carry'} an outline in either precision "
+        f"(at least {limits.outlined_frames}): {CURE}"
+    ]
 
 
 def _false_outlines(scores: Scores, limits: Limits) -> list[str]:

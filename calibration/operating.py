@@ -41,6 +41,7 @@ class Calibrated(NamedTuple):
     groups: dict[str, Counts]
     histograms: Histograms
     near: Histograms  # of those pixels within 3 mm (3 % of the picture's height) of a tear
+    tears: int  # frames of the data with a tear in them, those with a simulated one set in not counted
 
     @property
     def counts(self) -> Counts:
@@ -65,7 +66,7 @@ def calibrate(
     if recall is not None and not 0.0 < recall < 1.0:
         raise ValueError(f"the recall wanted is {recall}; give a number between 0 and 1, for instance 0.9")
     counts, main, close = Histograms(), Histograms(), Histograms()
-    kept, strange = [], []
+    kept, strange, tears = [], [], 0
     for frame in frames:
         answer = predict(letterbox(frame.pixels, frame.sector, size))
         logits, truth = logit(answer.q), letterbox_mask(frame.mask, frame.sector, size)
@@ -74,6 +75,7 @@ def calibrate(
         close.add(logits[around], truth[around])
         if frame.group == MAIN:
             main.add(logits, truth)
+            tears += bool(truth.any())
         kept.append(Kept(logits.astype(np.float16), truth, answer.tear, frame.group))
         strange.append(answer.strange)
     platt = fit_platt(counts)
@@ -90,7 +92,7 @@ def calibrate(
         recall_found=round(groups[MAIN].recall or 0.0, 4) if MAIN in groups else 0.0,
         fitted_on=fitted_on,
     )
-    return Calibrated(point, groups, counts, close)
+    return Calibrated(point, groups, counts, close, tears)
 
 
 def strangest(strange: list[float]) -> float | None:

@@ -97,7 +97,11 @@ def _gate(found: Findings, point: OperatingPoint) -> str:
     rows.append(_compared("how strange the pictures seem, on average", scores, "strange", None))
     measure = "their truth is known" if labelled else "their truth is not known, so fp32's outlines are the measure"
     number, words = scores.get("frames"), html.escape(found.material.gate_words)
-    told = f"Both precisions were asked about {number} {'frame' if number == 1 else 'frames'} of {words}"
+    seen = scores.get("outlined_frames")
+    told = (
+        f"Both precisions were asked about {number} {'frame' if number == 1 else 'frames'} of {words}, "
+        f"{seen} of which {'carries' if seen == 1 else 'carry'} an outline in either"
+    )
     plot, worst_frames = figures.scatter(found), figures.changed(found, point)
     parts = [
         f"<h2>The gate</h2><p>{told}; {measure}.</p>",

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ..engine.contenders import Contender, Missing
     from .build import Phases
 
+ENGINES = (".onnx", ".engine")
 BACKENDS = ("openvino", "onnxruntime", "tensorrt", "tensorrt-rtx")
 SEEDS = range(90001, 90005)  # of phantoms that training never sees
 TIMES = range(0, 240, 60)
@@ -77,6 +78,7 @@ def bench(
     spared(report, "--report", path, *engine)
     if path.suffix in (".engine", ".plan"):
         raise click.UsageError(f"{path.name} is an engine: give it as --engine, and as MODEL the .onnx file it is of")
+    _refuse_absent(engine)
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
     with open_runner(path, "fp32", threads) as runner:
         size, digest = runner.info.size, runner.info.model_sha256
@@ -84,7 +86,7 @@ def bench(
         field, missing = _field(path, backend or BACKENDS, engine, phases)
         timings, failed = measure(field, _pictures(size), rounds, threads, phases, insecure)
     missing += failed
-    _tell(timings, missing)
+    _tell(timings, missing, engine)
     body = {
         "model_sha256": digest,
         "rounds": rounds,
@@ -96,6 +98,18 @@ def bench(
         "versions": versions(),
     }
     write_report(body, report)
+
+
+def _refuse_absent(engines: tuple[str, ...]) -> None:
+    """Before any engine is timed: a given one that is no file would only be left out. Raises EngineError."""
+    from ..engine import EngineError, engine_at
+
+    for engine in map(engine_at, engines):
+        if isinstance(engine, Path) and not (engine.is_file() and engine.suffix in ENGINES):
+            raise EngineError(
+                f"there is no .onnx file or .engine file at {engine}: give --engine what `smartca build` made, or "
+                "leave it out"
+            )
 
 
 def _field(
@@ -123,7 +137,8 @@ def _pictures(size: int) -> list[NDArray[np.float32]]:
     return [to_input(letterbox(frame, whole(frame.shape), size)) for frame in frames]
 
 
-def _tell(timings: list[Timing], missing: list[Missing]) -> None:
+def _tell(timings: list[Timing], missing: list[Missing], given: tuple[str, ...]) -> None:
+    """`given`: the engines of --engine, which are told by their names."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -134,7 +149,7 @@ def _tell(timings: list[Timing], missing: list[Missing]) -> None:
         table.add_column(name, justify="right", no_wrap=True)
     for timing in timings:
         table.add_row(
-            f"{timing.backend} {timing.precision}",
+            f"{timing.backend} {timing.precision}{_name(timing.engine, given)}",
             f"{timing.first_answer_ms:.0f}",
             f"{timing.p50_ms:.2f}",
             f"{timing.p99_ms:.2f}",
@@ -146,3 +161,10 @@ def _tell(timings: list[Timing], missing: list[Missing]) -> None:
     Console().print(table)
     for one in missing:
         say(f"left out: {one.backend} {one.precision}: {one.reason}")
+
+
+def _name(engine: str, given: tuple[str, ...]) -> str:
+    """On a line of its own, so that the figures beside it stay in sight."""
+    from rich.markup import escape
+
+    return escape(f"\n  {Path(engine).name}") if engine in given else ""

@@ -178,6 +178,11 @@ def _tell(engine: Path, seconds: float, built: bool) -> None:
     size = engine.stat().st_size / 1e6
     say(f"{plan.backend} {plan.backend_version}, {plan.precision}{where}: {size:.1f} MB, {how}")
     gate = load(engine).gate
+    if gate is None and plan.precision == "int8":
+        say(
+            "no gate has judged this INT8 network, so nobody knows what it loses against fp32; "
+            "--calibrate DATA on the fp32 model makes one that is judged"
+        )
     if gate is not None:
         change = gate.get("dice_change")
         lost = "" if change is None else f"pooled Dice {gate['dice']:.4f} ({change:+.4f} against fp32), "

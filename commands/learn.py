@@ -6,14 +6,19 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
 from .calibrate_report import report
 from .options import FILE, finite, say, spared, writable
 
+if TYPE_CHECKING:
+    from ..engine.counts import Counts
+
 FOLDER = click.Path(file_okay=False, path_type=Path)
+POOR = 0.3  # Dice or precision: below, an operating point is told to be doubtful
+FEW_TEARS = 10  # pictures with a tear
 F = TypeVar("F", bound=Callable[..., object])
 
 
@@ -198,6 +203,29 @@ def calibrate(context: click.Context, **options: object) -> None:
         for name, value in (("Dice", scores.dice_pooled), ("precision", scores.precision), ("recall", scores.recall))
     )
     say(f"threshold {found.point.threshold:.3f}: {reached}, on {found.point.fitted_on}")
+    for words in _doubts(scores, found.tears):
+        say(f"warning: {words}")
+
+
+def _doubts(scores: Counts, tears: int) -> list[str]:
+    """What makes an operating point doubtful, each in one line."""
+    doubts, precision, dice = [], scores.precision or 0.0, scores.dice_pooled or 0.0
+    if precision < POOR:
+        doubts.append(
+            f"most of what it outlines is no tear: precision {precision:.3f} and Dice {dice:.3f} on these pictures; "
+            "look whether masks, label and pictures are the right ones, or train with such pictures"
+        )
+    elif dice < POOR:
+        doubts.append(
+            f"most of the tear stays without an outline: recall {scores.recall or 0.0:.3f} and Dice {dice:.3f} on "
+            "these pictures; look whether masks, label and pictures are the right ones, or train with such pictures"
+        )
+    if tears < FEW_TEARS:
+        doubts.append(
+            f"only {tears} {'picture shows' if tears == 1 else 'pictures show'} a tear: a threshold and a confidence "
+            f"found on fewer than {FEW_TEARS} may not hold on others; give more"
+        )
+    return doubts
 
 
 def _refuse_typed(context: click.Context, command: str) -> None:

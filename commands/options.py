@@ -12,6 +12,7 @@ from typing import TypeVar
 import click
 import msgspec
 
+from ..engine.operating_point import sidecar
 from ..engine.runner import SHIPPED_MODEL, Engine, Remote, engine_at
 
 F = TypeVar("F", bound=Callable[..., object])
@@ -110,7 +111,9 @@ def spared(result: Path | None, what: str, *inputs: Engine | str) -> None:
             continue
         file = Path(given)
         ready = file.with_name(f"{file.stem}-int8{file.suffix}")
-        beside = {other for one in (file, ready) for other in (one, one.with_suffix(".json"), Path(f"{one}.json"))}
+        beside: set[Path] = set()
+        for one in (file, ready):
+            beside |= {one, one.with_suffix(".json"), sidecar(one), Path(f"{one}.json")}
         if result.resolve() in {other.resolve() for other in beside if other.exists()}:
             raise click.UsageError(f"{result} belongs to {file}; give {what} another name, so that nothing is lost")
 

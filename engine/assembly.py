@@ -16,6 +16,7 @@ from .operating_point import OperatingPoint
 from .plan import Gate, Input, Plan, Sidecar, suffix
 from .runner import EngineError, open_runner
 from .trt_build import Progress, compile_network
+from .whole_file import write_whole
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -85,11 +86,11 @@ def assemble(folder: Path, model: Path, data: bytes, made: Plan, options: Option
     network, ready = _prepare(network, data, model.name, made)
     engine = folder / f"{model.stem}-{made.precision}{suffix(made.backend)}"
     if made.backend == "openvino":
-        engine.write_bytes(ready)
+        write_whole(engine, ready)
         _open_once(engine, made.precision, progress)
     else:
         timings = folder.parent / f"timings-{made.backend_version}-{made.compute_capability}.cache"
-        engine.write_bytes(compile_network(ready, ends, made, progress, timings))
+        write_whole(engine, compile_network(ready, ends, made, progress, timings))
     _write_point(engine, model)
     plan.save(
         engine,
@@ -156,7 +157,7 @@ def _check_ranges(network: ModelProto, name: str, wanted: bool) -> None:
 def _open_once(engine: Path, precision: str, progress: Progress) -> None:
     """An OpenVINO engine that does not open here is none."""
     progress(OPENING, 0, 1)
-    open_runner(engine, "bf16" if precision == "bf16" else "fp32", 1).close()
+    open_runner(engine, {"bf16": "bf16", "int8": "auto"}.get(precision, "fp32"), 1).close()
     progress(OPENING, 1, 1)
 
 

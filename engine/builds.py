@@ -9,14 +9,14 @@ from pathlib import Path
 
 import msgspec
 
+from . import onnx_graph, places, plan
 from . import operating_point as points
-from . import plan
 from .assembly import Options, assemble, right_size
 from .engine_cache import EngineCache, cache_folder, deliver
 from .machine import LIBRARIES, gpus, processor, version_of
 from .plan import Plan, suffix
 from .runner import EngineError
-from .trt_build import AHEAD_OF_TIME, EXAMPLE, FLAGS, Progress
+from .trt_build import AHEAD_OF_TIME, EXAMPLE, FLAGS, Progress, load
 
 BACKENDS = tuple(LIBRARIES)
 PRECISIONS = ("fp32", "fp16", "bf16", "int8")
@@ -38,6 +38,7 @@ def build(model: Path, options: Options, progress: Progress, cache: Path | None 
     store = EngineCache(cache or cache_folder())
     engine = store.find(made)
     if engine is None:
+        _need(options.backend)
         with store.locked(made, progress):
             engine = store.find(made) or store.add(
                 made, lambda folder: assemble(folder, model, data, made, options, progress)
@@ -75,7 +76,11 @@ def make_plan(model: Path, data: bytes, options: Options) -> Plan:
     if version is None:
         raise EngineError(f"{options.backend} is not installed: {LIBRARIES[options.backend][2]}")
     digest = sha256(data).hexdigest()
-    points.load(model, digest)  # one of other weights is refused
+    try:
+        points.load(model, digest)  # one of other weights is refused
+    except ValueError:
+        onnx_graph.read(data, model.name)  # a file that is cut short has other bytes, too
+        raise
     point = points.sidecar(model)
     known = Plan(
         onnx_sha256=digest,
@@ -115,6 +120,13 @@ def _read(model: Path) -> bytes:
     return model.read_bytes()
 
 
+def _need(backend: str) -> None:
+    """What builds must be there before INT8 ranges are found, for minutes. Raises EngineError or ImportError."""
+    onnx_graph.need_onnx()
+    if backend != "openvino":
+        load(backend)
+
+
 def _quantiser() -> str:
     """Which quantiser would run, with its version."""
     with contextlib.suppress(metadata.PackageNotFoundError):
@@ -150,7 +162,4 @@ def _refuse_place(model: Path, out: Path, wanted: str) -> None:
         raise EngineError(f"{out.name} must end in {wanted}, as such an engine does: change -o")
     if out.resolve() == model.resolve():
         raise EngineError(f"{out} is the model itself; give -o a name of its own")
-    if points.sidecar(out).resolve() == points.sidecar(model).resolve():
-        raise EngineError(f"{out.name} would take the place of the model's operating point; give -o another name")
-    if out.is_dir() or not out.absolute().parent.is_dir():
-        raise EngineError(f"{out} cannot be a file there; make its folder first, or change -o")
+    places.refuse_engine(out)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import importlib
 import threading
 from collections.abc import Callable, Iterator
@@ -18,6 +19,9 @@ NON_BLOCKING = 1  # a stream that does not wait for the default one, on which ot
 # a GPU and a thread -> its primary context, which is never released: pycuda leaves a released one current on the thread
 CONTEXTS: dict[tuple[str, int], Any] = {}
 LOST = "a new process is needed, which `smartca run` and `smartca serve` start by themselves"
+
+INSTALL = "uv sync --extra cuda, or pip install 'smartca[cuda]'"
+DRIVERS = ("libcuda.so.1", "nvcuda.dll")  # on Linux and on Windows
 
 
 class Device(Protocol):
@@ -65,17 +69,27 @@ class Device(Protocol):
         ...
 
 
+def has_driver() -> bool:
+    """Whether the NVIDIA driver's own library is here; pycuda, which needs it, is not asked."""
+    for name in DRIVERS:
+        with contextlib.suppress(OSError):
+            ctypes.CDLL(name)
+            return True
+    return False
+
+
 def open_device(name: str | None = None) -> CudaDevice:
     """The first GPU of that name, or the first of all (see CUDA_VISIBLE_DEVICES). Raises EngineError with the cure."""
     try:
         driver = importlib.import_module("pycuda.driver")
     except ImportError as error:
-        if "libcuda" in str(error) or "nvcuda" in str(error):
+        if not has_driver():
             raise EngineError(
-                "there is no NVIDIA driver here, so no TensorRT engine can run: install it, or use an .onnx model"
+                "there is no NVIDIA GPU with a driver here, so no TensorRT engine can run: use an .onnx model, or "
+                f"install the driver and then pycuda ({INSTALL})"
             ) from error
         raise EngineError(
-            f"a TensorRT engine needs pycuda, which is not installed or does not load ({error}): pip install pycuda"
+            f"a TensorRT engine needs pycuda, which is not installed or does not load ({error}): {INSTALL}"
         ) from error
     try:
         driver.init()

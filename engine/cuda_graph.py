@@ -73,7 +73,7 @@ def bindings() -> Any:
     try:
         driver = importlib.import_module("cuda.bindings.driver")
     except ImportError as error:
-        cure = "pip install cuda-bindings"
+        cure = "uv sync --extra cuda, or pip install 'smartca[cuda]'"
         raise CudaError(f"cuda-bindings is not installed or does not load ({error}): {cure}") from error
     try:
         checked(driver, driver.cuInit(0))

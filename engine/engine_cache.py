@@ -16,6 +16,7 @@ from platformdirs import user_cache_dir
 
 from . import operating_point as points
 from . import plan
+from .places import is_point
 from .plan import Plan, suffix, write_whole
 from .runner import EngineError
 from .trt_build import Progress
@@ -45,7 +46,8 @@ class EngineCache:
             engine = path.with_suffix("")
             with contextlib.suppress(EngineError, OSError):
                 sidecar = plan.load(engine)
-                if sidecar.plan == made and points.sha256(engine) == sidecar.engine_sha256:
+                has_point = points.sidecar(engine).is_file() or made.operating_point is None
+                if sidecar.plan == made and points.sha256(engine) == sidecar.engine_sha256 and has_point:
                     return engine
         return None
 
@@ -116,15 +118,6 @@ def deliver(engine: Path, model: Path, out: Path) -> Path:
 
 
 def _forget_point(engine: Path) -> None:
-    """Take away the operating point of the engine that was there before.
-
-    It stays where it is that of a model beside the engine, or no operating point at all.
-    """
-    path, model = points.sidecar(engine), engine.with_suffix(".onnx")
-    try:
-        digest = msgspec.json.decode(path.read_bytes(), type=points.OperatingPoint).model_sha256
-    except (FileNotFoundError, msgspec.MsgspecError, UnicodeDecodeError):
-        return
-    models = model != engine and model.is_file() and points.sha256(model) == digest
-    if digest and not models:
-        path.unlink()
+    """Take away the operating point of the engine that was there before; what is none stays."""
+    if is_point(points.sidecar(engine)):
+        points.sidecar(engine).unlink()

@@ -61,9 +61,14 @@ class LabelledFolder:
                 return
         values = ", ".join(map(str, sorted(held)))
         raise ValueError(
-            f"no mask of {self.root}, split {self.split}, has the value {self.mask_value}; they have {values}: "
+            f"no mask of {self.root}, split {spoken(self.split)}, has the value {self.mask_value}; they have {values}: "
             "give one of those"
         )
+
+
+def spoken(split: str) -> str:
+    """The word for a split that split.csv and the manual use: val for validate."""
+    return SPLITS.get(split, (split,))[0]
 
 
 def read_splits(root: Path, pictures: Path) -> list[tuple[str, str]]:
@@ -116,7 +121,9 @@ def no_picture(root: Path, split: str) -> ValueError:
         known = ", ".join(sorted({word for _, word in read_table(table)}))
         wanted = " or ".join(SPLITS.get(split, (split,)))
         return ValueError(f"{table} gives no picture to the split {wanted}; it has {known}")
-    return ValueError(f"{root} has too few pictures for a split {split}; write {table} with the columns file,split")
+    return ValueError(
+        f"{root} has too few pictures for a split {spoken(split)}; write {table} with the columns file,split"
+    )
 
 
 def mask_of(folder: Path, name: str) -> Path:

@@ -9,6 +9,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from .whole_file import write_whole
+
 NOT_CALIBRATED = "not calibrated"
 
 
@@ -54,8 +56,20 @@ class OperatingPoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def sidecar(model: Path) -> Path:
-    """Where the operating point of `model` is stored."""
-    return model.with_suffix(".json")
+    """Where the operating point of `model` is stored: x.onnx -> x.json, x.engine -> x.engine.point.json.
+
+    So an engine's never meets that of a model beside it.
+    """
+    return model.with_suffix(".json") if model.suffix == ".onnx" else model.with_name(model.name + ".point.json")
+
+
+def how_to_calibrate(model: Path) -> str:
+    """Only a model itself can be: what `smartca build` made of one takes its operating point along."""
+    from .plan import sidecar_path
+
+    if model.suffix == ".onnx" and not sidecar_path(model).exists():
+        return f"run `smartca calibrate --model {model}`"
+    return "run `smartca calibrate` on the .onnx model that it was built from, then `smartca build` again"
 
 
 def sha256(path: Path) -> str:
@@ -75,19 +89,15 @@ def load(model: Path, digest: str) -> OperatingPoint:
         point = msgspec.json.decode(path.read_bytes(), type=OperatingPoint)
     except (msgspec.DecodeError, ValueError) as error:
         raise ValueError(
-            f"{path} is not an operating point ({error}); run `smartca calibrate --model {model}`"
+            f"{path} is not an operating point ({error}): take it away, then {how_to_calibrate(model)}"
         ) from error
     if point.model_sha256 != digest:
-        raise ValueError(
-            f"{path} was made for other weights than {model.name}; run `smartca calibrate --model {model}`"
-        )
+        raise ValueError(f"{path} was made for other weights than {model.name}; {how_to_calibrate(model)}")
     return point
 
 
 def save(point: OperatingPoint, model: Path) -> Path:
     """Write the operating point beside `model`, all of it or nothing."""
     path = sidecar(model)
-    partial = path.with_suffix(".json.partial")
-    partial.write_bytes(msgspec.json.format(msgspec.json.encode(point), indent=2) + b"\n")
-    partial.replace(path)
+    write_whole(path, msgspec.json.format(msgspec.json.encode(point), indent=2) + b"\n")
     return path

@@ -15,7 +15,7 @@ from typing_extensions import Self
 from .operating_point import sha256
 from .runner import Answer, EngineError, EngineInfo
 
-INSTALL = "onnxruntime is not installed: pip install onnxruntime"
+INSTALL = "onnxruntime is not installed: uv sync --extra build, or pip install 'smartca[build]'"
 
 
 class OnnxRuntimeRunner:

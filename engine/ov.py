@@ -14,6 +14,7 @@ from typing_extensions import Self
 
 from .operating_point import sha256
 from .ov_int8 import is_quantised, make_quick
+from .plan import sidecar_path
 from .quiet import ov
 from .runner import Answer, EngineError, EngineInfo, checked_answer
 
@@ -24,7 +25,8 @@ WARM_UP = 3  # the first inferences allocate and tune; nobody's frame should wai
 class OpenVinoRunner:
     """A SMART-CA ONNX file compiled for this processor, its compiled form cached for the next start.
 
-    precision: of what the file does not itself keep in INT8 or fp16.
+    precision: auto, fp32 or bf16, of what the file does not itself keep in fp16. A file with INT8 ranges (Q/DQ nodes)
+    computes in INT8 and takes auto only. Raises EngineError.
     """
 
     in_flight = 1  # all cores work on one picture: a second would only make it wait
@@ -38,6 +40,11 @@ class OpenVinoRunner:
             core.set_property({"CACHE_DIR": str(cache)})
         network = _read(core, model)
         quantised = is_quantised(network)
+        if quantised and precision in PRECISIONS:
+            raise EngineError(
+                f"{model.name} brings INT8 ranges (Q/DQ nodes) of its own: it computes in int8, not in {precision}; "
+                "leave --precision out, or give the fp32 file that it was made of"
+            )
         # beside INT8, what is left in fp32 is what must stay exact
         chosen = "fp32" if quantised and precision == "auto" else _choose(core, precision)
         if quantised:
@@ -99,6 +106,15 @@ class OpenVinoRunner:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def most_exact(model: Path) -> str:
+    """The precision to ask for where the most exact answers are wanted: fp32.
+
+    auto for a plain .onnx file with INT8 ranges of its own, which computes in nothing else.
+    """
+    plain = model.suffix == ".onnx" and model.is_file() and not sidecar_path(model).exists()
+    return "auto" if plain and is_quantised(_read(ov.Core(), model)) else "fp32"
 
 
 def _read(core: ov.Core, model: Path) -> ov.Model:

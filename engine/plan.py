@@ -7,9 +7,7 @@ wrote, so that the library's own tools still read it.
 from __future__ import annotations
 
 import hashlib
-import os
 import shlex
-import tempfile
 from pathlib import Path
 
 import msgspec
@@ -18,6 +16,7 @@ from . import operating_point as points
 from .machine import LIBRARIES, Gpu, gpus, version_of
 from .operating_point import sha256
 from .runner import EngineError
+from .whole_file import write_whole
 
 RECIPE = 2  # raise it when the way from ONNX to engine changes, so that no older engine passes for a new one
 NORMALISATION = "grey / 255, letterboxed"
@@ -133,21 +132,6 @@ def suffix(backend: str) -> str:
 def sidecar_path(engine: Path) -> Path:
     """x.engine -> x.engine.json."""
     return engine.with_name(engine.name + ".json")
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file, all of it or nothing, also where two processes write it at once."""
-    handle, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".partial")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(partial).chmod(0o644)
-        Path(partial).replace(path)
-    except BaseException:
-        Path(partial).unlink(missing_ok=True)
-        raise
 
 
 def save(engine: Path, sidecar: Sidecar) -> Path:

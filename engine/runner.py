@@ -198,7 +198,8 @@ def _on_cpu(engine: Path, precision: str, threads: int) -> Runner:
         return OpenVinoRunner(engine, precision, threads)
     built = built_in(engine, precision)
     # fp16 and int8 are in the file itself; what they leave in fp32 stays exact
-    runner = OpenVinoRunner(engine, "bf16" if built == "bf16" else "fp32", threads)
+    asked = {"bf16": "bf16", "int8": "auto"}.get(built, "fp32")
+    runner = OpenVinoRunner(engine, asked, threads)
     runner.info = replace(runner.info, precision=built)
     return runner
 

@@ -10,15 +10,18 @@ import contextlib
 import importlib
 import json
 import re
-from collections.abc import Callable
+import signal
+import threading
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from .machine import LIBRARIES
 from .onnx_graph import Contract
-from .plan import Plan, write_whole
+from .plan import Plan
 from .runner import EngineError
+from .whole_file import write_whole
 
 Progress = Callable[[str, int, int], None]  # what is being done, how much of it is done, how much there is
 FLAGS = ("STRONGLY_TYPED", "NO_TF32")  # of every engine: fp32 means fp32, not the GPU's 19-bit float
@@ -44,9 +47,37 @@ def compile_network(
 
     progress is called from TensorRT's own monitor; what it raises ends the build. timings: a file in which TensorRT
     keeps what it measured, for the next build to take less long (RTX measures nothing).
-    Raises EngineError in one sentence for whatever TensorRT refuses.
+    Raises EngineError in one sentence for whatever TensorRT refuses, and KeyboardInterrupt after Ctrl-C.
     """
     trt = load(plan.backend)
+    monitor = _monitor(trt, progress)
+    with _interrupts(monitor):
+        engine = _compile(trt, network, ends, plan, monitor, timings)
+    if monitor.raised is not None:
+        raise monitor.raised
+    return engine
+
+
+@contextlib.contextmanager
+def _interrupts(monitor: Any) -> Iterator[None]:
+    """Ctrl-C is only noted in here, for `monitor` to end the build: raised in TensorRT's frames, it would be lost."""
+    before = signal.getsignal(signal.SIGINT)
+    # the main thread alone is told of it; who ignores it, or hears it without Python, goes on doing so
+    if threading.current_thread() is not threading.main_thread() or before in (None, signal.SIG_IGN):
+        yield
+        return
+
+    def note(number: int, frame: object) -> None:
+        monitor.raised = KeyboardInterrupt()
+
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _compile(trt: Any, network: bytes, ends: Contract, plan: Plan, monitor: Any, timings: Path | None) -> bytes:
     log = quiet_logger(trt)
     builder = _builder(trt, log)
     typed = 1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED)
@@ -58,7 +89,6 @@ def compile_network(
     config = builder.create_builder_config()
     _configure(trt, builder, config, ends, plan)
     cache = _timing_cache(config, plan, timings)
-    monitor = _monitor(trt, progress)
     config.progress_monitor = monitor
     engine = builder.build_serialized_network(definition, config)
     if monitor.raised is not None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import cv2
 
 from ..engine import DeviceLost, Engine, Segmenter, open_runner, segmenter_for
-from ..engine.operating_point import NOT_CALIBRATED
+from ..engine.operating_point import NOT_CALIBRATED, how_to_calibrate
 from .attach import AttachSettings, attach
 from .frame import State
 from .order import Order
@@ -125,10 +125,8 @@ def _open_segmenter(settings: ServeSettings, alone: bool, say: Say) -> Segmenter
 
 
 def _how_to_calibrate(engine: Engine) -> str:
-    """Only the .onnx file itself can be: what was built of it, here or on a server, takes its operating point along."""
-    if isinstance(engine, Path) and engine.suffix == ".onnx":
-        return f"run `smartca calibrate --model {engine}`"
-    return "run `smartca calibrate` on the .onnx model that it was built from, then `smartca build` again"
+    """What a server runs took the operating point of its model along, as an engine does."""
+    return how_to_calibrate(engine if isinstance(engine, Path) else Path(engine.name))
 
 
 def start_again(arguments: list[str], losses: int, worked_s: float, say: Say) -> None:

@@ -17,7 +17,7 @@ from smartca.engine.bench_worker import Job, Worker
 from smartca.engine.contenders import Contender, Missing, contenders
 from smartca.engine.machine import gpus, installed, processor
 from smartca.engine.operating_point import sha256
-from smartca.engine.ort import OnnxRuntimeRunner
+from smartca.engine.ort import INSTALL, OnnxRuntimeRunner
 from test_precision import quantised
 
 ORT = pytest.mark.skipif(not installed("onnxruntime"), reason="onnxruntime is not installed")
@@ -89,6 +89,17 @@ def test_every_engine_that_runs_here_is_compared(tmp_path: Path, network: Path) 
     if not gpus():
         assert {one["backend"] for one in report["missing"]} >= {"tensorrt", "tensorrt-rtx"}
         assert "left out: tensorrt-rtx" in done.stderr
+
+
+def test_a_given_engine_is_told_by_its_name(capfd: pytest.CaptureFixture[str]) -> None:
+    from smartca.commands.bench import _tell
+    from smartca.engine.bench import Timing
+
+    names = ("shipped-int8.onnx", "folder/mine[1].onnx")
+    timings = [Timing("openvino", "int8", name, "ab", 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.0, 0.0) for name in names]
+    _tell(timings, [], names[1:])
+    told = capfd.readouterr().out
+    assert told.count("openvino int8") == 2 and "mine[1].onnx" in told and "shipped" not in told
 
 
 def test_they_take_turns_and_who_fails_is_told_of(tmp_path: Path, network: Path) -> None:
@@ -196,11 +207,11 @@ def test_what_is_not_installed_is_named_with_its_cure(network: Path, monkeypatch
     found = list(contenders(network, ("onnxruntime", "tensorrt", "tensorrt-rtx"), silent))
     why = {one.backend: one.reason for one in found if isinstance(one, Missing)}
     assert why == {
-        "onnxruntime": "onnxruntime is not installed: pip install onnxruntime",
+        "onnxruntime": INSTALL,
         "tensorrt": "tensorrt is not installed: pip install tensorrt",
         "tensorrt-rtx": "tensorrt-rtx is not installed: pip install tensorrt-rtx",
     }
-    with pytest.raises(EngineError, match="pip install onnxruntime"):
+    with pytest.raises(EngineError, match=r"onnxruntime is not installed: .*pip install"):
         OnnxRuntimeRunner(network)
 
 
@@ -229,6 +240,7 @@ def test_onnx_runtime_keeps_the_contract(tmp_path: Path) -> None:
     [
         (["missing.onnx"], "no model at"),
         (["fast.engine"], "give it as --engine"),
+        (["--engine", "nope.onnx"], "no .onnx file or .engine file at nope.onnx"),
         (["--backend", "abacus"], "abacus"),
         (["--report", "no/such/r.json"], "no folder"),
         (["--rounds", "3"], "rounds"),

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import base64
 import html
+import re
 import shutil
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
 import cv2
@@ -15,11 +17,17 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 from conftest import brightness_network
+from smartca.calibration import figures
+from smartca.calibration.findings import Findings, Material
+from smartca.calibration.gate import Frame, Verdict
 from smartca.cli import root
 from smartca.engine import open_runner
 from smartca.engine.pixels import to_input
-from smartca.engine.reliability import LEAST
+from smartca.engine.reliability import LEAST, Reliability
 from test_precision import quantised
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 pytest.importorskip("onnxruntime", reason="INT8 ranges are found with onnxruntime, of the extra 'build'")
 pytest.importorskip("matplotlib", reason="the report is drawn with matplotlib")
@@ -180,16 +188,33 @@ def test_ten_black_pictures_make_a_page_that_can_be_read(place: Path, tmp_path: 
     folder.mkdir()
     for n in range(10):
         cv2.imwrite(str(folder / f"{n}.png"), np.zeros((SIDE, SIDE), np.uint8))
-    done = asked("report", place / "bright.onnx", "--calibrate", folder, "--backend", "openvino", "-o", out)
-    assert done.exit_code == 1, sentence(done)
-    assert "neither precision outlines anything" in done.stderr
+    arguments = ("report", place / "bright.onnx", "--calibrate", folder, "--backend", "openvino", "-o", out)
+    done = asked(*arguments)
+    assert done.exit_code != 0 and "fp32 outlines something on none" in sentence(done)
+    assert not out.exists()
+    asked(*arguments, "--gate", place / "data")
     page = Page(out)
-    assert "All pictures look the same" in page.words and "1 of 7" in page.words
-    assert "There is no outline to compare" in page.words
-    assert "the truth of the gate's pictures is not known" in page.words
+    assert "All pictures look the same" in page.words and "1 of 10" in page.words
     assert "No outline changed on the pictures tried" in page.words
-    assert len(page.decoded()) == 3  # sheet, ways, layers
+    assert "12 frames of" in page.words
+    assert re.search(r"split val, ([3-9]|1[0-2]) of which carry an outline in either", page.words)
     assert "nan" not in page.words.split()
+
+
+def test_figures_have_room_for_what_they_show(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One frame alone stands on a scale of whole frames, and a legend covers no curve."""
+    drawn: list[Figure] = []
+    monkeypatch.setattr(figures, "_svg", lambda figure: drawn.append(figure) or "")
+    verdict = Verdict({}, [Frame(None, None, 0.97)])
+    figures.scatter(Findings(Material([], [], "these", "those"), verdict=verdict))
+    told = Reliability(np.array([0.2, 0.8]), np.array([0.9, 1.0]), np.array([5, 5]))
+    figures.reliability(told, told)
+    (frames,), (curves,) = drawn[0].axes, drawn[1].axes
+    assert (frames.get_xlim(), frames.get_ylim()) == ((0.5, 2.5), (0.0, 1.01))
+    drawn[1].draw_without_rendering()
+    (legend,) = drawn[1].legends
+    assert curves.get_legend() is None
+    assert not legend.get_window_extent().overlaps(curves.get_window_extent())
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,8 +12,11 @@ from numpy.typing import NDArray
 from smartca.calibration.command import calibrate as calibrate_file
 from smartca.calibration.operating import REAL, Labelled, calibrate
 from smartca.engine import Answer, EngineError
+from smartca.engine.assembly import Options
+from smartca.engine.builds import build
 from smartca.engine.operating_point import load, sha256
 from smartca.engine.pixels import Sector
+from smartca.engine.places import refuse_point
 from smartca.train.scores import Histograms, logit
 
 
@@ -190,3 +194,51 @@ def test_pictures_without_a_tear_count_too(tmp_path: Path, network: Path, smartc
     options = ["--data", form.data, *form.choice, "--negatives", tmp_path / "negatives", "--threads", 1]
     code, told = smartca("calibrate", "--model", network, *options)
     assert code == 0 and "; 1 real pictures without a tear, and as many with a simulated one set in" in told
+    assert "warning: only 2 pictures show a tear" in told
+
+
+def test_what_is_outlined_wrongly_is_told_and_stored_all_the_same(
+    tmp_path: Path, network: Path, smartca: Command
+) -> None:
+    """The truth is dark, and the network outlines what is bright."""
+    folder, random = tmp_path / "dark", np.random.default_rng(0)
+    for name in ("images", "masks"):
+        (folder / name).mkdir(parents=True)
+    lines = ["file,split"]
+    for n in range(12):
+        picture, mask = random.integers(0, 256, (64, 64), np.uint8), np.zeros((64, 64), np.uint8)
+        mask[30:36, 30:36] = 255
+        cv2.imwrite(str(folder / "images" / f"{n}.png"), np.where(mask, 0, picture))
+        cv2.imwrite(str(folder / "masks" / f"{n}.png"), mask)
+        lines.append(f"{n}.png,val")
+    (folder / "split.csv").write_text("\n".join(lines))
+    code, told = smartca("calibrate", "--model", network, "--data", folder, "--threads", 1)
+    assert code == 0 and network.with_suffix(".json").is_file()
+    assert "warning: most of what it outlines is no tear: precision 0." in told and "show a tear" not in told
+
+
+def test_what_was_built_is_not_calibrated_but_its_model(tmp_path: Path, network: Path) -> None:
+    made = build(network, Options("openvino", "bf16", out=tmp_path / "b.onnx"), lambda *told: None, tmp_path / "cache")
+    with pytest.raises(EngineError, match=f"run `smartca calibrate --model {network}`, then `smartca build"):
+        calibrate_file(model=made, seeds=1)
+
+
+def test_a_file_that_is_no_operating_point_is_kept(network: Path) -> None:
+    other = network.with_suffix(".json")
+    other.write_text('{"annotations": []}')
+    with pytest.raises(ValueError, match="is there already and is no operating point"):
+        calibrate_file(model=network, seeds=1)
+    assert other.read_text() == '{"annotations": []}'
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="no folder is known here that nobody may write into")
+def test_a_place_that_cannot_be_written_is_found_before_the_work() -> None:
+    with pytest.raises(OSError, match=r"/proc/x\.json cannot be written"):
+        refuse_point(Path("/proc/x.onnx"))
+
+
+def test_a_diagram_needs_matplotlib_before_the_work(network: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(ImportError, match="needs matplotlib"):
+        calibrate_file(model=network, seeds=1, diagram=network.with_suffix(".png"))
+    assert not network.with_suffix(".json").exists()

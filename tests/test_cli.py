@@ -120,6 +120,24 @@ def test_nothing_is_reported_to_anybody(tmp_path: Path) -> None:
     assert not (tmp_path / "intel").exists()
 
 
+@pytest.mark.parametrize("by", ["engine", "calibration"])
+def test_onnxruntime_reports_nothing_either(by: str, tmp_path: Path, network: Path) -> None:
+    """It would look up a server on import, and keep a device id and its events in the cache folder."""
+    pytest.importorskip("onnxruntime", reason="the package onnxruntime is absent")
+    used = {
+        "engine": f"from smartca.engine.ort import OnnxRuntimeRunner as R; R(Path({str(network)!r})).close()",
+        "calibration": f"from smartca.calibration.network import Network; Network(onnx.load({str(network)!r}))",
+    }
+    home = tmp_path / "home"
+    home.mkdir()
+    places = {"HOME": home, "XDG_CACHE_HOME": home / "cache", "LOCALAPPDATA": home}
+    told = {**os.environ, **{name: str(place) for name, place in places.items()}}
+    told.pop("ORT_DISABLE_TELEMETRY", None)  # this process has it, from the package under test
+    code = f"import onnx\nfrom pathlib import Path\n{used[by]}"
+    subprocess.run([sys.executable, "-c", code], check=True, env=told)
+    assert [path.name for path in home.rglob("*") if "Microsoft" in path.parts or "onnxruntime" in path.name] == []
+
+
 @pytest.mark.parametrize(
     ("options", "says"),
     [

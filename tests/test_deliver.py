@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import click
 import pytest
+from smartca.commands.options import spared
 from smartca.engine import OperatingPoint
 from smartca.engine import operating_point as points
 from smartca.engine import plan as plans
@@ -61,5 +63,15 @@ def test_what_is_no_operating_point_stays(foreign: str | bytes, engine: Path, tm
 def test_that_of_a_model_stays(engine: Path, tmp_path: Path) -> None:
     model = tmp_path / "out.onnx"
     model.write_bytes(b"another model")
-    kept = points.save(OperatingPoint(model_sha256=points.sha256(model)), model).read_bytes()
-    assert deliver_over(engine, kept, tmp_path / "out.engine").read_bytes() == kept
+    kept = points.save(OperatingPoint(model_sha256=points.sha256(model)), model)
+    before = kept.read_bytes()
+    points.save(OperatingPoint(model_sha256=DIGEST, threshold=0.2), engine)
+    deliver(engine, model, tmp_path / "out.engine")
+    assert kept.read_bytes() == before
+    assert points.load(tmp_path / "out.engine", DIGEST).threshold == 0.2
+
+
+def test_a_report_never_takes_an_operating_points_place(engine: Path) -> None:
+    point = points.save(OperatingPoint(model_sha256=DIGEST), engine)
+    with pytest.raises(click.UsageError, match="belongs to"):
+        spared(point, "--report", engine)

@@ -15,7 +15,7 @@ from onnx import ModelProto
 from smartca.calibration.findings import Findings, Material
 from smartca.calibration.frames import Shown
 from smartca.calibration.gate import Limits
-from smartca.calibration.int8 import find
+from smartca.calibration.int8 import ASKING_EXACT, find
 from smartca.calibration.network import Network
 from smartca.calibration.ranges import METHODS
 from smartca.engine import EngineError, OperatingPoint
@@ -72,16 +72,19 @@ def test_black_pictures_are_refused(on_cpu: bool) -> None:
 
 
 def test_a_black_gate_proves_nothing() -> None:
-    found = found_for(layered(), material(several(range(6)), BLACK))
-    with pytest.raises(EngineError, match="nothing can be told"):
-        found.require()
+    """And that is found before the search for ranges begins."""
+    heard: list[str] = []
+    data, pictures = layered().SerializeToString(), material(several(range(6)), [*GATE[:2], *BLACK])
+    with pytest.raises(EngineError, match="of 12 frames of those fp32 outlines something on 2, and 3 are needed"):
+        find(data, "layered.onnx", pictures, OperatingPoint(), lambda phase, *_: heard.append(phase))
+    assert set(heard) == {ASKING_EXACT}
 
 
 def test_the_operating_point_decides_what_is_outlined() -> None:
     """With a threshold that the network never reaches, nothing is outlined and so nothing proved."""
     pictures = material(several(range(6)))
-    found = found_for(layered(), pictures, point=OperatingPoint(min_area=SIZE * SIZE))
-    assert not found.verdict.accepted
+    with pytest.raises(EngineError, match="fp32 outlines something on none"):
+        found_for(layered(), pictures, point=OperatingPoint(min_area=SIZE * SIZE))
 
 
 def test_tuning_pictures_are_not_those_of_the_ranges() -> None:
@@ -99,9 +102,9 @@ def test_tuning_pictures_are_not_those_of_the_ranges() -> None:
         found = found_for(layered(), material(pictures), on_cpu=False)
     taken = {str(number) for number in found.chosen.chosen}
     assert len(taken) == 64
-    gate = asked[-2 * len(GATE) :]
-    assert set(gate) == {"another"}
-    assert len(set(asked[: -2 * len(GATE)])) == 16
+    count = len(GATE)
+    assert set(asked[:count]) == set(asked[-count:]) == {"another"}  # in fp32 before the search, in INT8 after it
+    assert len(set(asked[count:-count])) == 16
     assert not taken.intersection(asked)
 
 
@@ -122,7 +125,7 @@ def test_each_phase_is_told_to_its_end() -> None:
         lambda *step: told.append(step),
     )
     phases = list(dict.fromkeys(phase for phase, _, _ in told))
-    assert len(phases) == 5
+    assert len(phases) == 6
     for phase in phases:
         steps = [(done, total) for name, done, total in told if name == phase]
         assert steps[-1][0] == steps[-1][1] and steps == sorted(steps)

@@ -17,6 +17,8 @@ from smartca.engine import operating_point as points
 from smartca.engine import plan as plans
 from smartca.engine.assembly import Options
 from smartca.engine.builds import build
+from smartca.engine.ov import most_exact
+from test_precision import quantised
 
 
 def parsed(*words: str) -> Engine:
@@ -52,6 +54,21 @@ def test_one_option_of_two_names() -> None:
     assert parsed("--model", "a.onnx") == parsed("--engine", "a.onnx") == Path("a.onnx")
     with pytest.raises(click.BadParameter, match="give one engine"):
         parsed("--model", "a.onnx", "--engine", "b.engine")
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_int8_ranges_of_its_own_are_not_called_another_precision(precision: str, tmp_path: Path, network: Path) -> None:
+    plain = quantised(tmp_path / "narrow.onnx", network)
+    with pytest.raises(EngineError, match=rf"narrow.onnx brings INT8 ranges .* not in {precision}; leave --precision"):
+        open_runner(plain, precision, 1)
+    for asked in ("auto", most_exact(plain)):
+        with open_runner(plain, asked, 1) as runner:
+            assert runner.info.precision == "int8"
+    assert most_exact(network) == most_exact(tmp_path / "absent.onnx") == "fp32"
+    engine = build(plain, Options("openvino", "int8", out=tmp_path / "own.onnx"), lambda *_: None, tmp_path / "cache")
+    assert most_exact(engine) == "fp32"  # which its sidecar refuses
+    with open_runner(engine, "int8", 1) as runner:
+        assert runner.info.precision == "int8"
 
 
 def test_a_built_engine_runs_in_the_precision_it_was_built_in(tmp_path: Path, network: Path) -> None:

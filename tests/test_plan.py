@@ -28,7 +28,6 @@ from smartca.engine.plan import (
     require,
     save,
     sidecar_path,
-    write_whole,
 )
 
 ANOTHER = {
@@ -190,16 +189,6 @@ def test_the_gate_is_recorded(tmp_path: Path, network: Path) -> None:
     record_gate(engine, {"dice": 0.8, "accepted": True, "data": "phantom"})
     assert load(engine).gate == {"dice": 0.8, "accepted": True, "data": "phantom"}
     assert check(engine) is None
-
-
-def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
-    (tmp_path / "taken").mkdir()
-    (tmp_path / "taken" / "x").touch()
-    with pytest.raises(OSError):
-        write_whole(tmp_path / "taken", b"bytes")
-    assert [path.name for path in tmp_path.iterdir()] == ["taken"]
-    write_whole(tmp_path / "free", b"bytes")
-    assert (tmp_path / "free").read_bytes() == b"bytes"
 
 
 def test_a_damaged_engine_in_the_cache_is_built_again(tmp_path: Path) -> None:

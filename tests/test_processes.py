@@ -11,7 +11,10 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from smartca.stream.processes import reopened
+from smartca.engine import Remote
+from smartca.engine.assembly import Options
+from smartca.engine.builds import build
+from smartca.stream.processes import _how_to_calibrate, reopened
 from smartca.stream.pulse import Heart
 
 
@@ -34,3 +37,10 @@ def test_waiting_ends_when_told_to(tmp_path: Path) -> None:
     with contextlib.closing(Heart("attach", None)) as heart:
         os.kill(os.getpid(), signal.SIGTERM)
         assert reopened(str(tmp_path / "never.png"), heart) is None
+
+
+def test_only_a_model_itself_is_said_to_be_calibrated(tmp_path: Path, network: Path) -> None:
+    made = build(network, Options("openvino", "bf16", out=tmp_path / "b.onnx"), lambda *told: None, tmp_path / "cache")
+    assert _how_to_calibrate(network) == f"run `smartca calibrate --model {network}`"
+    for other in (made, tmp_path / "x.engine", Remote("triton://host/m")):
+        assert "on the .onnx model that it was built from" in _how_to_calibrate(other)

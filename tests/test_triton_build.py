@@ -9,11 +9,12 @@ from click.testing import CliRunner, Result
 from conftest import brightness_network
 from smartca.commands.build import build as command
 from smartca.commands.triton import Repository
-from smartca.engine import EngineError, OperatingPoint
+from smartca.engine import EngineError, OperatingPoint, plan
 from smartca.engine import operating_point as points
 from smartca.engine.machine import gpus, version_of
 from smartca.engine.triton_config import POINT, PRECISION, SHA256
 from smartca.engine.triton_config import version_of as number_of
+from test_bench import int8_beside
 from test_precision import quantised
 from test_triton_repository import built, digest_of, read
 
@@ -74,6 +75,18 @@ def test_ranges_of_its_own_are_served_as_int8(network: Path, tmp_path: Path) -> 
     done = call(model, *repository, "--precision", "int8")
     assert done.exit_code == 0, done.output
     assert read(tmp_path / "models" / "smartca").parameters[PRECISION].string_value == "int8"
+
+
+def test_the_int8_network_beside_the_model_is_what_is_served(network: Path, tmp_path: Path) -> None:
+    int8 = int8_beside(network)
+    plan.record_gate(int8, {"accepted": True, "agreement": 1.0, "frames": 3, "data": "these"})
+    for backend in ("onnxruntime", "openvino"):
+        done = call(network, "--triton", tmp_path / backend, "--backend", backend, "--precision", "int8")
+        assert done.exit_code == 0, (done.output, done.exception)
+        folder = tmp_path / backend / "smartca"
+        assert (folder / number_of(digest_of(int8)) / "model.onnx").read_bytes() == int8.read_bytes()
+        assert read(folder).parameters[PRECISION].string_value == "int8"
+        assert f"--model-repository={tmp_path / backend} --grpc-address=127.0.0.1 --allow-http=false" in done.output
 
 
 def test_a_tensorrt_engine_goes_under_the_name_of_its_weights(network: Path, tmp_path: Path) -> None:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from host_device import ENDS, SIZE, HostDevice
 from host_library import Kernels, Library, Validity
-from smartca.engine import DeviceLost, EngineError, EngineInfo, trt, trt_build
+from smartca.engine import DeviceLost, EngineError, EngineInfo, onnx_graph, trt, trt_build
+from smartca.engine.plan import Plan
 from smartca.engine.trt_build import _configure, _timing_cache
 from smartca.engine.trt_network import Network
 
@@ -186,8 +189,6 @@ def at_most(work: Callable[..., Any], times: int) -> Callable[..., Any]:
 
 
 def test_a_timing_cache_that_is_refused_is_begun_anew(tmp_path: Path) -> None:
-    from smartca.engine.plan import Plan
-
     class Config:
         def create_timing_cache(self, data: bytes) -> bytes:
             return data
@@ -203,8 +204,6 @@ def test_a_timing_cache_that_is_refused_is_begun_anew(tmp_path: Path) -> None:
 
 
 def test_a_target_that_the_library_does_not_take_is_one_sentence() -> None:
-    from smartca.engine.plan import Plan
-
     rtx: Any = pytest.importorskip("tensorrt_rtx", reason="the package tensorrt-rtx is absent")
     log = trt_build.quiet_logger(rtx)
     builder = rtx.Builder(log)
@@ -216,3 +215,32 @@ def test_a_target_that_the_library_does_not_take_is_one_sentence() -> None:
         _configure(rtx, builder, config, ends, plan)
     with contextlib.suppress(IndexError):
         assert "Compute" in log.errors[0]
+
+
+def test_ctrl_c_ends_a_build_with_nothing_printed(network: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("tensorrt_rtx", reason="the package tensorrt-rtx is absent")
+    ours, heard, told = signal.getsignal(signal.SIGINT), [], []
+
+    def progress(phase: str, done: int, total: int) -> None:
+        told.append(phase)
+        if not heard:
+            heard.append(phase)
+            signal.raise_signal(signal.SIGINT)
+
+    plan = Plan(onnx_sha256="", backend="tensorrt-rtx", backend_version="1", precision="fp32", targets=("sm86",))
+    ends = onnx_graph.contract(onnx_graph.read(network.read_bytes(), "m"), "m")
+    with pytest.raises(KeyboardInterrupt):
+        trt_build.compile_network(network.read_bytes(), ends, plan, progress)
+    assert signal.getsignal(signal.SIGINT) is ours
+    stopped, out = len(told), capfd.readouterr()
+    assert "Exception" not in out.out + out.err
+    told.clear()
+    assert trt_build.compile_network(network.read_bytes(), ends, plan, progress)
+    assert stopped < len(told)
+
+
+def test_ctrl_c_in_the_logger_is_kept_for_the_end() -> None:
+    monitor = SimpleNamespace(raised=None)
+    with trt_build._interrupts(monitor):
+        signal.raise_signal(signal.SIGINT)  # as if it came while TensorRT says something
+    assert isinstance(monitor.raised, KeyboardInterrupt)

@@ -5,8 +5,6 @@ written.
 from __future__ import annotations
 
 import logging
-import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +18,7 @@ from torch import Tensor, nn
 
 from .. import __version__
 from ..engine.quiet import ov
+from ..engine.whole_file import write_whole
 from . import loss_names
 from .checkpoint import read_checkpoint
 from .fit import FitSettings
@@ -150,11 +149,7 @@ def export(checkpoint: Path, out: Path, images: NDArray[np.float32] | None = Non
             f"update openvino and onnx, then export again"
         )
     out.parent.mkdir(parents=True, exist_ok=True)
-    handle, partial = tempfile.mkstemp(dir=out.parent, suffix=".partial")
-    with os.fdopen(handle, "wb") as file:
-        file.write(model)
-    Path(partial).chmod(0o644)
-    Path(partial).replace(out)
+    write_whole(out, model)
     return difference
 
 

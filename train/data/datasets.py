@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ...engine.labelled import LabelledFolder
+from ...engine.labelled import LabelledFolder, spoken
 from ...engine.pixels import Grey, Mask
 from .annotations import Annotated, find_annotations
 from .samples import Samples
@@ -39,7 +39,7 @@ def open_data(
         return LabelledFolder(root, split, mask_value)
     found = find_annotations(root, split)
     if found is None:
-        raise ValueError(f"{root} holds no masks and no annotations of the split {split}; give {FORMS}")
+        raise ValueError(f"{root} holds no masks and no annotations of the split {spoken(split)}; give {FORMS}")
     if mask_value is not None:
         raise ValueError(f"{root} has labels and no mask values; give a label instead of {mask_value}")
     return Annotated(found, split, label)
@@ -92,7 +92,7 @@ def _without_tear(samples: Samples) -> ValueError:
     else:
         return ValueError(f"not one of {len(samples)} pictures has a tear; give more, or more seeds of phantoms")
     return ValueError(
-        f"not one of the {len(samples)} pictures of {where} in the split {samples.split} has a tear; {cure}"
+        f"not one of the {len(samples)} pictures of {where} in the split {spoken(samples.split)} has a tear; {cure}"
     )
 
 
