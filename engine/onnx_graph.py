@@ -37,7 +37,9 @@ def need_onnx() -> None:
     try:
         import onnx  # noqa: F401
     except ModuleNotFoundError as error:
-        raise ImportError("building an engine needs the package onnx: pip install onnx") from error
+        raise ImportError(
+            "building an engine needs the package onnx: uv sync --extra build, or pip install 'smartca[build]'"
+        ) from error
 
 
 def read(data: bytes, name: str) -> ModelProto:
