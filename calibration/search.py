@@ -46,6 +46,7 @@ class Search:
         run: type[Network],
     ) -> None:
         self._run, self._narrow = run, exact
+        self._tried: dict[int, ModelProto] = {}
         self._exact, self._point, self._progress, self._threads = exact, point, progress, threads
         squares = [shown.square for shown in material.calibrate]
         choice = pictures.choose(squares)
@@ -128,9 +129,11 @@ class Search:
 
     def _without(self, number: int) -> ModelProto:
         """The network with so many of the most harmful groups in fp32."""
-        kept = {layer for harm in self.found.harms[:number] for layer in harm.layers}
-        loose = loosened(self._narrow, self._exact, kept)
-        return heads_corrected(loose, self._exact, self._chosen[:CORRECTED_ON], self._threads, self._run)
+        if number not in self._tried:
+            kept = {layer for harm in self.found.harms[:number] for layer in harm.layers}
+            loose, few = loosened(self._narrow, self._exact, kept), self._chosen[:CORRECTED_ON]
+            self._tried[number] = heads_corrected(loose, self._exact, few, self._threads, self._run)
+        return self._tried[number]
 
     def _take(self, number: int) -> None:
         found = self.found

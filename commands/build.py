@@ -140,6 +140,7 @@ def build(
     from ..engine.assembly import Options
     from ..engine.builds import build as make
     from ..engine.builds import fastest, usual_precision
+    from ..engine.ready_int8 import built_from
 
     calibration = None if data is None else calibration_of(data)
     if repository is None:
@@ -152,21 +153,13 @@ def build(
     options = Options(builder, precision, target, batch, size, workspace, calibration, out)
     phases, started = Phases(), time.perf_counter()
     with phases:
-        engine = make(_source(model or SHIPPED_MODEL, precision, calibration), options, phases)
+        engine = make(built_from(model or SHIPPED_MODEL, precision, calibration is not None), options, phases)
     _tell(engine, time.perf_counter() - started, phases.built)
     if inspect:
         _inspect(engine)
     if repository is not None:
         engine = repository.write(engine, model or SHIPPED_MODEL, backend, precision, batch, calibration is not None)
     click.echo(engine)
-
-
-def _source(model: Path, precision: str, calibration: Calibration | None) -> Path:
-    """The file to build from: for int8 without --calibrate the INT8 network that stands ready beside the model."""
-    from ..engine.ready_int8 import place, why_not
-
-    ready = precision == "int8" and calibration is None and place(model).is_file() and why_not(model) is None
-    return place(model) if ready else model
 
 
 def _tell(engine: Path, seconds: float, built: bool) -> None:

@@ -62,10 +62,11 @@ class Repository:
 
     def write(self, engine: Path, model: Path, backend: str, precision: str, batch: int, calibrated: bool) -> Path:
         """Write the network's folder, all of it or nothing; `engine` is what was built of `model`."""
+        from ..engine.ready_int8 import built_from
         from ..engine.triton_config import Serving
         from ..engine.triton_repository import write_repository
 
-        model = _computed(model, precision, calibrated)
+        model = built_from(model, precision, calibrated)
         serving = Serving(backend, precision, self.instances, self.gpu, 0, batch, self.strict_queue)
         # in fp32 and bf16 the engine of a CPU is the model itself, whose operating point is then the model's own
         weights = engine if backend == "tensorrt" or calibrated else model
@@ -74,14 +75,6 @@ class Repository:
         say(f"serve it with  tritonserver --model-repository={self.folder} --grpc-address=127.0.0.1 --allow-http=false")
         say(f"then try       smartca demo --engine triton://127.0.0.1:8001/{self.name}")
         return folder
-
-
-def _computed(model: Path, precision: str, calibrated: bool) -> Path:
-    """The file the server's network is: `model`, or in int8 the INT8 network that stands ready beside it."""
-    from ..engine.ready_int8 import place, why_not
-
-    ready = precision == "int8" and not calibrated and place(model).is_file() and why_not(model) is None
-    return place(model) if ready else model
 
 
 def triton_options(command: Callable[..., None]) -> Callable[..., None]:

@@ -206,7 +206,7 @@ def _check_decoder(path: Path, header: Dataset) -> None:
         uid = UID(str(getattr(header, "file_meta", {}).get("TransferSyntaxUID") or ""))
         if not uid:
             raise ValueError(f"{path} does not say how its pixels are stored; export it again")
-        with contextlib.suppress(NotImplementedError):
+        with contextlib.suppress(NotImplementedError):  # pydicom's way to say that it knows no decoder for these pixels
             decoder = get_decoder(uid)
             if decoder.is_native or decoder.is_available:
                 return

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from typing_extensions import Self
 
 from .operating_point import sha256
-from .runner import Answer, EngineError, EngineInfo
+from .runner import Answer, EngineError, EngineInfo, checked_answer
 
 INSTALL = "onnxruntime is not installed: uv sync --extra build, or pip install 'smartca[build]'"
 
@@ -57,11 +57,7 @@ class OnnxRuntimeRunner:
             q, *more = self._session.run(self._names, {self._session.get_inputs()[0].name: image})
         except Exception as error:
             raise EngineError(f"ONNX Runtime failed: {_first_line(error)}") from error
-        tear, strange = more[0].ravel().tolist() if more else (1.0, 0.0)
-        # min and max see NaN and infinity too
-        if not (q.min() >= 0.0 and q.max() <= 1.0 and 0.0 <= tear <= 1.0 and 0.0 <= strange < float("inf")):
-            raise EngineError("the network answered with numbers outside 0..1; export it again with `smartca export`")
-        return Answer(q[0, 0], tear, strange)
+        return checked_answer(q[0, 0], more[0].ravel() if more else None)
 
     def infer(self, image: NDArray[np.float32]) -> Answer:
         """See `Runner.infer`."""

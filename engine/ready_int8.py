@@ -59,6 +59,12 @@ def chosen(model: Path, precision: str) -> Path:
     return place(model) if ready else model
 
 
+def built_from(model: Path, precision: str, calibrated: bool) -> Path:
+    """The file to build from: for int8 without calibration the INT8 network ready beside `model`, if any."""
+    ready = precision == "int8" and not calibrated and place(model).is_file() and why_not(model) is None
+    return place(model) if ready else model
+
+
 def quick_here() -> bool:
     """Whether this processor computes INT8 more quickly than bf16 and fp32."""
     from .quiet import ov

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 from smartca.cli import main
 
@@ -150,3 +151,24 @@ def trained_in(root: Path) -> Path:
             main(["train", step, *map(str, given[2:])])
         assert not done.value.code
     return root / "run"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Two threads on a busy machine wait for each other more than they compute."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def smartca(capfd: pytest.CaptureFixture[str]) -> Command:
+    """A command of ours in this process: exit code and stderr in one line."""
+    return command(capfd)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a classifier and of an outlining network, trained on the form with masks in `masks` beside it."""
+    return trained_in(tmp_path_factory.mktemp("trained"))

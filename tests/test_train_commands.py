@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
 import msgspec
 import numpy as np
 import pytest
-import torch
 from labelled_forms import (
     FORMS,
     SPLITS,
@@ -17,11 +15,12 @@ from labelled_forms import (
     Form,
     as_labelme,
     as_masks,
-    command,
     mask,
+    one_thread,
     pixels,
     segment,
-    trained_in,
+    smartca,
+    trained,
 )
 from smartca.cli import main
 from smartca.phantom import KINDS, TRAIN, kind_of
@@ -29,26 +28,7 @@ from smartca.train.checkpoint import read_checkpoint
 from smartca.train.study.pictures import load
 from smartca.train.study.plan import Data, Phantoms
 
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Two threads on a busy machine wait for each other more than they compute."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture
-def smartca(capfd: pytest.CaptureFixture[str]) -> Command:
-    """A command of ours in this process: exit code and stderr in one line."""
-    return command(capfd)
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a classifier and of an outlining network, trained on the form with masks in `masks` beside it."""
-    return trained_in(tmp_path_factory.mktemp("trained"))
+__all__ = ["one_thread", "smartca", "trained"]  # fixtures
 
 
 @pytest.mark.parametrize("name", [name for name in FORMS if name != "masks"])

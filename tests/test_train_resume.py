@@ -8,38 +8,27 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
 import pytest
-import torch
 from filelock import FileLock
-from labelled_forms import FORMS, SMALL, Command, Form, command, pixels, segment, trained_in
+from labelled_forms import (
+    FORMS,
+    SMALL,
+    Command,
+    Form,
+    one_thread,
+    pixels,
+    segment,
+    smartca,
+    trained,
+)
 from smartca.train.checkpoint import read_checkpoint, write_checkpoint
 from smartca.train.fit import Fit, FitSettings
 from test_train_fit import Blobs
 
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Two threads on a busy machine wait for each other more than they compute."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture
-def smartca(capfd: pytest.CaptureFixture[str]) -> Command:
-    """A command of ours in this process: exit code and stderr in one line."""
-    return command(capfd)
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a classifier and of an outlining network, trained on the form with masks in `masks` beside it."""
-    return trained_in(tmp_path_factory.mktemp("trained"))
+__all__ = ["one_thread", "smartca", "trained"]  # fixtures
 
 
 @pytest.fixture
