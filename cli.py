@@ -17,18 +17,18 @@ from . import __version__
 COMMANDS = {
     "demo": ("commands.live", "Watch the engine outline a simulated torn tendon, live."),
     "run": ("commands.live", "Outline tears in a video, a folder, a camera or a phantom, live."),
-    "attach": ("commands.live", "Send a feed to an engine (one of three processes)."),
-    "serve": ("commands.live", "Run the engine between feeds and viewers (one of three processes)."),
-    "view": ("commands.live", "Show an engine's overlays (one of three processes)."),
-    "evaluate": ("commands.offline", "Score a model on data whose truth is known."),
+    "attach": ("commands.processes", "Send a feed to an engine (one of three processes)."),
+    "serve": ("commands.processes", "Run the engine between feeds and viewers (one of three processes)."),
+    "view": ("commands.processes", "Show an engine's overlays (one of three processes)."),
+    "evaluate": ("commands.evaluate", "Score a model on data whose truth is known."),
     "bench": ("commands.bench", "Compare every engine and precision that runs here on one model."),
-    "phantom": ("commands.offline", "Write simulated ultrasound with exact tear masks."),
-    "train": ("commands.learn", "Train SMART-CA on phantoms or on your own masks."),
-    "export": ("commands.learn", "Turn a checkpoint into an ONNX model, and prove it is the same."),
-    "calibrate": ("commands.learn", "Find a model's threshold and fit its confidence; report on INT8."),
+    "phantom": ("commands.phantom", "Write simulated ultrasound with exact tear masks."),
+    "train": ("commands.train", "Train SMART-CA on phantoms or on your own masks."),
+    "export": ("commands.train", "Turn a checkpoint into an ONNX model, and prove it is the same."),
+    "calibrate": ("commands.calibrate", "Find a model's threshold and fit its confidence; report on INT8."),
     "study": ("commands.study", "Compare networks and losses, one training a cell, in one table."),
     "build": ("commands.build", "Turn a model into the fastest engine for this machine or for other GPUs."),
-    "doctor": ("commands.build", "Say what is here, what is missing, and the command that brings it."),
+    "doctor": ("commands.doctor", "Say what is here, what is missing, and the command that brings it."),
 }
 
 ELSEWHERE = "or write to another disk (the engines' cache and the temporary folder, TMPDIR, need room too)"

@@ -16,9 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 from smartca.engine import open_runner
 from smartca.engine import operating_point as points
-from smartca.engine.counts import Counts
-from smartca.engine.pixels import letterbox, to_grey, to_input, whole
-from smartca.engine.segmenter import segmenter_for
+from smartca.engine.files import sha256
+from smartca.engine.letterbox import letterbox, to_input
+from smartca.engine.opening import segmenter_for
+from smartca.pictures.pixels import to_grey, whole
+from smartca.scores.counts import Counts
 from smartca.stream.sources import open_source
 
 if TYPE_CHECKING:
@@ -128,10 +130,8 @@ def for_fast(model: Path, out: Path, exact: bool = True) -> Path:
                 node.attribute.remove(attribute)
     onnx.checker.check_model(network)
     onnx.save(network, str(out))
-    point = points.load(model, points.sha256(model))
-    points.save(
-        msgspec.structs.replace(point, model_sha256=points.sha256(out), tear_threshold=0.0, strange_limit=None), out
-    )
+    point = points.load(model, sha256(model))
+    points.save(msgspec.structs.replace(point, model_sha256=sha256(out), tear_threshold=0.0, strange_limit=None), out)
     if exact:
         _refuse_other(model, out)
     return out

@@ -29,10 +29,20 @@ from typing import Any
 import click
 import numpy as np
 from numpy.typing import NDArray
-from smartca.engine import SHIPPED_MODEL, EngineError, EngineInfo, Runner, Segmenter, open_runner, segmenter_for, whole
+from smartca.engine import (
+    SHIPPED_MODEL,
+    EngineError,
+    EngineInfo,
+    Runner,
+    Segmenter,
+    open_runner,
+    segmenter_for,
+    whole,
+)
 from smartca.engine import operating_point as points
+from smartca.engine.files import sha256
+from smartca.engine.letterbox import letterbox, to_input
 from smartca.engine.machine import gpus, processor
-from smartca.engine.pixels import letterbox, to_input
 
 PACKAGES = (
     "smartca",
@@ -117,8 +127,8 @@ def agreement(work: Path, runner: Runner, model: str, digest: str) -> Part:
 
 def engine(work: Path, model: str, rounds: int, count: int, backend: str, precision: str) -> Part:
     """Build an engine and run it: what must fail, fails with the library's words."""
-    from smartca.engine.assembly import Options
-    from smartca.engine.builds import build
+    from smartca.engine.building.assembly import Options
+    from smartca.engine.building.build import build
 
     targets = ("current",) if gpus() or backend == "tensorrt" else AHEAD
     source, told = Path(model), Part()
@@ -141,7 +151,7 @@ def run(work: Path, opened: Callable[[], Any], model: str, rounds: int, place: s
     with opened() as runner:
         told: Part = {"state": "ran", "file": place, "open_s": round(time.perf_counter() - started, 3)}
         told |= {"cuda_graph": runner.without_graph or True, "engine": runner.info.as_report()}
-        told |= agreement(work, runner, model, points.sha256(Path(model)))
+        told |= agreement(work, runner, model, sha256(Path(model)))
         image = np.random.default_rng(0).random(runner.info.input, np.float32)
         lane = runner.lanes[0]
 
@@ -169,8 +179,8 @@ def run(work: Path, opened: Callable[[], Any], model: str, rounds: int, place: s
 
 def older_tensorrt(work: Path, model: str, rounds: int, count: int) -> Part:
     """TensorRT 8.6, for GPUs that newer flavours refuse: only the runtime half is ours, the network is weakly typed."""
-    from smartca.engine.trt import open_bytes
-    from smartca.engine.trt_build import load, quiet_logger
+    from smartca.engine.nvidia.compile import load, quiet_logger
+    from smartca.engine.nvidia.tensorrt_runner import open_bytes
 
     trt = load("tensorrt")
     log, started = quiet_logger(trt), time.perf_counter()
@@ -184,7 +194,7 @@ def older_tensorrt(work: Path, model: str, rounds: int, count: int) -> Part:
     if data is None:
         raise RuntimeError(f"TensorRT {trt.__version__} builds nothing: {' '.join(log.errors)}")
     size = int(network.get_input(0).shape[2])
-    digest = points.sha256(Path(model))
+    digest = sha256(Path(model))
     info = EngineInfo(f"tensorrt {trt.__version__}", "fp32", digest, (1, 1, size, size))
     told = {"build_s": round(time.perf_counter() - started, 2)}
     return {**told, **run(work, lambda: open_bytes(bytes(data), "tensorrt", info), model, rounds)}

@@ -9,8 +9,8 @@ split 'train' and a gate on 'val' (the test pictures are never looked at for it)
 Every round asks each engine in turn, so that what else the machine does hits all alike; medians over rounds. Beside the
 wall clock stands the processor time of the whole process, which another program's load hardly changes. fp32 and bf16
 are OpenVINO's own of the same file. The INT8 engine computes its last enlargement and the confidence in fewer steps
-(engine/ov_int8.py, engine/ov_confidence.py), which fp32 and bf16 could do as well: the rows 'with the same shortcuts'
-grant them that, and the smaller ratios against those rows are printed too.
+(engine/cpu/quick_int8.py, engine/cpu/quick_confidence.py), which fp32 and bf16 could do as well: the rows
+'with the same shortcuts' grant them that, and the smaller ratios against those rows are printed too.
 """
 
 from __future__ import annotations
@@ -24,18 +24,21 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from smartca.commands.calibration_data import Data
+from smartca.calibration.int8.data import Data
 from smartca.engine import SHIPPED_MODEL, EngineError, operating_point
+from smartca.engine.cpu.openvino_import import ov
+from smartca.engine.cpu.openvino_runner import PRECISIONS, OpenVinoRunner
+from smartca.engine.cpu.quick_confidence import shorten
+from smartca.engine.cpu.quick_int8 import enlarge_quickly
+from smartca.engine.cpu.ready_int8 import place, why_not
+from smartca.engine.files import sha256
+from smartca.engine.letterbox import letterbox, to_input
 from smartca.engine.machine import processor
 from smartca.engine.operating_point import OperatingPoint
-from smartca.engine.ov import PRECISIONS, OpenVinoRunner
-from smartca.engine.ov_confidence import shorten
-from smartca.engine.ov_int8 import enlarge_quickly
-from smartca.engine.pixels import Grey, letterbox, to_input
-from smartca.engine.quiet import ov
-from smartca.engine.ready_int8 import place, why_not
 from smartca.engine.segmenter import Segmenter
-from smartca.stream.evaluate import Samples, evaluate, samples
+from smartca.evaluation.evaluate import evaluate
+from smartca.evaluation.samples import Samples, samples
+from smartca.pictures.pixels import Grey
 
 WARM, EACH = 5, 10  # inferences of an engine in a round
 TARGETS = {"fp32": 2.0, "bf16": 1.2}
@@ -81,8 +84,8 @@ def _int8(given: argparse.Namespace) -> Path:
     if place(given.model).is_file() and why_not(given.model) is None:
         return place(given.model)
     from smartca.commands.build import calibration_of
-    from smartca.engine.assembly import Options
-    from smartca.engine.builds import build
+    from smartca.engine.building.assembly import Options
+    from smartca.engine.building.build import build
 
     source = "phantom" if given.data.startswith("phantom") else given.data
     options = Options(
@@ -176,7 +179,7 @@ def _compiled(model: Path, precision: str, threads: int, quick: bool) -> ov.Infe
 def _scores(given: argparse.Namespace, int8: Path) -> dict[str, object]:
     """Scores on the test pictures in every precision, each file at the same operating point."""
     found: dict[str, object] = {}
-    digest = operating_point.sha256(given.model)
+    digest = sha256(given.model)
     point: OperatingPoint = operating_point.load(given.model, digest)
     for name, path in (("fp32", given.model), ("bf16", given.model), ("int8", int8)):
         with OpenVinoRunner(path, "auto" if name == "int8" else name, 2) as runner:

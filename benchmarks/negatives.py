@@ -25,12 +25,13 @@ from rich.progress import track
 from rich.table import Table
 from smartca.cli import sentence
 from smartca.commands.options import spared, writable
-from smartca.engine import SHIPPED_MODEL, Counts, Mask, NoPicture, Segmenter, open_runner, segmenter_for
-from smartca.engine.pixels import to_grey
+from smartca.engine import SHIPPED_MODEL, Mask, NoPicture, Segmenter, open_runner, segmenter_for
+from smartca.evaluation.samples import Sample, samples
 from smartca.phantom import HELD_OUT_FROM, KINDS, Phantom, isotropic, kind_of
-from smartca.stream.evaluate import Sample, samples
+from smartca.pictures.composite import composite
+from smartca.pictures.pixels import to_grey
+from smartca.scores.counts import Counts
 from smartca.stream.sources import open_source
-from smartca.train.data.composite import composite
 
 UNTOUCHED = {
     "Telemed passive ROM clip": ("clips/telemed_gastroc_passive_ROM_01_push_01.mp4",),

@@ -22,7 +22,7 @@ from pathlib import Path
 import click
 import numpy as np
 from smartca.engine import SHIPPED_MODEL, Sector, open_runner
-from smartca.engine.pixels import letterbox, to_input
+from smartca.engine.letterbox import letterbox, to_input
 from smartca.stream.sources import open_source
 
 

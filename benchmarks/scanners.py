@@ -25,8 +25,8 @@ import click
 import cv2
 import numpy as np
 from smartca.engine import SHIPPED_MODEL
+from smartca.engine.machine import versions
 from smartca.phantom import Phantom
-from smartca.stream.run import versions
 
 DIFFERENT = 60  # pictures of the phantom; they repeat
 

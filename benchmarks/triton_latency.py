@@ -28,11 +28,11 @@ from typing import Any
 import click
 import numpy as np
 from smartca.engine import SHIPPED_MODEL, EngineError, Runner, open_runner, whole
-from smartca.engine.pixels import letterbox, to_input
-from smartca.engine.triton import TritonRunner
-from smartca.engine.triton_config import Serving
-from smartca.engine.triton_repository import write_repository
-from smartca.engine.triton_session import client_package
+from smartca.engine.letterbox import letterbox, to_input
+from smartca.engine.triton.config import Serving
+from smartca.engine.triton.repository import write_repository
+from smartca.engine.triton.session import client_package
+from smartca.engine.triton.triton_runner import TritonRunner
 from smartca.phantom import Phantom
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "tests"))

@@ -48,6 +48,7 @@ from fast_inputs import Frames
 from numpy.typing import NDArray
 from smartca.engine import SHIPPED_MODEL
 from smartca.engine import operating_point as points
+from smartca.engine.files import sha256
 from smartca.engine.machine import processor
 
 APP = Path(__file__).with_name("fast_app.py")
@@ -171,7 +172,7 @@ class Race:
     def __init__(self, fast: Fast, frames: Frames, folder: Path) -> None:
         self.fast, self.frames, self.folder = fast, frames, folder
         self.model = inputs.for_fast(SHIPPED_MODEL, folder / "same.onnx")
-        self.point = points.load(self.model, points.sha256(self.model))
+        self.point = points.load(self.model, sha256(self.model))
         self.notes: dict[str, Any] = {}
         self.contestants: list[Contestant] = []
 
@@ -192,7 +193,7 @@ class Race:
             },
             "precision": {"smartca": precision, "FAST": its},
             "largest_difference_of_q": {"FAST": far},
-            "weights": {"smartca": digest, "same file": points.sha256(self.model)},
+            "weights": {"smartca": digest, "same file": sha256(self.model)},
         }
         if picture is not None:
             number = int(np.argmax([mask.sum() for mask in shipped]))

@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-from ..engine.reliability import BINS, LEAST, REACH_SHARE, Reliability
-from ..engine.whole_file import write_whole
-from ..train.scores import EDGES, Histograms
+from ..engine.files import write_whole
+from ..scores.histograms import EDGES, Histograms
+from ..scores.reliability import BINS, LEAST, REACH_SHARE, Reliability
 
 
 class Platt(NamedTuple):

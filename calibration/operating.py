@@ -8,12 +8,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..engine.counts import Counts
+from ..engine.contract import Answer
+from ..engine.letterbox import letterbox, letterbox_mask
 from ..engine.operating_point import OperatingPoint
-from ..engine.pixels import Grey, Mask, Sector, letterbox, letterbox_mask
-from ..engine.reliability import near
-from ..engine.runner import Answer
-from ..train.scores import Histograms, logit
+from ..pictures.pixels import Grey, Mask, Sector
+from ..scores.counts import Counts
+from ..scores.histograms import Histograms, logit
+from ..scores.reliability import near
 from .confidence import Platt, fit_platt
 from .threshold import Kept, choose, total
 

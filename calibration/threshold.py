@@ -10,9 +10,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ..engine.counts import Counts
-from ..engine.pixels import Mask
-from ..train.scores import Histograms, Score
+from ..pictures.pixels import Mask
+from ..scores.counts import Counts
+from ..scores.histograms import Histograms, Score
 
 AREAS = (0, 8, 16, 24, 32, 48, 64, 96, 128, 160, 192, 256, 320, 400, 512)  # network pixels
 TEARS = (0.0, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5)  # the classifier's probability of a tear

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from ..engine.bench import Timing
-    from ..engine.contenders import Contender, Missing
-    from .build import Phases
+    from ..evaluation.bench import Timing
+    from ..evaluation.contenders import Contender, Missing
+    from .phases import Phases
 
 ENGINES = (".onnx", ".engine")
 BACKENDS = ("openvino", "onnxruntime", "tensorrt", "tensorrt-rtx")
@@ -69,9 +69,9 @@ def bench(
     Engines for an NVIDIA GPU are built first, where there is one.
     """
     from ..engine import SHIPPED_MODEL, open_runner
-    from ..engine.bench import bench as measure
-    from ..stream.run import versions
-    from .build import Phases
+    from ..engine.machine import versions
+    from ..evaluation.bench import bench as measure
+    from .phases import Phases
 
     writable(report, "--report")
     path = model or SHIPPED_MODEL
@@ -116,7 +116,7 @@ def _field(
     model: Path, backends: tuple[str, ...], engines: tuple[str, ...], phases: Phases
 ) -> tuple[list[Contender], list[Missing]]:
     """Who takes part, and who cannot."""
-    from ..engine.contenders import Contender, contenders
+    from ..evaluation.contenders import Contender, contenders
 
     found = list(contenders(model, backends, phases))
     field = [one for one in found if isinstance(one, Contender)]
@@ -130,8 +130,9 @@ def _pictures(size: int) -> list[NDArray[np.float32]]:
     """Phantoms on the network's square: float32 (1, 1, size, size)."""
     import numpy as np
 
-    from ..engine.pixels import letterbox, to_input, whole
+    from ..engine.letterbox import letterbox, to_input
     from ..phantom import Phantom
+    from ..pictures.pixels import whole
 
     frames = [np.asarray(Phantom(seed).frame(float(t)).pixels, np.uint8) for seed in SEEDS for t in TIMES]
     return [to_input(letterbox(frame, whole(frame.shape), size)) for frame in frames]

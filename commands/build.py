@@ -5,70 +5,20 @@ from __future__ import annotations
 import re
 import time
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING
 
 import click
 
-from .calibration_data import Data, data_options
-from .options import FILE, say, writable, write_report
-from .triton import Repository, triton_options
+from ..calibration.int8.data import Data
+from .build_triton import Repository, triton_options
+from .int8_options import data_options
+from .options import FILE, say
+from .phases import Phases
 
 if TYPE_CHECKING:
-    from rich.progress import Progress, TaskID
-
-    from ..engine.assembly import Calibration
+    from ..engine.building.assembly import Calibration
+    from ..engine.contract import Inside
     from ..engine.plan import Sidecar
-    from ..engine.trt_build import Inside
-
-
-class Phases:
-    """A bar for each phase that the builder tells of, under one another as they are nested; on a terminal only.
-
-    rich is imported with the first phase: an engine that is in the cache has none, and is found the quicker.
-    """
-
-    def __init__(self) -> None:
-        self.bars: Progress | None = None
-        self.built = False  # by us, and not by another process that we waited for
-        self._tasks: dict[str, TaskID] = {}
-
-    def __enter__(self) -> Phases:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self.bars is not None:
-            self.bars.stop()
-
-    def __call__(self, phase: str, done: int, total: int) -> None:
-        """`done` of `total` steps of `phase`; its bar goes when all are done."""
-        from ..engine.engine_cache import WAITING
-
-        self.built |= phase != WAITING
-        if self.bars is None:
-            self.bars = _bars()
-        if phase not in self._tasks:
-            self._tasks[phase] = self.bars.add_task(phase, total=total)
-        self.bars.update(self._tasks[phase], completed=done, total=total)
-        if done >= total:
-            self.bars.remove_task(self._tasks.pop(phase))
-
-    def names(self) -> list[str]:
-        """The phases that go on now."""
-        return [] if self.bars is None else [task.description for task in self.bars.tasks]
-
-
-def _bars() -> Progress:
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    console = Console(stderr=True)
-    bars = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
-    bars.start()
-    return bars
 
 
 def _batch(context: click.Context, option: click.Parameter, value: str) -> int:
@@ -137,10 +87,10 @@ def build(
     With --triton it goes, with its operating point, into a Triton server's model repository; see docs/scaling.md.
     """
     from ..engine import SHIPPED_MODEL
-    from ..engine.assembly import Options
-    from ..engine.builds import build as make
-    from ..engine.builds import fastest, usual_precision
-    from ..engine.ready_int8 import built_from
+    from ..engine.building.assembly import Options
+    from ..engine.building.build import build as make
+    from ..engine.building.build import fastest, usual_precision
+    from ..engine.cpu.ready_int8 import built_from
 
     calibration = None if data is None else calibration_of(data)
     if repository is None:
@@ -185,9 +135,9 @@ def _tell(engine: Path, seconds: float, built: bool) -> None:
 
 def calibration_of(data: Data) -> Calibration:
     """DATA, read when INT8 ranges are made of it; its digest is taken from its files at once."""
-    from ..engine.assembly import Asked, Calibration
+    from ..engine.building.assembly import Asked, Calibration
+    from ..engine.contract import Progress as Tell
     from ..engine.plan import Gate
-    from ..engine.trt_build import Progress as Tell
 
     def quantise(asked: Asked, progress: Tell) -> tuple[bytes, Gate]:
         found = data.findings(asked, progress)
@@ -225,38 +175,9 @@ def _inspect(engine: Path) -> None:
 
 def _inside(engine: Path, sidecar: Sidecar) -> Inside | str:
     if sidecar.plan.backend == "openvino":
-        from ..engine.ov_inspect import inspect
+        from ..engine.cpu.inspect import inspect
 
         return inspect(engine, sidecar.plan.precision)
-    from ..engine import trt_build
+    from ..engine.nvidia import compile as trt_build
 
     return trt_build.inspect(engine.read_bytes(), sidecar.plan.backend)
-
-
-@click.command()
-@click.option("--report", type=FILE, help="Write the findings as JSON.")
-def doctor(report: Path | None) -> None:
-    """Say what is here, what is missing, and the command that brings it.
-
-    The exit code is 0 where everything is there that `smartca run` needs.
-    """
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
-
-    from ..engine.doctor import examine, fit_to_run
-
-    writable(report, "--report")
-    findings = examine()
-    colours = {"ok": "green", "missing": "yellow", "note": "cyan", "broken": "red"}
-    table = Table("part", "state", "found")
-    for finding in findings:
-        colour = "red" if finding.needed and finding.state != "ok" else colours[finding.state]
-        cure = f"\n[bold]{escape(finding.cure)}[/]" if finding.cure else ""
-        table.add_row(finding.part, f"[{colour}]{finding.state}[/]", escape(finding.words) + cure)
-    Console().print(table)
-    fit = fit_to_run(findings)
-    write_report({"fit_to_run": fit, "findings": [finding.as_report() for finding in findings]}, report)
-    say("everything that smartca run needs is here" if fit else "smartca run will not work here: see the table")
-    if not fit:
-        raise click.exceptions.Exit(1)

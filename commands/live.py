@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 import webbrowser
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +13,7 @@ import click
 
 from .options import (
     FILE,
+    PORT,
     apart,
     crop_option,
     finite,
@@ -28,13 +28,10 @@ from .options import (
 
 if TYPE_CHECKING:
     from ..engine import Engine
-    from ..stream.run import Run
-    from ..stream.view import Display, ViewState
+    from ..stream.run.run import Run
 
 F = TypeVar("F", bound=Callable[..., object])
-PORT = 8765
 LOOP = 240  # frames of a phantom until its motion repeats
-FRAMES_AT, ANSWERS_AT = "tcp://127.0.0.1:5555", "tcp://127.0.0.1:5556"
 
 
 def _run_options(command: F) -> F:
@@ -59,9 +56,6 @@ def _run_options(command: F) -> F:
     ):
         command = option(command)
     return command
-
-
-_pulse = click.option("--pulse", hidden=True, help="Where the supervisor listens for signs of life.")
 
 
 @click.command()
@@ -117,8 +111,8 @@ def _run(
     threads: int,
     insecure: bool,
 ) -> int:
-    from ..stream.run import Run, RunSettings, private_folder
-    from ..stream.sector import parse_crop
+    from ..pictures.sector import parse_crop
+    from ..stream.run.run import Run, RunSettings, private_folder
     from .progress import Line
 
     writable(report, "--report")
@@ -199,129 +193,3 @@ def _close(live: Run, code: int) -> None:
     click.echo(f"capture to overlay: p50 {latency['p50']} ms, p99 {latency['p99']} ms, max {latency['max']} ms")
     if total.counts is not None and total.counts.dice_pooled is not None:
         click.echo(f"pooled Dice against the known truth: {total.counts.dice_pooled:.3f}")
-
-
-@click.command()
-@click.argument("source")
-@click.option("--to", default=FRAMES_AT, show_default=True, help="Where the engine takes frames.")
-@click.option(
-    "--fps",
-    type=click.FloatRange(0, 1000, min_open=True),
-    callback=finite,
-    help="Make the source a live one at this pace.",
-)
-@click.option("--frames", type=click.IntRange(1), help="Stop after this many frames.")
-@click.option("--start", type=click.IntRange(0), default=0, help="Number of the first frame of a file.")
-@click.option("--keep-screen", is_flag=True, help="Send what lies outside the ultrasound picture too.")
-@crop_option
-@insecure_option
-@_pulse
-def attach(
-    source: str,
-    to: str,
-    fps: float | None,
-    frames: int | None,
-    start: int,
-    keep_screen: bool,
-    crop: str,
-    insecure: bool,
-    pulse: str | None,
-) -> int:
-    """Send SOURCE (as in `smartca run`) to an engine.
-
-    Patient text stands outside the ultrasound picture: that part of the screen is blanked before it leaves.
-    """
-    from ..stream.attach import AttachSettings
-    from ..stream.processes import run_attach
-    from ..stream.sector import parse_crop
-
-    settings = AttachSettings(fps, frames, start, parse_crop(crop), not keep_screen, insecure)
-    return run_attach(source, to, settings, pulse, say)
-
-
-@click.command()
-@click.option("--bind", default=FRAMES_AT, show_default=True, help="Where feeds attach.")
-@click.option("--publish", default=ANSWERS_AT, show_default=True, help="Where viewers look.")
-@click.option("--losses", type=click.IntRange(0), default=0, hidden=True)
-@model_options
-@insecure_option
-@_pulse
-def serve(
-    bind: str,
-    publish: str,
-    losses: int,
-    engine: Engine,
-    threshold: float | None,
-    precision: str,
-    threads: int,
-    insecure: bool,
-    pulse: str | None,
-) -> int:
-    """Run the engine between feeds and viewers, until Ctrl-C."""
-    from ..stream.processes import ServeSettings, end_at_once, run_serve, start_again
-    from ..stream.supervise import DEVICE_LOST
-
-    started = time.monotonic()
-    code = run_serve(ServeSettings(engine, threshold, precision, threads, bind, publish, insecure), pulse, say)
-    if code == DEVICE_LOST and pulse is not None:  # the supervisor starts it again
-        end_at_once(code)
-    if code == DEVICE_LOST:
-        arguments = ["serve", "--bind", bind, "--publish", publish, *(["--insecure"] if insecure else [])]
-        arguments += model_arguments(engine, threshold, precision, threads)
-        start_again(arguments, losses, time.monotonic() - started, say)
-    return code
-
-
-@click.command()
-@click.option("--from", "endpoint", default=ANSWERS_AT, show_default=True, help="Where the engine publishes.")
-@click.option(
-    "--source",
-    default="",
-    help="Feed to show, as its attach process names it.  [default: the first that comes]",
-)
-@click.option("--headless", is_flag=True, help="No page; states are printed.")
-@click.option("--port", type=click.IntRange(1, 65535), default=PORT, show_default=True, help="Of the live page.")
-@click.option("--record", type=FILE, help="Record the overlays as mp4, masks and timings beside it.")
-@click.option("--report", type=FILE, help="Write what was measured as JSON.")
-@click.option("--stay", is_flag=True, help="Stay after the feed has ended.")
-@insecure_option
-@click.option("--from-start", is_flag=True, hidden=True)
-@click.option("--keep-record", is_flag=True, help="Do not replace an earlier recording; take the next free name.")
-@_pulse
-def view(
-    endpoint: str,
-    source: str,
-    headless: bool,
-    port: int,
-    record: Path | None,
-    report: Path | None,
-    stay: bool,
-    insecure: bool,
-    from_start: bool,
-    keep_record: bool,
-    pulse: str | None,
-) -> int:
-    """Show the overlays of the engine at --from, on a page or headless."""
-    from ..stream.processes import run_view
-    from ..stream.run import versions
-    from ..stream.viewing import Viewing
-
-    writable(report, "--report")
-    writable(record, "--record")
-    apart("", record, report)
-    writing = Viewing(None if headless else port, record, not keep_record, say, quiet=pulse is not None)
-
-    def finish(state: ViewState) -> None:
-        writing.close()
-        body = {
-            **state.tally.as_report(),
-            "engine": state.engine,
-            "refused_messages": state.rejected,
-            "versions": versions(),
-        }
-        write_report(body, report)
-
-    def make(state: ViewState) -> list[Display]:
-        return writing.open(state)
-
-    return run_view(endpoint, make, finish, stay, insecure, from_start, source, pulse)

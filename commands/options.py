@@ -5,18 +5,22 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
 import click
 import msgspec
 
+from ..engine.contract import SHIPPED_MODEL, Engine, Remote, engine_at
 from ..engine.operating_point import sidecar
-from ..engine.runner import SHIPPED_MODEL, Engine, Remote, engine_at
 
 F = TypeVar("F", bound=Callable[..., object])
 FILE = click.Path(path_type=Path)
+FOLDER = click.Path(file_okay=False, path_type=Path)
+FRAMES_AT, ANSWERS_AT = "tcp://127.0.0.1:5555", "tcp://127.0.0.1:5556"
+PORT = 8765  # of the live page
 
 
 def say(words: str) -> None:
@@ -156,3 +160,42 @@ def write_report(report: dict[str, object], path: Path | None) -> None:
         raise OSError(
             f"the report {path} cannot be written ({error.strerror}); free some space or choose another place"
         ) from error
+
+
+@contextmanager
+def needs_torch() -> Iterator[None]:
+    """Turns the absence of a package into the extra that brings it. Raises ImportError with one sentence."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise ImportError(
+            f"{error.name} is not installed; training needs the extra 'train': "
+            "uv sync --extra train, or pip install 'smartca[train]'"
+        ) from error
+
+
+data_option = click.option(
+    "--data",
+    default="phantom",
+    show_default=True,
+    metavar="phantom|DIR|FILE",
+    help="Simulated shoulders, or your pictures: a folder with images/ and masks/ (split.csv where patients have "
+    "several), COCO (.json or its folder), CVAT for images 1.1 (.xml or its folder), a folder of LabelMe .json files.",
+)
+
+
+mask_value_option = click.option(
+    "--mask-value",
+    type=click.IntRange(1, 255),
+    help="The class to learn in masks of several.  [default: any]",
+)
+
+
+label_option = click.option(
+    "--label", metavar="NAME", help="The tear's label, where COCO, CVAT or LabelMe have several."
+)
+
+
+threads_option = click.option(
+    "--threads", type=click.IntRange(1, 256), default=2, show_default=True, help="CPU threads."
+)

@@ -6,10 +6,17 @@ import time
 from types import TracebackType
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
 from typing_extensions import Self
 
-from ..stream.run import Run
+from ..stream.run.run import Run
 
 
 class Line:
@@ -54,3 +61,9 @@ class Line:
     ) -> None:
         if self._shown:
             self._bar.stop()
+
+
+def bar() -> Progress:
+    """A progress bar on stderr."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=Console(stderr=True), transient=True)

@@ -29,7 +29,7 @@ def study(plan: Path, **options: object) -> None:
     then try     smartca study studies/cpu.toml --data-root DIR
     """
     try:
-        from ..train.study.command import study as compare
+        from ..train.study.study import study as compare
     except ModuleNotFoundError as error:
         raise ImportError(
             f"{error.name} is not installed; training needs the extra 'train': "

@@ -23,8 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 from smartca.engine import SHIPPED_MODEL, Sector, Segmenter, open_runner, segmenter_for
 from smartca.phantom import Phantom, kind_of, screen
+from smartca.stream.displays.overlay import draw, outlines
 from smartca.stream.frame import State
-from smartca.stream.overlay import draw, outlines
 
 IMAGES = Path(__file__).parent / "img"
 CYAN = (255, 255, 0)

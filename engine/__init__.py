@@ -1,26 +1,14 @@
-"""Networks on devices: pixels -> tensor -> q -> mask. Imports nothing else of smartca."""
+"""Networks on devices: pixels -> tensor -> q -> mask. Below it stands only pictures/."""
 
-from .counts import Counts
+from ..pictures.pixels import Mask, Sector, whole
+from .contract import SHIPPED_MODEL, Answer, DeviceLost, Engine, EngineError, EngineInfo, Remote, Runner, engine_at
+from .opening import open_runner, segmenter_for
 from .operating_point import OperatingPoint
-from .pixels import Mask, Sector, whole
-from .runner import (
-    SHIPPED_MODEL,
-    Answer,
-    DeviceLost,
-    Engine,
-    EngineError,
-    EngineInfo,
-    Remote,
-    Runner,
-    engine_at,
-    open_runner,
-)
-from .segmenter import NoPicture, Segmentation, Segmenter, segmenter_for
+from .segmenter import NoPicture, Segmentation, Segmenter
 
 __all__ = [
     "SHIPPED_MODEL",
     "Answer",
-    "Counts",
     "DeviceLost",
     "Engine",
     "EngineError",

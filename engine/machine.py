@@ -10,7 +10,10 @@ import subprocess
 from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib import metadata, util
+from importlib.metadata import version
 from pathlib import Path
+
+from .. import __version__
 
 # backend -> (module, names under which package registries know it, the command that installs it)
 LIBRARIES = {
@@ -149,3 +152,14 @@ def processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> Processor:
     flags = set((facts.get("flags") or facts.get("Features") or "").split())
     name = facts.get("model name") or platform.processor() or platform.machine()
     return Processor(name, tuple(words for flag, words in WANTED_INSTRUCTIONS.items() if flag in flags))
+
+
+def versions() -> dict[str, str]:
+    """What this ran on."""
+    packages = ("openvino", "numpy", "opencv-python-headless", "pyzmq", "av")
+    return {
+        "smartca": __version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        **{name: version(name) for name in packages},
+    }

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .runner import EngineError
+from .contract import EngineError
 
 if TYPE_CHECKING:
     from onnx import GraphProto, ModelProto, ValueInfoProto

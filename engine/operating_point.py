@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from .whole_file import write_whole
+from .files import write_whole
 
 NOT_CALIBRATED = "not calibrated"
 
@@ -65,16 +64,11 @@ def sidecar(model: Path) -> Path:
 
 def how_to_calibrate(model: Path) -> str:
     """Only a model itself can be: what `smartca build` made of one takes its operating point along."""
-    from .plan import sidecar_path
+    from .files import sidecar_path
 
     if model.suffix == ".onnx" and not sidecar_path(model).exists():
         return f"run `smartca calibrate --model {model}`"
     return "run `smartca calibrate` on the .onnx model that it was built from, then `smartca build` again"
-
-
-def sha256(path: Path) -> str:
-    """Hex digest of a file's bytes."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def load(model: Path, digest: str) -> OperatingPoint:

@@ -13,10 +13,9 @@ from pathlib import Path
 import msgspec
 
 from . import operating_point as points
+from .contract import EngineError
+from .files import sha256, sidecar_path, write_whole
 from .machine import LIBRARIES, Gpu, gpus, version_of
-from .operating_point import sha256
-from .runner import EngineError
-from .whole_file import write_whole
 
 RECIPE = 2  # raise it when the way from ONNX to engine changes, so that no older engine passes for a new one
 NORMALISATION = "grey / 255, letterboxed"
@@ -127,11 +126,6 @@ class Sidecar(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 def suffix(backend: str) -> str:
     """The ending of an engine's file: OpenVINO's stays an ONNX file."""
     return ".onnx" if backend == "openvino" else ".engine"
-
-
-def sidecar_path(engine: Path) -> Path:
-    """x.engine -> x.engine.json."""
-    return engine.with_name(engine.name + ".json")
 
 
 def save(engine: Path, sidecar: Sidecar) -> Path:

@@ -5,15 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import cv2
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from . import operating_point
+from ..pictures.pixels import Mask, Sector
+from .contract import Answer, Runner
+from .letterbox import Letterbox, from_letterbox, letterbox, to_input
 from .operating_point import OperatingPoint
-from .pixels import Letterbox, Mask, Sector, from_letterbox, letterbox, to_input
-from .ready_int8 import file_of
-from .runner import Answer, Engine, EngineError, Remote, Runner
 
 ECHO = 24  # grey that only an echo, and no noise, reaches
 ECHO_SHARE = 0.10  # of the sector: tissue fills 15 % of it and more, a probe in the air 6 %
@@ -101,31 +99,3 @@ def without_spots(q: NDArray[np.float32], threshold: np.float32, min_area: int) 
             kept = q.copy() if kept is q else kept
             kept[y : y + height, x : x + width][spot > 0] = 0.0
     return kept
-
-
-def segmenter_for(runner: Runner, engine: Engine, threshold: float | None = None) -> Segmenter:
-    """The segmenter for `engine`, at its stored operating point or at another `threshold` of fitted q.
-
-    The point stands in a file beside an engine's own; a server tells it together with the weights.
-    Raises EngineError if the stored point is damaged or of other weights, or `threshold` is not in 0..1.
-    """
-    try:
-        point = _stored_point(runner, engine)
-        return Segmenter(runner, point if threshold is None else replace_threshold(point, threshold))
-    except ValueError as error:
-        raise EngineError(str(error)) from error
-
-
-def _stored_point(runner: Runner, engine: Engine) -> OperatingPoint:
-    if isinstance(engine, Remote):
-        from .triton import TritonRunner
-
-        assert isinstance(runner, TritonRunner)  # as `open_runner` opens it
-        return runner.point
-    digest = runner.info.model_sha256
-    return operating_point.load(file_of(engine, digest), digest)
-
-
-def replace_threshold(point: OperatingPoint, threshold: float) -> OperatingPoint:
-    """The same operating point with another threshold; what it reached with the old one is left out."""
-    return msgspec.structs.replace(point, threshold=threshold, recall_wanted=None, recall_found=None)

@@ -9,15 +9,15 @@ from dataclasses import dataclass
 
 import zmq
 
-from ..engine.pixels import Sector, whole
+from ..pictures.pixels import Sector, whole
+from ..pictures.sector import SectorFinder, blank_outside
 from .capture import NOBODY, TOO_OLD, Capture, Captured
-from .credits import LEASE_NS
-from .endpoint import check, connect
 from .frame import Frame
-from .link import Rejections, Sender, read, transmitter, waiting
-from .sector import SectorFinder, blank_outside
+from .link.credits import LEASE_NS
+from .link.endpoint import check, connect
+from .link.link import Rejections, Sender, read, transmitter, waiting
+from .link.wire import End, WireError
 from .sources import Source
-from .wire import End, WireError
 
 POLL_MS = 20
 PARTING_NS = 2_000_000_000  # how long the last frame and the end of a feed may wait for credit

@@ -9,10 +9,10 @@ from typing import NamedTuple, TypeGuard
 
 import zmq
 
-from .credits import LEASE_NS
 from .frame import Frame, Result, Trail
-from .link import Rejections, Sender, read, transmitter, waiting
-from .wire import Answer, End, Message, WireError
+from .link.credits import LEASE_NS
+from .link.link import Rejections, Sender, read, transmitter, waiting
+from .link.wire import Answer, End, Message, WireError
 
 MOST_VIEWERS = 16
 FORGET_NS = 5_000_000_000

@@ -10,7 +10,7 @@ import numpy as np
 from msgspec import Meta
 from numpy.typing import NDArray
 
-from ..engine.pixels import Mask, Sector
+from ..pictures.pixels import Mask, Sector
 
 Natural = Annotated[int, Meta(ge=0, lt=1 << 62)]
 Causes = Annotated[dict[Annotated[str, Meta(max_length=80)], Natural], Meta(max_length=32)]

@@ -8,11 +8,11 @@ from typing import NamedTuple
 
 import zmq
 
-from .credits import LEASE_NS, WINDOW
 from .fanout import Fanout
 from .frame import Frame, Trail
-from .link import Receiver, Rejections, read, transmitter, waiting
-from .wire import Answer, End, Message, WireError
+from .link.credits import LEASE_NS, WINDOW
+from .link.link import Receiver, Rejections, read, transmitter, waiting
+from .link.wire import Answer, End, Message, WireError
 
 MOST_FEEDS = 16
 FORGET_NS = 5_000_000_000

@@ -12,12 +12,12 @@ import msgspec
 import zmq
 
 from ..engine import Answer, DeviceLost, EngineError, NoPicture, Segmenter
-from .endpoint import check, listen
 from .fanout import Fanout
 from .frame import Frame, Result, State
 from .intake import Feed, Intake
-from .link import Rejections
-from .wire import End, Message
+from .link.endpoint import check, listen
+from .link.link import Rejections
+from .link.wire import End, Message
 
 log = logging.getLogger(__name__)
 POLL_MS = 20

@@ -7,9 +7,9 @@ from collections import Counter
 import msgspec
 import numpy as np
 
-from ..engine.counts import Counts
+from ..scores.counts import Counts
 from .frame import Frame, Result, State, Trail
-from .wire import End
+from .link.wire import End
 
 BIN_MS = 0.1  # latencies are kept as a histogram: any run fits, and two can be added
 LOST = "lost in a restart"

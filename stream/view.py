@@ -6,45 +6,22 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
 import zmq
 
-from .clock import chain
-from .credits import LEASE_NS
-from .endpoint import check, connect
-from .frame import Clock, Frame, Result, State
-from .link import Receiver, Rejections, read, transmitter, waiting
+from .displays.contract import Display, Shown
+from .frame import Clock, Frame, State
+from .link.clock import chain
+from .link.credits import LEASE_NS
+from .link.endpoint import check, connect
+from .link.link import Receiver, Rejections, read, transmitter, waiting
+from .link.wire import Answer, End, Message, WireError
 from .order import Order
 from .tally import Tally
-from .wire import Answer, End, Message, WireError
 
 POLL_MS = 20
 STATUS_NS = 100_000_000
 LET_GO_NS = 2_000_000_000  # a feed that is gone this long gives way to another
-
-
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """All that may be said of the frame on display."""
-
-    frame: Frame
-    result: Result
-    captured_local_ns: int  # on this machine's clock
-    uncertainty_ns: int
-    fps: float
-
-
-class Display(Protocol):
-    """Where overlays go: a page, a recording, or nowhere but the report."""
-
-    def show(self, shown: Shown, tally: Tally) -> None:
-        """Draw frame and outline together and hand them on."""
-        ...
-
-    def status(self, state: State, note: str, tally: Tally) -> None:
-        """Say that what is on display is no longer the present."""
-        ...
 
 
 @dataclass(slots=True)

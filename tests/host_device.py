@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from smartca.engine.runner import DeviceLost, EngineError
+from smartca.engine.contract import DeviceLost, EngineError
 
 SIZE = 32
 ENDS: dict[str, tuple[int, ...]] = {"image": (1, 1, SIZE, SIZE), "q": (1, 1, SIZE, SIZE), "picture": (1, 2)}

@@ -10,8 +10,8 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnx import ModelProto, helper, numpy_helper
-from smartca.calibration.frames import Shown
-from smartca.engine.pixels import Grey
+from smartca.calibration.int8.picture_choice import Shown
+from smartca.pictures.pixels import Grey
 
 SIZE = 64
 LAYERS = ("stem", "body", "neck", "head")

@@ -14,8 +14,8 @@ import msgspec
 import numpy as np
 import pytest
 from smartca.engine import OperatingPoint
-from smartca.engine.triton_config import POINT, PRECISION, SHA256, version_of
-from smartca.engine.triton_session import client_package
+from smartca.engine.triton.config import POINT, PRECISION, SHA256, version_of
+from smartca.engine.triton.session import client_package
 
 pytest.importorskip("tritonclient.grpc", reason="the package tritonclient[grpc] is absent", exc_type=ImportError)
 

@@ -12,12 +12,12 @@ import pytest
 from conftest import brightness_network
 from smartca.cli import main
 from smartca.engine import EngineError, open_runner, plan
-from smartca.engine.bench import STARTING, TIMING, bench
-from smartca.engine.bench_worker import Job, Worker
-from smartca.engine.contenders import Contender, Missing, contenders
+from smartca.engine.cpu.onnxruntime_runner import INSTALL, OnnxRuntimeRunner
+from smartca.engine.files import sha256
 from smartca.engine.machine import gpus, installed, processor
-from smartca.engine.operating_point import sha256
-from smartca.engine.ort import INSTALL, OnnxRuntimeRunner
+from smartca.evaluation.bench import STARTING, TIMING, bench
+from smartca.evaluation.bench_worker import Job, Worker
+from smartca.evaluation.contenders import Contender, Missing, contenders
 from test_precision import quantised
 
 ORT = pytest.mark.skipif(not installed("onnxruntime"), reason="onnxruntime is not installed")
@@ -93,7 +93,7 @@ def test_every_engine_that_runs_here_is_compared(tmp_path: Path, network: Path) 
 
 def test_a_given_engine_is_told_by_its_name(capfd: pytest.CaptureFixture[str]) -> None:
     from smartca.commands.bench import _tell
-    from smartca.engine.bench import Timing
+    from smartca.evaluation.bench import Timing
 
     names = ("shipped-int8.onnx", "folder/mine[1].onnx")
     timings = [Timing("openvino", "int8", name, "ab", 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.0, 0.0) for name in names]

@@ -14,18 +14,21 @@ import pytest
 from click.testing import CliRunner, Result
 from int8_network import clip, several
 from onnx import numpy_helper
-from smartca.commands.build import Phases, calibration_of
+from smartca.calibration.int8.data import Data
 from smartca.commands.build import build as command
-from smartca.commands.calibration_data import Data
+from smartca.commands.build import calibration_of
+from smartca.commands.phases import Phases
 from smartca.engine import EngineError, OperatingPoint, open_runner, segmenter_for
 from smartca.engine import operating_point as points
 from smartca.engine import plan as plans
-from smartca.engine.assembly import Asked, Calibration, Options
-from smartca.engine.builds import build, fastest, usual_precision
-from smartca.engine.engine_cache import WAITING
+from smartca.engine.building.assembly import Asked, Calibration, Options
+from smartca.engine.building.build import build, fastest, usual_precision
+from smartca.engine.building.cache import WAITING
+from smartca.engine.contract import Progress
+from smartca.engine.files import sha256
 from smartca.engine.machine import gpus, installed
+from smartca.engine.nvidia.compile import compile_network
 from smartca.engine.onnx_graph import contract, is_quantised, read
-from smartca.engine.trt_build import Progress, compile_network
 from test_precision import quantised
 
 RTX = pytest.mark.skipif(not installed("tensorrt_rtx"), reason="tensorrt-rtx is not installed")
@@ -45,7 +48,7 @@ def never(asked: Asked, progress: Progress) -> tuple[bytes, plans.Gate]:
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The user's cache, empty and ours alone."""
-    monkeypatch.setattr("smartca.engine.builds.cache_folder", lambda: tmp_path / "cache")
+    monkeypatch.setattr("smartca.engine.building.build.cache_folder", lambda: tmp_path / "cache")
     return tmp_path / "cache"
 
 
@@ -63,7 +66,7 @@ def test_engines_are_built_without_a_gpu(precision: str, tmp_path: Path, network
     assert build(model, options, silent, tmp_path / "b").read_bytes() == data
     sidecar = plans.load(engine)
     assert sidecar.plan.targets == TARGETS
-    assert sidecar.plan.onnx_sha256 == points.sha256(model)
+    assert sidecar.plan.onnx_sha256 == sha256(model)
     assert sidecar.input.shape == (1, 1, 64, 64)
     assert sidecar.layers["Conv"] == {precision: 1}
     assert sidecar.layers["Sigmoid"] == {"fp32": 1}
@@ -74,8 +77,8 @@ def test_engines_are_built_without_a_gpu(precision: str, tmp_path: Path, network
 def test_the_same_again_needs_no_builder(tmp_path: Path, network: Path) -> None:
     def again(wanted: str) -> str:
         code = (
-            "import sys\nfrom pathlib import Path\nfrom smartca.engine.builds import build\n"
-            "from smartca.engine.assembly import Options\n"
+            "import sys\nfrom pathlib import Path\nfrom smartca.engine.building.build import build\n"
+            "from smartca.engine.building.assembly import Options\n"
             "options = Options(precision='fp32', targets=('sm86',))\n"
             "told = []\n"
             "print(build(Path(sys.argv[1]), options, lambda *a: told.append(a), Path(sys.argv[2])))\n"
@@ -218,11 +221,11 @@ def test_many_pictures_at_once(tmp_path: Path, network: Path) -> None:
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "bf16", "int8"])
 def test_openvino_engines_open_and_outline(precision: str, tmp_path: Path, network: Path) -> None:
-    points.save(OperatingPoint(points.sha256(network), 0.3, fitted_on="two phantoms"), network)
+    points.save(OperatingPoint(sha256(network), 0.3, fitted_on="two phantoms"), network)
     model = network
     if precision == "int8":
         model = quantised(tmp_path / "int8.onnx", network)
-        points.save(OperatingPoint(points.sha256(model), 0.3, fitted_on="two phantoms"), model)
+        points.save(OperatingPoint(sha256(model), 0.3, fitted_on="two phantoms"), model)
     options = Options("openvino", precision, out=tmp_path / "engine.onnx")
     engine = build(model, options, silent, tmp_path / "cache")
     assert plans.check(engine) is None

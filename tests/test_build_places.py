@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from smartca.engine import EngineError, OperatingPoint
 from smartca.engine import operating_point as points
-from smartca.engine.assembly import Calibration, Options
-from smartca.engine.builds import build
+from smartca.engine.building.assembly import Calibration, Options
+from smartca.engine.building.build import build
+from smartca.engine.files import sha256
 from test_build import RTX, asked, cache, never, silent
 from test_precision import quantised
 
@@ -18,20 +19,20 @@ __all__ = ["cache"]  # a fixture
 
 @RTX
 def test_an_engine_of_the_models_name_keeps_its_own_operating_point(tmp_path: Path, network: Path) -> None:
-    kept = points.save(OperatingPoint(points.sha256(network), 0.3, fitted_on="two phantoms"), network)
+    kept = points.save(OperatingPoint(sha256(network), 0.3, fitted_on="two phantoms"), network)
     before = kept.read_bytes()
     options = Options("tensorrt-rtx", "fp32", ("sm86",), out=network.with_suffix(".engine"))
     engine = build(network, options, silent, tmp_path / "cache")
     assert build(network, options, silent, tmp_path / "cache") == engine
     assert kept.read_bytes() == before
     assert points.sidecar(engine).name == f"{engine.name}.point.json"
-    assert points.load(engine, points.sha256(engine)).threshold == 0.3
+    assert points.load(engine, sha256(engine)).threshold == 0.3
     with pytest.raises(ValueError, match=r"on the \.onnx model that it was built from"):
         points.load(engine, "0" * 64)
 
 
 def test_an_engine_in_the_cache_that_lost_its_operating_point_is_built_again(tmp_path: Path, network: Path) -> None:
-    points.save(OperatingPoint(points.sha256(network), 0.3), network)
+    points.save(OperatingPoint(sha256(network), 0.3), network)
     engine = build(network, Options("openvino", "fp32"), silent, tmp_path / "cache")
     points.sidecar(engine).unlink()
     assert points.sidecar(build(network, Options("openvino", "fp32"), silent, tmp_path / "cache")).is_file()
@@ -73,7 +74,7 @@ def test_a_missing_library_is_found_before_the_ranges(
 
 
 def test_a_truncated_model_beside_its_operating_point(tmp_path: Path, network: Path) -> None:
-    points.save(OperatingPoint(points.sha256(network), 0.3), network)
+    points.save(OperatingPoint(sha256(network), 0.3), network)
     network.write_bytes(network.read_bytes()[:-200])
     with pytest.raises(EngineError, match="cut short or is no ONNX file"):
         build(network, Options("openvino"), silent, tmp_path / "cache")

@@ -17,13 +17,13 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 from conftest import brightness_network
-from smartca.calibration import figures
-from smartca.calibration.findings import Findings, Material
-from smartca.calibration.gate import Frame, Verdict
+from smartca.calibration.int8 import figures
+from smartca.calibration.int8.findings import Findings, Material
+from smartca.calibration.int8.gate import Frame, Verdict
 from smartca.cli import root
 from smartca.engine import open_runner
-from smartca.engine.pixels import to_input
-from smartca.engine.reliability import LEAST, Reliability
+from smartca.engine.letterbox import to_input
+from smartca.scores.reliability import LEAST, Reliability
 from test_precision import quantised
 
 if TYPE_CHECKING:

@@ -9,15 +9,16 @@ import numpy as np
 import pytest
 from labelled_forms import FORMS, TEAR, Command, as_masks, command, mask, pixels
 from numpy.typing import NDArray
-from smartca.calibration.command import calibrate as calibrate_file
+from smartca.calibration.calibrate import calibrate as calibrate_file
 from smartca.calibration.operating import REAL, Labelled, calibrate
 from smartca.engine import Answer, EngineError
-from smartca.engine.assembly import Options
-from smartca.engine.builds import build
-from smartca.engine.operating_point import load, sha256
-from smartca.engine.pixels import Sector
-from smartca.engine.places import refuse_point
-from smartca.train.scores import Histograms, logit
+from smartca.engine.building.assembly import Options
+from smartca.engine.building.build import build
+from smartca.engine.building.output_checks import refuse_point
+from smartca.engine.files import sha256
+from smartca.engine.operating_point import load
+from smartca.pictures.pixels import Sector
+from smartca.scores.histograms import Histograms, logit
 
 
 def test_histogram_scores_are_those_of_the_pixels() -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import platformdirs
 import pytest
 from smartca.phantom import RECIPE, Phantom, Screen, isotropic
-from smartca.stream.cine import (
+from smartca.stream.sources.cine import (
     SHIPPED,
     SHIPPED_SEED,
     about_of,

@@ -112,7 +112,7 @@ def test_one_sentence(arguments: list[str], says: str, tmp_path: Path) -> None:
 def test_nothing_is_reported_to_anybody(tmp_path: Path) -> None:
     """OpenVINO would send a usage event on import and keep a client id in the home folder."""
     code = (
-        "import sys, smartca.engine.ov\n"
+        "import sys, smartca.engine.cpu.openvino_runner\n"
         "assert not [name for name in sys.modules if name.startswith('openvino_telemetry.')]\n"
     )
     home = {**os.environ, "HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache")}
@@ -125,8 +125,9 @@ def test_onnxruntime_reports_nothing_either(by: str, tmp_path: Path, network: Pa
     """It would look up a server on import, and keep a device id and its events in the cache folder."""
     pytest.importorskip("onnxruntime", reason="the package onnxruntime is absent")
     used = {
-        "engine": f"from smartca.engine.ort import OnnxRuntimeRunner as R; R(Path({str(network)!r})).close()",
-        "calibration": f"from smartca.calibration.network import Network; Network(onnx.load({str(network)!r}))",
+        "engine": "from smartca.engine.cpu.onnxruntime_runner import OnnxRuntimeRunner as R; "
+        f"R(Path({str(network)!r})).close()",
+        "calibration": f"from smartca.calibration.int8.network import Network; Network(onnx.load({str(network)!r}))",
     }
     home = tmp_path / "home"
     home.mkdir()

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import random
 
-from smartca.stream.clock import ClockOffset, chain
 from smartca.stream.frame import Clock
-from smartca.stream.wire import Beat
+from smartca.stream.link.clock import ClockOffset, chain
+from smartca.stream.link.wire import Beat
 
 MS = 1_000_000
 

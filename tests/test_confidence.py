@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 import pytest
 from smartca.calibration.confidence import Platt, fit_platt, plot, reliability
-from smartca.engine.reliability import LEAST
-from smartca.train.scores import Histograms
+from smartca.scores.histograms import Histograms
+from smartca.scores.reliability import LEAST
 
 
 def drawn(slope: float, intercept: float, pixels: int = 400_000) -> Histograms:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from smartca.stream.credits import ANNOUNCE_NS, LEASE_NS, WINDOW, Account, Allowance
+from smartca.stream.link.credits import ANNOUNCE_NS, LEASE_NS, WINDOW, Account, Allowance
 
 MS = 1_000_000
 

@@ -8,8 +8,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from smartca.engine import cuda_device
-from smartca.engine.cuda_device import CudaDevice
+from smartca.engine.nvidia import device as cuda_device
+from smartca.engine.nvidia.device import CudaDevice
 
 
 @dataclass

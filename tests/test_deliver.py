@@ -10,7 +10,8 @@ from smartca.commands.options import spared
 from smartca.engine import OperatingPoint
 from smartca.engine import operating_point as points
 from smartca.engine import plan as plans
-from smartca.engine.engine_cache import deliver
+from smartca.engine.building.cache import deliver
+from smartca.engine.files import sha256
 from smartca.engine.plan import Input, Plan, Sidecar
 
 DIGEST = "ab" * 32
@@ -25,7 +26,7 @@ def engine(tmp_path: Path) -> Path:
     plan = Plan(onnx_sha256=DIGEST, backend="tensorrt", backend_version="0", precision="fp32")
     known = Sidecar(
         plan=plan,
-        engine_sha256=points.sha256(engine),
+        engine_sha256=sha256(engine),
         model="made.onnx",
         input=Input("image", (1, 1, 8, 8)),
         outputs=("q",),
@@ -63,7 +64,7 @@ def test_what_is_no_operating_point_stays(foreign: str | bytes, engine: Path, tm
 def test_that_of_a_model_stays(engine: Path, tmp_path: Path) -> None:
     model = tmp_path / "out.onnx"
     model.write_bytes(b"another model")
-    kept = points.save(OperatingPoint(model_sha256=points.sha256(model)), model)
+    kept = points.save(OperatingPoint(model_sha256=sha256(model)), model)
     before = kept.read_bytes()
     points.save(OperatingPoint(model_sha256=DIGEST, threshold=0.2), engine)
     deliver(engine, model, tmp_path / "out.engine")

@@ -17,11 +17,11 @@ import zmq
 from conftest import make_frame
 from host_device import HostDevice
 from smartca.engine import DeviceLost, OperatingPoint, Segmenter
-from smartca.engine.runner import EngineError
+from smartca.engine.contract import EngineError
 from smartca.stream.frame import State
-from smartca.stream.processes import start_again
+from smartca.stream.run.processes import start_again
+from smartca.stream.run.supervise import DEVICE_LOST, MOST_RESTARTS
 from smartca.stream.serve import serve
-from smartca.stream.supervise import DEVICE_LOST, MOST_RESTARTS
 from test_run import FRAMES, Watching, command, endless, folder, free_port, network, processes_of, smartca
 from test_serve import Scanner, Serving, Viewer
 from test_trt import open_on

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from smartca.commands.build import doctor as command
-from smartca.engine import SHIPPED_MODEL, doctor
-from smartca.engine.doctor import Finding, examine, fit_to_run
+from smartca.commands import doctor
+from smartca.commands.doctor import Finding, examine, fit_to_run
+from smartca.commands.doctor import doctor as command
+from smartca.engine import SHIPPED_MODEL
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import zmq
-from smartca.stream.endpoint import EndpointError, check, listen
+from smartca.stream.link.endpoint import EndpointError, check, listen
 
 
 @pytest.mark.parametrize("good", ["tcp://127.0.0.1:5555", "tcp://localhost:1", "tcp://[::1]:5555", "ipc:///tmp/x"])

@@ -8,10 +8,13 @@ import msgspec
 import numpy as np
 import pytest
 from conftest import brightness_network
-from smartca.engine import Counts, EngineError, NoPicture, OperatingPoint, Sector, open_runner, segmenter_for
+from smartca.engine import EngineError, NoPicture, OperatingPoint, Sector, open_runner, segmenter_for
 from smartca.engine import operating_point as points
-from smartca.engine.pixels import from_letterbox, letterbox, letterbox_mask, to_input, whole
+from smartca.engine.files import sha256
+from smartca.engine.letterbox import from_letterbox, letterbox, letterbox_mask, to_input
 from smartca.engine.segmenter import Segmenter, without_spots
+from smartca.pictures.pixels import whole
+from smartca.scores.counts import Counts
 
 
 def test_the_runner_computes_what_the_network_says(network: Path) -> None:
@@ -19,7 +22,7 @@ def test_the_runner_computes_what_the_network_says(network: Path) -> None:
     with open_runner(network, "fp32") as runner:
         q = runner.infer(picture).q
         assert runner.info.input == (1, 1, 64, 64)
-        assert runner.info.model_sha256 == points.sha256(network)
+        assert runner.info.model_sha256 == sha256(network)
     centre = picture[0, 0, 20:29, 30:39].mean()
     assert q[24, 34] == pytest.approx(1 / (1 + np.exp(-(50 * centre - 30))), abs=1e-4)
 
@@ -199,8 +202,8 @@ def test_the_raw_threshold_is_the_fitted_one(network: Path) -> None:
 
 
 def test_an_operating_point_belongs_to_its_weights(network: Path) -> None:
-    points.save(OperatingPoint(points.sha256(network), 0.25, 1.2, 0.1, 3), network)
-    assert points.load(network, points.sha256(network)).threshold == 0.25
+    points.save(OperatingPoint(sha256(network), 0.25, 1.2, 0.1, 3), network)
+    assert points.load(network, sha256(network)).threshold == 0.25
     points.save(OperatingPoint("0" * 64, 0.25), network)
     with open_runner(network) as runner, pytest.raises(EngineError, match="other weights"):
         segmenter_for(runner, network)

@@ -10,12 +10,13 @@ import cv2
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from smartca.commands.offline import evaluate as command
+from smartca.commands.evaluate import evaluate as command
 from smartca.engine import Sector, Segmenter, open_runner, segmenter_for
-from smartca.engine.labelled import split_of
+from smartca.evaluation.evaluate import evaluate, speckled
+from smartca.evaluation.samples import Sample, Samples, samples
 from smartca.phantom import Phantom, screen
-from smartca.stream.cine import write_cine
-from smartca.stream.evaluate import Sample, Samples, evaluate, samples, speckled
+from smartca.pictures.labelled import split_of
+from smartca.stream.sources.cine import write_cine
 
 
 @pytest.fixture

@@ -16,10 +16,10 @@ import pytest
 from int8_network import SIZE, clip, layered, saved
 from smartca.cli import main
 from smartca.engine import SHIPPED_MODEL, EngineError, open_runner
+from smartca.engine.cpu.ready_int8 import place
+from smartca.engine.files import sha256, sidecar_path
 from smartca.engine.onnx_graph import is_quantised
-from smartca.engine.operating_point import sha256
-from smartca.engine.plan import load, sidecar_path
-from smartca.engine.ready_int8 import place
+from smartca.engine.plan import load
 from test_int8_data import labelled
 
 pytest.importorskip("onnxruntime", reason="onnxruntime comes with the extra 'build'")
@@ -31,7 +31,7 @@ ON_CPU = ("--backend", "openvino", "--precision", "int8")
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The user's cache, empty and ours alone."""
-    monkeypatch.setattr("smartca.engine.builds.cache_folder", lambda: tmp_path / "cache")
+    monkeypatch.setattr("smartca.engine.building.build.cache_folder", lambda: tmp_path / "cache")
     return tmp_path / "cache"
 
 

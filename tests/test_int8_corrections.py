@@ -10,9 +10,9 @@ from int8_network import LAYERS, layered, several
 pytest.importorskip("onnxruntime", reason="onnxruntime comes with the extra 'build'")
 
 from onnx import ModelProto
-from smartca.calibration.corrections import biases_corrected, heads_corrected
-from smartca.calibration.network import CpuNetwork, Network
-from smartca.calibration.quantise import convolutions, loosened, named, quantised
+from smartca.calibration.int8.corrections import biases_corrected, heads_corrected
+from smartca.calibration.int8.network import CpuNetwork, Network
+from smartca.calibration.int8.quantise import convolutions, loosened, named, quantised
 from smartca.engine.onnx_graph import in_order
 
 SQUARES = [shown.square for shown in several(range(5))]

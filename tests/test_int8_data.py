@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 import pytest
 from int8_network import clip, several
-from smartca.calibration.gate import Limits
-from smartca.commands.calibration_data import BLOCK, CALIBRATE_PHANTOM, GATE, GATE_PHANTOM, Data
+from smartca.calibration.int8.data import BLOCK, CALIBRATE_PHANTOM, GATE, GATE_PHANTOM, Data
+from smartca.calibration.int8.gate import Limits
 
 SIDE = 64
 

@@ -12,12 +12,12 @@ from int8_network import LAYERS, SIZE, layered, several
 pytest.importorskip("onnxruntime", reason="onnxruntime comes with the extra 'build'")
 
 from onnx import ModelProto
-from smartca.calibration.findings import Findings, Material
-from smartca.calibration.frames import Shown
-from smartca.calibration.gate import Limits
-from smartca.calibration.int8 import ASKING_EXACT, find
-from smartca.calibration.network import Network
-from smartca.calibration.ranges import METHODS
+from smartca.calibration.int8.find import ASKING_EXACT, find
+from smartca.calibration.int8.findings import Findings, Material
+from smartca.calibration.int8.gate import Limits
+from smartca.calibration.int8.network import Network
+from smartca.calibration.int8.picture_choice import Shown
+from smartca.calibration.int8.ranges import METHODS
 from smartca.engine import EngineError, OperatingPoint
 from smartca.engine.onnx_graph import layer_counts, read
 

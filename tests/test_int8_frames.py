@@ -7,8 +7,8 @@ import itertools
 import numpy as np
 import pytest
 from int8_network import several
-from smartca.calibration.frames import ALIKE, Choice, choose, look
-from smartca.engine.pixels import Grey
+from smartca.calibration.int8.picture_choice import ALIKE, Choice, choose, look
+from smartca.pictures.pixels import Grey
 
 
 def grey(level: int) -> Grey:

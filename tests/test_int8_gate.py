@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from smartca.calibration.frames import Shown
-from smartca.calibration.gate import Limits, judge, outlined, require_outlines
+from smartca.calibration.int8.gate import Limits, judge, outlined, require_outlines
+from smartca.calibration.int8.picture_choice import Shown
 from smartca.engine import Answer, EngineError, OperatingPoint
 
 SIDE = 32

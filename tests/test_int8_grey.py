@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 ort = pytest.importorskip("onnxruntime")
-from smartca.calibration.grey import one_channel  # noqa: E402
+from smartca.calibration.int8.one_channel import one_channel  # noqa: E402
 
 SIDE = 16
 

@@ -13,9 +13,9 @@ from onnx import ModelProto, helper, numpy_helper
 
 pytest.importorskip("onnxruntime", reason="onnxruntime comes with the extra 'build'")
 
-from smartca.calibration.network import CpuNetwork, Network
-from smartca.calibration.quantise import convolutions, loosened, named, quantised
-from smartca.calibration.ranges import ranges, spreads
+from smartca.calibration.int8.network import CpuNetwork, Network
+from smartca.calibration.int8.quantise import convolutions, loosened, named, quantised
+from smartca.calibration.int8.ranges import ranges, spreads
 from smartca.engine import EngineError
 from smartca.engine.onnx_graph import in_order, layer_counts
 

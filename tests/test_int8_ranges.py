@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from smartca.calibration.ranges import BINS, METHODS, Spread, ranges, spreads
+from smartca.calibration.int8.ranges import BINS, METHODS, Spread, ranges, spreads
 
 
 def spread(*pictures: NDArray[np.float64] | list[float]) -> Spread:

@@ -9,10 +9,10 @@ from int8_network import LAYERS, layered, several
 pytest.importorskip("onnxruntime", reason="onnxruntime comes with the extra 'build'")
 
 from onnx import ModelProto
-from smartca.calibration.network import Network
-from smartca.calibration.quantise import convolutions, named, quantised
-from smartca.calibration.ranges import ranges, spreads
-from smartca.calibration.sensitivity import Harm, difference, groups, measure
+from smartca.calibration.int8.network import Network
+from smartca.calibration.int8.quantise import convolutions, named, quantised
+from smartca.calibration.int8.ranges import ranges, spreads
+from smartca.calibration.int8.sensitivity import Harm, difference, groups, measure
 from smartca.engine import Answer, OperatingPoint
 
 SQUARES = [shown.square for shown in several(range(5))]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from smartca.engine.lesions import Lesions
+from smartca.scores.lesions import Lesions
 
 
 def picture(*boxes: tuple[int, int, int, int]) -> np.ndarray:

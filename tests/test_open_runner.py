@@ -13,11 +13,11 @@ from conftest import brightness_network
 from smartca.cli import main
 from smartca.commands.options import model_arguments, model_options
 from smartca.engine import SHIPPED_MODEL, Engine, EngineError, OperatingPoint, Remote, engine_at, open_runner
-from smartca.engine import operating_point as points
 from smartca.engine import plan as plans
-from smartca.engine.assembly import Options
-from smartca.engine.builds import build
-from smartca.engine.ov import most_exact
+from smartca.engine.building.assembly import Options
+from smartca.engine.building.build import build
+from smartca.engine.cpu.openvino_runner import most_exact
+from smartca.engine.files import sha256
 from test_precision import quantised
 
 
@@ -75,7 +75,7 @@ def test_a_built_engine_runs_in_the_precision_it_was_built_in(tmp_path: Path, ne
     engine = built(tmp_path, network, "fp16")
     with open_runner(engine) as runner:
         assert runner.info.precision == "fp16"
-        assert runner.info.model_sha256 == points.sha256(engine)
+        assert runner.info.model_sha256 == sha256(engine)
     with open_runner(engine, "fp16") as runner:
         assert runner.info.precision == "fp16"
     with pytest.raises(EngineError, match=r"computes in fp16: leave --precision out"):

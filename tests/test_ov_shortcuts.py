@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 from onnx.utils import Extractor
 from smartca.engine import SHIPPED_MODEL
-from smartca.engine.ov_confidence import shorten
-from smartca.engine.ov_int8 import enlarge_quickly, make_quick
-from smartca.engine.quiet import ov
-from smartca.engine.ready_int8 import place
+from smartca.engine.cpu.openvino_import import ov
+from smartca.engine.cpu.quick_confidence import shorten
+from smartca.engine.cpu.quick_int8 import enlarge_quickly, make_quick
+from smartca.engine.cpu.ready_int8 import place
 from smartca.phantom import HELD_OUT_FROM, Phantom
 
 SCORE = "upsample_bilinear2d_3"

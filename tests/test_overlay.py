@@ -7,8 +7,8 @@ import itertools
 import cv2
 import numpy as np
 import pytest
+from smartca.stream.displays.overlay import draw, outlines
 from smartca.stream.frame import State
-from smartca.stream.overlay import draw, outlines
 
 SHAPE = (240, 320)
 

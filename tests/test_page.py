@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 
 import aiohttp
 import pytest
-from smartca.stream.page.hub import PageServer
+from smartca.stream.displays.page.hub import PageServer
 
 Socket: TypeAlias = "aiohttp.ClientWebSocketResponse[bool]"
 

@@ -6,17 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from scipy.ndimage import binary_dilation
-from smartca.phantom import (
-    HELD_OUT_FROM,
-    KINDS,
-    TRAIN,
-    VALIDATE,
-    Phantom,
-    PhantomFrame,
-    Scanner,
-    isotropic,
-    kind_of,
-)
+from smartca.phantom import HELD_OUT_FROM, KINDS, TRAIN, VALIDATE, Phantom, PhantomFrame, Scanner, isotropic, kind_of
 from smartca.phantom.beam import Spread
 from smartca.phantom.findings import NEGATIVES
 from smartca.phantom.motion import Pose

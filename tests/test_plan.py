@@ -13,7 +13,8 @@ import msgspec
 import pytest
 from smartca.engine import EngineError, OperatingPoint
 from smartca.engine import operating_point as points
-from smartca.engine.engine_cache import EngineCache, deliver
+from smartca.engine.building.cache import EngineCache, deliver
+from smartca.engine.files import sha256, sidecar_path
 from smartca.engine.machine import Gpu, gpus, processor, read_gpus, version_of
 from smartca.engine.plan import (
     WORDS,
@@ -27,7 +28,6 @@ from smartca.engine.plan import (
     record_gate,
     require,
     save,
-    sidecar_path,
 )
 
 ANOTHER = {
@@ -60,9 +60,7 @@ def put_engine(folder: Path, model: Path, made: Plan = PLAN, name: str = "x.onnx
     ends = Input("image", (1, 1, 64, 64))
     save(
         engine,
-        Sidecar(
-            plan=made, engine_sha256=points.sha256(engine), model=str(model), input=ends, outputs=("q",), layers={}
-        ),
+        Sidecar(plan=made, engine_sha256=sha256(engine), model=str(model), input=ends, outputs=("q",), layers={}),
     )
     return engine
 
@@ -71,7 +69,7 @@ def as_here(model: Path, **fields: object) -> Plan:
     """A plan for `model` that would be made the same way here."""
     from smartca import __version__
 
-    known = {"onnx_sha256": points.sha256(model), "smartca_version": __version__}
+    known = {"onnx_sha256": sha256(model), "smartca_version": __version__}
     return msgspec.structs.replace(PLAN, **{**known, **fields})
 
 
@@ -124,7 +122,7 @@ def test_a_retrained_model_cannot_run_old_weights(tmp_path: Path, network: Path)
 
 def test_a_model_calibrated_anew_asks_for_a_new_engine(tmp_path: Path, network: Path) -> None:
     engine = put_engine(tmp_path / "e", network, as_here(network))
-    points.save(OperatingPoint(points.sha256(network), 0.3), network)
+    points.save(OperatingPoint(sha256(network), 0.3), network)
     assert "operating point" in str(check(engine))
 
 
@@ -229,13 +227,13 @@ def test_a_cache_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
 
 def test_a_copy_elsewhere_is_complete(tmp_path: Path, network: Path) -> None:
     engine = put_engine(tmp_path / "e", Path("gone.onnx"), as_here(network))
-    points.save(OperatingPoint(points.sha256(engine), 0.3), engine)
+    points.save(OperatingPoint(sha256(engine), 0.3), engine)
     out = deliver(engine, network, tmp_path / "mine.onnx")
     assert check(out) is None
     assert load(out).model == network.name  # so that both may move together
     (tmp_path / "elsewhere").mkdir()
     assert load(deliver(engine, network, tmp_path / "elsewhere" / "mine.onnx")).model == str(network.resolve())
-    assert points.load(out, points.sha256(out)).threshold == 0.3
+    assert points.load(out, sha256(out)).threshold == 0.3
 
 
 BUILDER = """
@@ -243,7 +241,7 @@ import sys, time
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
 from test_plan import PLAN, put_engine
-from smartca.engine.engine_cache import EngineCache
+from smartca.engine.building.cache import EngineCache
 here, mode = Path(sys.argv[1]), sys.argv[3]
 
 def wait_for(name):

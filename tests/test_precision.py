@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 from smartca.engine import EngineError
+from smartca.engine.building.precision import narrowed, to_bf16
 from smartca.engine.onnx_graph import is_quantised, layer_counts, read, with_free_batch
-from smartca.engine.precision import narrowed, to_bf16
 
 
 def answers(model: onnx.ModelProto, picture: NDArray[np.float32]) -> list[NDArray[np.float32]]:

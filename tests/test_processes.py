@@ -12,10 +12,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 from smartca.engine import Remote
-from smartca.engine.assembly import Options
-from smartca.engine.builds import build
-from smartca.stream.processes import _how_to_calibrate, reopened
-from smartca.stream.pulse import Heart
+from smartca.engine.building.assembly import Options
+from smartca.engine.building.build import build
+from smartca.stream.run.processes import _how_to_calibrate, reopened
+from smartca.stream.run.pulse import Heart
 
 
 def test_a_lost_source_is_waited_for(tmp_path: Path) -> None:

@@ -10,9 +10,9 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from smartca.engine.pixels import Mask, whole
+from smartca.pictures.pixels import Mask, whole
+from smartca.stream.displays.recorder import Recorder, mask_of, read_recording, runs, sidecar
 from smartca.stream.frame import Frame, Result, State
-from smartca.stream.recorder import Recorder, mask_of, read_recording, runs, sidecar
 
 SHAPE = (96, 128)
 

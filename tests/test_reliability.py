@@ -6,7 +6,7 @@ import warnings
 
 import numpy as np
 import pytest
-from smartca.engine.reliability import Calibration, near
+from smartca.scores.reliability import Calibration, near
 
 
 def dot(shape: tuple[int, int] = (100, 200), at: tuple[int, int] = (50, 80)) -> np.ndarray:

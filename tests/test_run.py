@@ -294,8 +294,9 @@ def test_a_page_port_in_use(tmp_path: Path, network: Path, folder: Path) -> None
 
 def test_the_stream_brings_no_torch_and_starts_light() -> None:
     code = (
-        "import sys, smartca.cli, smartca.commands.live, smartca.stream.processes, smartca.stream.viewing\n"
-        "import smartca.stream.run, smartca.stream.evaluate, smartca.engine.ov, smartca.commands.offline\n"
+        "import sys, smartca.cli, smartca.commands.live, smartca.stream.run.processes, smartca.stream.run.viewing\n"
+        "import smartca.stream.run.run, smartca.evaluation.evaluate, smartca.engine.cpu.openvino_runner\n"
+        "import smartca.commands.evaluate\n"
         "assert not {'torch', 'timm', 'onnx', 'matplotlib'} & sys.modules.keys()"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

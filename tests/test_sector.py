@@ -7,8 +7,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from smartca.engine.pixels import Sector, whole
-from smartca.stream.sector import SectorFinder, blank_outside, find_sector, parse_crop
+from smartca.pictures.pixels import Sector, whole
+from smartca.pictures.sector import SectorFinder, blank_outside, find_sector, parse_crop
 from smartca.stream.sources import open_source
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"

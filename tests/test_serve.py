@@ -13,14 +13,15 @@ import numpy as np
 import pytest
 import zmq
 from conftest import make_frame
-from smartca.engine import Counts, open_runner, segmenter_for
+from smartca.engine import open_runner, segmenter_for
+from smartca.scores.counts import Counts
 from smartca.stream.frame import Frame, State
-from smartca.stream.link import Receiver, Sender, transmitter
+from smartca.stream.link.link import Receiver, Sender, transmitter
+from smartca.stream.link.wire import Answer, Beat, Grant, pack, unpack
 from smartca.stream.order import Order
 from smartca.stream.serve import serve
 from smartca.stream.tally import Tally
 from smartca.stream.view import ViewState, view
-from smartca.stream.wire import Answer, Beat, Grant, pack, unpack
 
 
 @dataclass

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 from smartca.engine import SHIPPED_MODEL, EngineError, open_runner, segmenter_for
-from smartca.engine.operating_point import sha256
-from smartca.engine.plan import load, sidecar_path
-from smartca.engine.ready_int8 import chosen, place, quick_here, why_not
+from smartca.engine.cpu.ready_int8 import chosen, place, quick_here, why_not
+from smartca.engine.files import sha256, sidecar_path
+from smartca.engine.plan import load
 
 READY = place(SHIPPED_MODEL)
 

@@ -20,10 +20,10 @@ from smartca.commands.study import study as command
 from smartca.train.data.cache import Recipe
 from smartca.train.study import pictures, scoring, statistics, table
 from smartca.train.study.cells import Examined, Place, Result, run_cell
-from smartca.train.study.command import study
 from smartca.train.study.pictures import Picture, Pictures
 from smartca.train.study.plan import Plan, cells, read
 from smartca.train.study.run import Bench, open_data, run_cells
+from smartca.train.study.study import study
 from torch import nn
 
 STUDIES = Path(__file__).resolve().parents[1] / "studies"
@@ -286,7 +286,7 @@ def test_killed_and_started_again_it_ends_the_same(done: Path, folder: Path) -> 
     """Two cells at once until the kill, then one after the other: the same numbers as never interrupted."""
     out = folder / "killed"
     code = (
-        "import sys; from pathlib import Path; from smartca.train.study.command import study; "
+        "import sys; from pathlib import Path; from smartca.train.study.study import study; "
         "study(plan=Path(sys.argv[1]), out=Path(sys.argv[2]), threads=2, jobs=2)"
     )
     arguments = [sys.executable, "-c", code, str(folder / "tiny.toml"), str(out)]

@@ -8,8 +8,8 @@ from types import ModuleType
 import cv2
 import numpy as np
 import pytest
-from smartca.engine.counts import Counts, PictureDice
-from smartca.engine.surface import SurfaceScores, surface, surface_distance
+from smartca.scores.counts import Counts, PictureDice
+from smartca.scores.surface import SurfaceScores, surface, surface_distance
 
 
 def library(name: str) -> ModuleType:

@@ -8,8 +8,8 @@ import msgspec
 import numpy as np
 from conftest import make_frame, make_result
 from smartca.stream.frame import State, Trail
+from smartca.stream.link.wire import End
 from smartca.stream.tally import LOST, Tally
-from smartca.stream.wire import End
 
 MS = 1_000_000
 

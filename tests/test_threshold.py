@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 from smartca.calibration.threshold import Gates, Kept, choose, false_share, spots
-from smartca.train.scores import Histograms
+from smartca.scores.histograms import Histograms
 
 
 def frame(*squares: tuple[int, int, float], truth: int = 0, tear: float = 1.0, group: str = "data") -> Kept:

@@ -12,9 +12,8 @@ import cv2
 import numpy as np
 import pytest
 from PIL import Image
-from smartca.engine.labelled import split_of
-from smartca.train.data.datasets import check, open_data
-from smartca.train.data.samples import Samples
+from smartca.pictures.datasets import Samples, check, open_data
+from smartca.pictures.labelled import split_of
 
 ROWS, COLUMNS = 40, 60
 BOX = [10, 5, 30, 5, 30, 25, 10, 25]  # x, y: 20 x 20 pixels

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from smartca.phantom import HELD_OUT_FROM, VALIDATE, Phantom, isotropic
-from smartca.train.command import segment
 from smartca.train.data.cache import Recipe, rendered
+from smartca.train.session import segment
 
 
 def test_cached_frames_are_the_phantoms(tmp_path: Path) -> None:

@@ -5,9 +5,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from smartca.engine.labelled import LabelledFolder
+from smartca.pictures.labelled import LabelledFolder
+from smartca.pictures.negatives import read_negatives, shrunk
 from smartca.train.data.augment import augment
-from smartca.train.data.samples import order, read_negatives, shrunk, training_batch
+from smartca.train.data.samples import order, training_batch
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 

@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 import pytest
 from PIL import Image
-from smartca.engine.labelled import read_grey, read_mask, split_of
-from smartca.stream.evaluate import samples
-from smartca.train.data.datasets import check, digest_of, needs_tear, open_data
+from smartca.evaluation.samples import samples
+from smartca.pictures.datasets import check, digest_of, needs_tear, open_data
+from smartca.pictures.labelled import read_grey, read_mask, split_of
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 ROWS, COLUMNS = 40, 60

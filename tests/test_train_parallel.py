@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 from smartca.cli import main
-from smartca.engine.labelled import LabelledFolder
+from smartca.pictures.labelled import LabelledFolder
 from smartca.train import loss_names
 from smartca.train.fit import Fit, FitSettings
 from smartca.train.parallel import Crew, current, joined, shared_loss

@@ -18,9 +18,9 @@ import zmq
 from conftest import make_frame
 from kserve import DIGEST, SIZE, Behaviour, SmallServer, add, describe, grpc, put
 from smartca.engine import EngineError, OperatingPoint, Segmenter
-from smartca.engine.triton import TritonRunner
-from smartca.engine.triton_address import parse
-from smartca.engine.triton_config import POINT, SHA256, version_of
+from smartca.engine.triton.address import parse
+from smartca.engine.triton.config import POINT, SHA256, version_of
+from smartca.engine.triton.triton_runner import TritonRunner
 from smartca.stream.frame import Frame, State
 from smartca.stream.serve import serve
 from test_serve import Scanner, Serving, Viewer

@@ -8,12 +8,12 @@ import pytest
 from click.testing import CliRunner, Result
 from conftest import brightness_network
 from smartca.commands.build import build as command
-from smartca.commands.triton import Repository
+from smartca.commands.build_triton import Repository
 from smartca.engine import EngineError, OperatingPoint, plan
 from smartca.engine import operating_point as points
 from smartca.engine.machine import gpus, version_of
-from smartca.engine.triton_config import POINT, PRECISION, SHA256
-from smartca.engine.triton_config import version_of as number_of
+from smartca.engine.triton.config import POINT, PRECISION, SHA256
+from smartca.engine.triton.config import version_of as number_of
 from test_bench import int8_beside
 from test_precision import quantised
 from test_triton_repository import built, digest_of, read
@@ -24,7 +24,7 @@ GPU = bool(gpus() and version_of("tensorrt"))
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The user's cache, empty and ours alone."""
-    monkeypatch.setattr("smartca.engine.builds.cache_folder", lambda: tmp_path / "cache")
+    monkeypatch.setattr("smartca.engine.building.build.cache_folder", lambda: tmp_path / "cache")
 
 
 def call(*arguments: object) -> Result:

@@ -14,9 +14,9 @@ import pytest
 from conftest import brightness_network
 from smartca.engine import EngineError, OperatingPoint, plan
 from smartca.engine import operating_point as points
-from smartca.engine.triton_config import POINT, PRECISION, SHA256, Serving, version_of
-from smartca.engine.triton_repository import write_repository
-from smartca.engine.triton_session import client_package
+from smartca.engine.triton.config import POINT, PRECISION, SHA256, Serving, version_of
+from smartca.engine.triton.repository import write_repository
+from smartca.engine.triton.session import client_package
 
 
 def read(folder: Path) -> Any:

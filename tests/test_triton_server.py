@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 from conftest import make_frame
 from smartca.engine import SHIPPED_MODEL, EngineError, Segmenter, open_runner, segmenter_for, whole
-from smartca.engine.pixels import letterbox, to_input
-from smartca.engine.triton import TritonRunner
-from smartca.engine.triton_config import Serving
-from smartca.engine.triton_repository import write_repository
-from smartca.engine.triton_session import client_package
+from smartca.engine.letterbox import letterbox, to_input
+from smartca.engine.triton.config import Serving
+from smartca.engine.triton.repository import write_repository
+from smartca.engine.triton.session import client_package
+from smartca.engine.triton.triton_runner import TritonRunner
 from smartca.phantom import Phantom
 from smartca.stream.frame import Frame, State
 from test_triton import certificate, streaming

@@ -18,10 +18,10 @@ import numpy as np
 import pytest
 from kserve import DIGEST, Behaviour, SmallServer, describe, free_port
 from smartca.engine import SHIPPED_MODEL, Mask, OperatingPoint, open_runner, segmenter_for, whole
-from smartca.engine.triton_config import Serving
-from smartca.engine.triton_repository import write_repository
+from smartca.engine.triton.config import Serving
+from smartca.engine.triton.repository import write_repository
 from smartca.phantom import Phantom
-from smartca.stream.recorder import read_recording
+from smartca.stream.displays.recorder import read_recording
 from smartca.stream.sources import open_source
 from triton_server import HOW, RealServer, environment, for_python_backend
 

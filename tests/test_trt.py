@@ -16,15 +16,15 @@ from host_device import SIZE, HostDevice, HostNetwork
 from numpy.typing import NDArray
 from smartca.engine import DeviceLost, EngineError, EngineInfo, Runner, open_runner
 from smartca.engine import plan as plans
-from smartca.engine.assembly import Options
-from smartca.engine.builds import build
-from smartca.engine.cuda_device import open_device
-from smartca.engine.cuda_graph import CudaError, bindings, checked
+from smartca.engine.building.assembly import Options
+from smartca.engine.building.build import build
 from smartca.engine.machine import gpus, installed
-from smartca.engine.trt import LANES, TrtRunner
-from smartca.engine.trt_build import load
-from smartca.engine.trt_lane import Lane
-from smartca.engine.trt_network import Network
+from smartca.engine.nvidia.compile import load
+from smartca.engine.nvidia.device import open_device
+from smartca.engine.nvidia.graph import CudaError, bindings, checked
+from smartca.engine.nvidia.lane import Lane
+from smartca.engine.nvidia.network import Network
+from smartca.engine.nvidia.tensorrt_runner import LANES, TrtRunner
 
 INFO = EngineInfo("tensorrt 0", "fp32", "ab" * 32, (1, 1, SIZE, SIZE))
 RTX = pytest.mark.skipif(not installed("tensorrt_rtx"), reason="the package tensorrt-rtx is absent")

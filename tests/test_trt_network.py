@@ -12,10 +12,12 @@ from typing import Any
 import pytest
 from host_device import ENDS, SIZE, HostDevice
 from host_library import Kernels, Library, Validity
-from smartca.engine import DeviceLost, EngineError, EngineInfo, onnx_graph, trt, trt_build
+from smartca.engine import DeviceLost, EngineError, EngineInfo, onnx_graph
+from smartca.engine.nvidia import compile as trt_build
+from smartca.engine.nvidia import tensorrt_runner as trt
+from smartca.engine.nvidia.compile import _configure, _timing_cache
+from smartca.engine.nvidia.network import Network
 from smartca.engine.plan import Plan
-from smartca.engine.trt_build import _configure, _timing_cache
-from smartca.engine.trt_network import Network
 
 FREED = ["config", "config", "kernels", "engine", "runtime"]
 INFO = EngineInfo("tensorrt-rtx 0", "fp32", "ab" * 32, (1, 1, SIZE, SIZE))

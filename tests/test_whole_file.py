@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from smartca.cli import sentence
-from smartca.engine.whole_file import write_whole
+from smartca.engine.files import write_whole
 
 resource = pytest.importorskip("resource", reason="files cannot be limited in size here")
 # as on a disk that has room for 100 bytes
@@ -21,7 +21,7 @@ POINT = (
 )
 DIAGRAM = (
     "import numpy as np\nfrom pathlib import Path\nfrom smartca.calibration.confidence import Platt, plot\n"
-    "from smartca.train.scores import Histograms\n"
+    "from smartca.scores.histograms import Histograms\n"
     "counts = Histograms()\ncounts.add(np.linspace(0, 1, 999), np.arange(999) > 500)\n"
     "plot(counts, Platt(1, 0), Path('d.png'))\n"
 )

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from conftest import make_frame, make_result
 from smartca.stream.frame import Clock, State, Trail
-from smartca.stream.wire import PREFIX, Answer, Beat, End, Frame, Grant, WireError, pack, unpack
+from smartca.stream.link.wire import PREFIX, Answer, Beat, End, Frame, Grant, WireError, pack, unpack
 
 
 def same_frame(one: Frame, other: Frame) -> bool:

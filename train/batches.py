@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from typing_extensions import Self
 
-from ..engine.pixels import Grey, Mask, letterbox, letterbox_mask, to_input, whole
+from ..engine.letterbox import letterbox, letterbox_mask, to_input
+from ..pictures.pixels import Grey, Mask, whole
 from .data.samples import order
 from .parallel import Crew
 from .settings import Settings

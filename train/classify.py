@@ -12,10 +12,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..engine.pixels import Grey, Mask
+from ..pictures.datasets import Samples
+from ..pictures.pixels import Grey, Mask
 from .batches import Pair, tensors
 from .checkpoint import read_checkpoint
-from .data.samples import Samples, training_batch
+from .data.samples import training_batch
 from .logs import Row
 from .loop import SAVE_EVERY_S, Loop, OnStep
 from .nets.depthwise import quick_depthwise

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from .. import __version__
-from ..engine.quiet import ov
-from ..engine.whole_file import write_whole
+from ..engine.cpu.openvino_import import ov
+from ..engine.files import write_whole
 from . import loss_names
 from .checkpoint import read_checkpoint
 from .fit import FitSettings

@@ -10,19 +10,20 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..engine.pixels import Grey
+from ..pictures.datasets import Samples
+from ..pictures.pixels import Grey
+from ..scores.histograms import Histograms, Score
 from . import loss_names
 from .batches import tensors
 from .checkpoint import digest, read_checkpoint
 from .classify import read_classifier
-from .data.samples import Samples, plain_views
+from .data.samples import plain_views
 from .logs import Row
 from .loop import SAVE_EVERY_S, Loop, OnStep, Stopped, interrupts
 from .nets import networks
 from .nets.familiar import pooled
 from .nets.network import SmartCA
 from .parallel import shared_loss
-from .scores import Histograms, Score
 from .settings import Settings, learning_rate
 
 __all__ = [

@@ -25,11 +25,12 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from ..engine.pixels import Grey
+from ..pictures.datasets import Samples
+from ..pictures.pixels import Grey
 from . import parallel
 from .batches import Batches, Pair
 from .checkpoint import read_checkpoint, write_checkpoint
-from .data.samples import Samples, training_batch
+from .data.samples import training_batch
 from .logs import Log, Row
 from .settings import Settings, learning_rate
 

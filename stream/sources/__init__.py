@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from ...engine.filetypes import DICOM_SUFFIXES, is_dicom
+from ...pictures.filetypes import DICOM_SUFFIXES, is_dicom
 from .contract import Picture, Source
 
 __all__ = ["FORMS", "Picture", "Source", "open_source"]

@@ -10,7 +10,7 @@ from types import TracebackType
 import numpy as np
 from numpy.typing import NDArray
 
-from ...engine.pixels import Mask, Sector
+from ...pictures.pixels import Mask, Sector
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from ...engine.dicom import Dicom
+from ...pictures.dicom import Dicom
 from .contract import Picture, Source
 
 

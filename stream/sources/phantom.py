@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from itertools import cycle, islice
 
-from ...engine.pixels import Sector
+from ...pictures.pixels import Sector
 from .contract import Picture, Source
 
 SEED = 90001  # the cine that comes with the package
@@ -17,7 +17,7 @@ class Phantom(Source):
     def __init__(
         self, seed: int = SEED, frames: int | None = None, progress: Callable[[int, int], None] | None = None
     ) -> None:
-        from ..cine import cine_for, open_cine
+        from .cine import cine_for, open_cine
 
         self.name = f"phantom {seed}"
         self.cine = open_cine(cine_for(seed, frames, progress))

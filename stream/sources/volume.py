@@ -11,9 +11,9 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from ...engine.depth import Depth
+from ...pictures.depth import Depth
+from ...pictures.headers import Header, read_header
 from .contract import Picture, Source
-from .headers import Header, read_header
 
 _CHUNK = 1 << 16
 _LARGEST = 1 << 28  # bytes a picture

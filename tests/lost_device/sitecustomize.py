@@ -15,7 +15,7 @@ LOSE = os.environ.get("SMARTCA_LOSE", "")
 
 def spoil(module):
     """Let the module's runner fail on demand."""
-    from smartca.engine.runner import DeviceLost
+    from smartca.engine.contract import DeviceLost
 
     runner = module.OpenVinoRunner
     finish = runner.finish
@@ -37,7 +37,7 @@ class Spoiler(importlib.abc.MetaPathFinder):
     """Spoils smartca's OpenVINO runner once it has been imported."""
 
     def find_spec(self, name, path, target=None):
-        if name != "smartca.engine.ov":
+        if name != "smartca.engine.cpu.openvino_runner":
             return None
         sys.meta_path.remove(self)
         spec = importlib.util.find_spec(name)

@@ -6,13 +6,12 @@ Never a vertical flip: depth runs downwards, and shadow and attenuation with it.
 
 from __future__ import annotations
 
-from functools import cache
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ...engine.pixels import Grey, Mask
+from ...pictures.composite import noise
+from ...pictures.pixels import Grey, Mask
 
 Image = NDArray[np.float32]  # (rows, columns), grey in 0..1
 DYNAMIC_RANGE_DB = 58.0
@@ -85,24 +84,6 @@ def gained(pixels: Grey, rng: np.random.Generator) -> Grey:
     )
     image = np.clip(image, 0, 1) ** np.float32(np.exp(rng.uniform(-0.2, 0.2)))
     return np.where(pixels == 0, 0, image * 255).astype(np.uint8)
-
-
-def noise(shape: tuple[int, ...], rng: np.random.Generator) -> Image:
-    """Gaussian noise of sd 1, a random part of one large field where that suffices: drawing it anew is half of an
-    augmentation's time.
-    """
-    field = _field()
-    top, left = field.shape[0] - shape[0], field.shape[1] - shape[1]
-    if min(top, left) < 64:
-        return rng.standard_normal(shape, np.float32)
-    row, column = int(rng.integers(top)), int(rng.integers(left))
-    part = field[row : row + shape[0], column : column + shape[1]]
-    return part[:, ::-1] if rng.random() < 0.5 else part
-
-
-@cache
-def _field() -> Image:
-    return np.random.default_rng(0).standard_normal((1536, 1536), np.float32)
 
 
 def shadowed(image: Image, rng: np.random.Generator) -> Image:

@@ -14,8 +14,8 @@ import numpy as np
 import platformdirs
 from numpy.lib.format import open_memmap
 
-from ...engine.pixels import Grey, Mask
 from ...phantom import HELD_OUT_FROM, RECIPE, Phantom, isotropic
+from ...pictures.pixels import Grey, Mask
 
 LONGEST = 320  # pixels along a cached picture's longer side: room to crop before it becomes 256
 SEEDS_AT_ONCE = 8

@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 import msgspec
 import torch
 
-from ...engine.pixels import letterbox_mask, whole
+from ...engine.letterbox import letterbox_mask
+from ...pictures.pixels import whole
 from .. import loss_names
 from ..checkpoint import replace_file
 from ..classify import Classify, ClassifySettings

@@ -11,11 +11,11 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from ...engine.pixels import Grey, Mask
 from ...phantom import HELD_OUT_FROM, TRAIN, VALIDATE
 from ...phantom.corruption import corrupt
+from ...pictures.datasets import needs_tear, open_data
+from ...pictures.pixels import Grey, Mask
 from ..data.cache import Recipe, rendered
-from ..data.datasets import needs_tear, open_data
 from .plan import Data, Phantoms
 
 ROOM = 5 / 3  # of the network's side: training pictures keep that much, so that they can be cropped

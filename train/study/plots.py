@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
-from ...engine.pixels import Mask
+from ...pictures.pixels import Mask
 from ..checkpoint import replace_file
 from .cells import Result
 from .pictures import DataSet

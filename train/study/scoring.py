@@ -12,12 +12,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ...engine.counts import Counts, PictureDice
-from ...engine.lesions import Lesions
-from ...engine.pixels import Grey, Mask, letterbox, letterbox_mask, to_input, whole
-from ...engine.reliability import Calibration
-from ...engine.surface import SurfaceScores
-from ..scores import Histograms, Score
+from ...engine.letterbox import letterbox, letterbox_mask, to_input
+from ...pictures.pixels import Grey, Mask, whole
+from ...scores.counts import Counts, PictureDice
+from ...scores.histograms import Histograms, Score
+from ...scores.lesions import Lesions
+from ...scores.reliability import Calibration
+from ...scores.surface import SurfaceScores
 from .pictures import DataSet, Pictures, under
 
 Posterior = Callable[[Tensor], Tensor]

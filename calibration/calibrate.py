@@ -1,0 +1,142 @@
+"""`smartca calibrate`: what the command line calls."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.progress import track
+
+from ..engine import plan
+from ..engine.building.output_checks import refuse_point
+from ..engine.contract import Answer, EngineError
+from ..engine.cpu.openvino_runner import most_exact
+from ..engine.letterbox import to_input
+from ..engine.opening import open_runner
+from ..engine.operating_point import save
+from ..phantom import KINDS, VALIDATE, Phantom, isotropic, kind_of, screen
+from ..pictures.composite import composite
+from ..pictures.datasets import Samples, needs_tear, open_data
+from ..pictures.negatives import read_negatives
+from ..pictures.pixels import Grey, Sector, whole
+from .confidence import Platt, plot
+from .operating import REAL, Calibrated, Labelled
+from .operating import calibrate as find
+
+SHAPES = 90  # validation seeds that lend their tears' outlines
+INTACT = KINDS[0]
+
+
+def calibrate(
+    *,
+    model: Path,
+    data: str = "phantom",
+    recall: float | None = None,
+    seeds: int = 240,
+    frames: int = 2,
+    mask_value: int | None = None,
+    label: str | None = None,
+    negatives: Path | None = None,
+    diagram: Path | None = None,
+    threads: int = 2,
+) -> Calibrated:
+    """Store the operating point of the ONNX file `model` beside it, as JSON; returns it with its scores.
+
+    `data` is "phantom" (screens of the last `seeds` validation seeds, which training does not choose its
+    checkpoint by) or one of datasets.FORMS, of which the split 'val' is used. `diagram` is
+    where a reliability diagram goes, as PNG. `negatives` is a folder of real pictures without a tear: its 'val' lines
+    are added, each as it is and with a simulated tear set in; there must be some. Raises ValueError, EngineError,
+    ImportError or OSError for input that cannot be used, before any work.
+    """
+    _check_model(model)
+    _check_diagram(diagram)
+    if data == "phantom":
+        if mask_value is not None or label is not None:
+            raise ValueError("phantoms have tears only; leave --mask-value and --label out, or give --data")
+        if not (0 < seeds <= len(VALIDATE) and frames > 0):
+            raise ValueError(f"{seeds} seeds are wanted; give a number from 1 to {len(VALIDATE)}")
+        chosen = VALIDATE[-seeds:]
+        shown, total = screens(chosen, frames), seeds * frames
+        fitted_on = f"phantom seeds {chosen[0]}-{chosen[-1]}, {frames} frames each"
+    else:
+        folder = open_data(data, "validate", mask_value, label)
+        needs_tear(folder)
+        shown, total = pictures(folder), len(folder)
+        fitted_on = f"{total} pictures of {Path(data).name}, split val"
+    if negatives:
+        real = list(real_pictures(read_negatives(negatives, "val")))
+        shown, total = chain(shown, real), total + len(real)
+        fitted_on += f"; {len(real) // 2} real pictures without a tear, and as many with a simulated one set in"
+    tracked = track(shown, "calibrating", total=total, console=Console(stderr=True))
+    # in full precision: what bf16 changes is far below what a threshold is known to
+    with open_runner(model, most_exact(model), threads) as runner:
+
+        def predict(square: Grey) -> Answer:
+            return runner.infer(to_input(square))
+
+        found = find(predict, tracked, recall, runner.info.size, fitted_on, runner.info.model_sha256)
+    save(found.point, model)
+    if diagram:
+        plot(found.histograms, Platt(found.point.slope, found.point.intercept), diagram, near=found.near)
+    return found
+
+
+def _check_model(model: Path) -> None:
+    """Find out before the work that no operating point can be stored. Raises EngineError, ValueError or OSError."""
+    if plan.sidecar_path(model).exists():
+        told = plan.load(model)
+        raise EngineError(
+            f"{model.name} was made by `smartca build` and takes its model's operating point along: run "
+            f"`smartca calibrate --model {model.parent / told.model}`, then `{told.command(model)}`"
+        )
+    if model.is_file():  # else its runner says what is to be given
+        refuse_point(model)
+
+
+def _check_diagram(path: Path | None) -> None:
+    """Find out before the work that the diagram could not be made. Raises ValueError or ImportError."""
+    if path is None:
+        return
+    if find_spec("matplotlib") is None:
+        raise ImportError("the diagram needs matplotlib; install it with `pip install smartca[train]`")
+    folder = path.absolute().parent
+    if path.suffix.lower() != ".png":
+        raise ValueError(f"{path} does not end in .png; the diagram is a PNG")
+    if path.is_dir():
+        raise ValueError(f"{path} is a folder; give --diagram a file's name")
+    if not folder.is_dir():
+        raise ValueError(f"there is no folder {folder}; make it first, for --diagram")
+    if not os.access(path if path.exists() else folder, os.W_OK):
+        raise ValueError(f"{path} may not be written; choose another place for --diagram")
+
+
+def screens(seeds: Sequence[int], frames: int) -> Iterator[Labelled]:
+    """Simulated scanner screens as the stream gets them, `frames` of each seed spread over its period."""
+    for seed in seeds:
+        phantom = Phantom(seed)
+        for number in range(frames):
+            shot = screen(phantom.frame((number + 0.5) * phantom.period / frames))
+            yield Labelled(shot.pixels, shot.mask, Sector(*shot.sector))
+
+
+def pictures(samples: Samples) -> Iterator[Labelled]:
+    """Every sample as a frame whose sector is the whole picture."""
+    for n in range(len(samples)):
+        pixels, mask = samples[n]
+        yield Labelled(pixels, mask, whole(pixels.shape))
+
+
+def real_pictures(pictures: Sequence[Grey]) -> Iterator[Labelled]:
+    """Each picture without a tear as it is, then with a simulated tear of a validation seed set in where one fits."""
+    rng = np.random.default_rng(1)
+    torn = [seed for seed in VALIDATE[:SHAPES] if kind_of(seed) != INTACT]
+    shapes = [isotropic(Phantom(seed).frame(0.0), 400)[1] for seed in torn]
+    for picture in pictures:
+        sector = whole(picture.shape)
+        yield Labelled(picture, np.zeros(picture.shape, np.bool_), sector, REAL)
+        yield Labelled(*composite(picture, shapes[int(rng.integers(len(shapes)))], rng), sector, REAL)

@@ -1,0 +1,151 @@
+"""From `--calibrate DATA` and `--gate DATA` to pictures: what `smartca build` and `smartca calibrate report` take."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ...engine.building.assembly import Asked
+from ...engine.contract import Progress
+from ...engine.letterbox import letterbox, letterbox_mask
+from ...evaluation.samples import Sample, samples, watched
+from .findings import Findings, Material
+from .picture_choice import Shown
+
+READING = "reading pictures"
+
+
+CANDIDATES = 192  # looked at, to choose from
+
+
+GATE = 96
+
+
+BLOCK = 8  # neighbouring frames of a film that stay together
+
+
+CALIBRATE_PHANTOM = "phantom:seeds=0..63,frames=3"
+
+
+# validation seeds: nothing was learnt from them, and no operating point was chosen by these
+GATE_PHANTOM = "phantom:seeds=86000..86031,frames=3"
+
+
+WORST_FRAME = 0.05  # of Dice, that a frame may lose
+
+
+@dataclass(frozen=True, slots=True)
+class Data:
+    """What was typed: calibrate and gate (None: other frames of the same), the picture's place, the masks' class.
+
+    worst_frame: how much of its Dice any one frame of the gate may lose.
+    """
+
+    calibrate: str
+    gate: str | None = None
+    crop: str = "auto"
+    mask_value: int | None = None
+    worst_frame: float = WORST_FRAME
+
+    def digest(self) -> str:
+        """Of everything that decides the pictures: names and bytes of all files, and the options."""
+        options = f"{self.crop} {self.mask_value} {self.worst_frame} {CALIBRATE_PHANTOM} {GATE_PHANTOM}"
+        digest = hashlib.sha256(options.encode())
+        for place in (self.calibrate, self.gate):
+            digest.update(f"\n{place}".encode() if place is None or not Path(place).exists() else _files(Path(place)))
+        return digest.hexdigest()
+
+    def as_typed(self) -> tuple[str, ...]:
+        """The options beside --calibrate that differ from what they are by themselves, each with its value."""
+        typed: list[str] = []
+        typed += ["--gate", self.gate] if self.gate else []
+        typed += ["--crop", self.crop] if self.crop != "auto" else []
+        typed += ["--mask-value", str(self.mask_value)] if self.mask_value else []
+        typed += ["--worst-frame", f"{self.worst_frame:g}"] if self.worst_frame != WORST_FRAME else []
+        return tuple(typed)
+
+    def findings(self, asked: Asked, progress: Progress) -> Findings:
+        """What comes of `asked` with these pictures, the gate's verdict among it.
+
+        Raises ValueError, OSError or EngineError with one sentence.
+        """
+        from .find import find
+        from .gate import Limits
+
+        progress(READING, 0, 1)
+        material = self.material(asked.size)
+        progress(READING, 1, 1)
+        limits, on_cpu = Limits(worst=self.worst_frame), asked.backend == "openvino"
+        return find(asked.data, asked.name, material, asked.point, progress, on_cpu, limits)
+
+    def material(self, size: int) -> Material:
+        """The pictures, on squares of `size` pixels. Raises ValueError or OSError with one sentence."""
+        from .findings import Material
+
+        if self.calibrate == "phantom" or self.calibrate.startswith("phantom:seeds="):
+            seeds = CALIBRATE_PHANTOM if self.calibrate == "phantom" else self.calibrate
+            gate = GATE_PHANTOM if self.gate in (None, "phantom") else self.gate
+            return Material(self._pictures(seeds, "train", size, CANDIDATES), self._gate(gate, size), seeds, gate)
+        if _labelled(self.calibrate):
+            chosen = self._pictures(self.calibrate, "train", size, CANDIDATES)
+            gate = self._gate(self.gate or self.calibrate, size)
+            return Material(chosen, gate, f"{self.calibrate}, split train", _words(self.gate or self.calibrate))
+        pictures = self._pictures(self.calibrate, "all", size, CANDIDATES + GATE)
+        if self.gate:
+            return Material(pictures, self._gate(self.gate, size), self.calibrate, _words(self.gate))
+        chosen, gate = _apart(pictures)
+        return Material(chosen, gate, self.calibrate, f"{self.calibrate}, other frames")
+
+    def _gate(self, data: str, size: int) -> list[Shown]:
+        return self._pictures(GATE_PHANTOM if data == "phantom" else data, "val", size, GATE)
+
+    def _pictures(self, data: str, split: str, size: int, most: int) -> list[Shown]:
+        """At most `most` of them, evenly spread; a live source is watched for a minute."""
+        from ...pictures.sector import parse_crop
+        from .picture_choice import Shown
+
+        crop = parse_crop(self.crop)
+        word = split if _labelled(data) else "all"
+        if data.startswith("camera:"):
+            each: Iterable[Sample] = watched(data, crop, CANDIDATES + GATE)
+        else:
+            found = samples(data, {"val": "validate"}.get(word, word), crop, self.mask_value)
+            step = max(1, -(-(found.count or 1) // most))
+            each = itertools.islice(found.each, 0, None, step)
+        return [
+            Shown(
+                letterbox(sample.pixels, sample.sector, size),
+                None if sample.truth is None else letterbox_mask(sample.truth, sample.sector, size),
+            )
+            for sample in itertools.islice(each, most)
+        ]
+
+
+def _labelled(data: str) -> bool:
+    """Whether it is a folder with images/ and masks/ (or split.csv), as `samples` takes it."""
+    folder = Path(data)
+    return (folder / "images").is_dir() and ((folder / "masks").is_dir() or (folder / "split.csv").is_file())
+
+
+def _words(data: str) -> str:
+    return f"{data}, split val" if _labelled(data) else GATE_PHANTOM if data == "phantom" else data
+
+
+def _apart(pictures: list[Shown]) -> tuple[list[Shown], list[Shown]]:
+    """Two thirds to calibrate, the rest for the gate; neighbours in a film, which are alike, stay together."""
+    block = max(1, min(BLOCK, len(pictures) // 6))
+    gate = [shown for number, shown in enumerate(pictures) if number // block % 3 == 2]
+    return [shown for number, shown in enumerate(pictures) if number // block % 3 != 2], gate[:GATE]
+
+
+def _files(root: Path) -> bytes:
+    """A digest of the names and bytes of one file, or of all in a folder."""
+    digest = hashlib.sha256()
+    files = sorted(path for path in root.rglob("*") if path.is_file()) if root.is_dir() else [root]
+    for file in files:
+        digest.update(f"\n{file.relative_to(root) if root.is_dir() else file.name}\n".encode())
+        digest.update(hashlib.sha256(file.read_bytes()).digest())
+    return digest.digest()

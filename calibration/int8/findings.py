@@ -1,0 +1,68 @@
+"""What an INT8 network is made of and judged by, and everything that is found on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from ...engine.contract import Answer, EngineError
+from .gate import Limits, Scores, Verdict
+from .picture_choice import Choice, Shown
+from .sensitivity import Harm
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """Pictures to calibrate with, pictures for the gate, and where each came from, in words."""
+
+    calibrate: Sequence[Shown]
+    gate: Sequence[Shown]
+    calibrate_words: str
+    gate_words: str
+
+
+@dataclass(slots=True)
+class Findings:
+    """Everything that was found on the way, for the report and the sidecar."""
+
+    material: Material
+    chosen: Choice = field(default_factory=lambda: Choice([], []))
+    methods: dict[str, tuple[float, float]] = field(default_factory=dict)  # share of pixels changed, change of q
+    method: str = ""
+    harms: list[Harm] = field(default_factory=list)
+    kept: list[str] = field(default_factory=list)  # groups that stay in fp32
+    narrow_layers: int = 0
+    layers: int = 0
+    judged_by: str = ""
+    verdict: Verdict = field(default_factory=lambda: Verdict({}))
+    asked: int = 0  # times that the gate was asked: after a refusal, with one more group in fp32
+    network: bytes = b""
+    limits: Limits = field(default_factory=Limits)  # what the gate held it to
+    exact: list[Answer] = field(default_factory=list)  # of the gate's pictures, in fp32
+    narrow: list[Answer] = field(default_factory=list)  # and in INT8
+
+    @property
+    def scores(self) -> Scores:
+        """For the sidecar."""
+        return {
+            **self.verdict.scores,
+            "data": self.material.gate_words,
+            "judged_by": self.judged_by,
+            "pictures_for_ranges": len(self.chosen.chosen),
+            "ranges": self.method,
+            "layers_in_int8": f"{self.narrow_layers} of {self.layers} convolutions",
+            "kept_in_fp32": ", ".join(self.kept) or None,
+            "gate_asked": self.asked,
+            "worst_allowed": -self.limits.worst,
+        }
+
+    def require(self) -> None:
+        """Raises EngineError where the gate refuses: by how much, and what to try."""
+        if self.verdict.accepted:
+            return
+        lost = "; ".join(self.verdict.refusals)
+        raise EngineError(
+            f"the gate refuses this INT8 engine ({self.verdict.scores.get('frames', 0)} frames of "
+            f"{self.material.gate_words}): {lost}. Calibrate with pictures that show what the engine will see "
+            "(--calibrate, --gate), say what one frame may lose (--worst-frame), or build with --precision bf16 or fp16"
+        )

@@ -1,0 +1,105 @@
+"""smartca evaluate, phantom: what needs no stream."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from .options import FILE, crop_option, insecure_option, model_options, spared, writable, write_report
+from .progress import bar
+
+if TYPE_CHECKING:
+    from ..engine import Engine
+
+
+@click.command()
+@click.option(
+    "--data",
+    required=True,
+    metavar="phantom:seeds=A..B[,frames=30] | DIR | FILE",
+    help="What to score on: held-out phantoms, a folder with images/ and masks/, or any source.",
+)
+@click.option("--split", default="test", show_default=True, help="Which pictures of a folder; all takes all.")
+@click.option("--mask-value", type=click.IntRange(1, 255), help="The class to score, in masks of several.")
+@click.option(
+    "--speckle",
+    default="none",
+    show_default=True,
+    metavar="none|moderate|severe",
+    help="Put speckle on every picture first: the severe-speckle test. Also naive-.05, naive-.1, naive-.2.",
+)
+@click.option("--report", type=FILE, help="Write the scores as JSON.")
+@crop_option
+@insecure_option
+@model_options
+def evaluate(
+    data: str,
+    split: str,
+    mask_value: int | None,
+    speckle: str,
+    report: Path | None,
+    crop: str,
+    engine: Engine,
+    threshold: float | None,
+    precision: str,
+    threads: int,
+    insecure: bool,
+) -> None:
+    """Score a model, every frame of --data: Dice, precision, recall, distances, tears found, false outlines."""
+    from ..engine import open_runner, segmenter_for
+    from ..engine.machine import versions
+    from ..evaluation.evaluate import evaluate as score
+    from ..evaluation.samples import samples
+    from ..phantom.corruption import check_level
+    from ..pictures.sector import parse_crop
+
+    writable(report, "--report")
+    spared(report, "--report", engine, data)
+    check_level(speckle)
+    chosen = samples(data, split, parse_crop(crop), mask_value)
+    with open_runner(engine, precision, threads, insecure) as runner, bar() as progress:
+        task = progress.add_task("evaluating", total=chosen.count)
+
+        def tick(done: int, total: int | None) -> None:
+            progress.update(task, completed=done, total=total)
+
+        found = score(segmenter_for(runner, engine, threshold), chosen, tick, speckle)
+    found = {"data": data, **found, "versions": versions()}
+    write_report(found, report)
+    _tell(found)
+
+
+def _tell(found: dict[str, object]) -> None:
+    frames, truth = found["frames"], found.get("truth")
+    assert isinstance(frames, dict)
+    speckle = "" if found["speckle"] == "none" else f", {found['speckle']} speckle"
+    click.echo(f"{frames['evaluated']} frames, {found['outlined_share']:.1%} with an outline{speckle}")
+    if not isinstance(truth, dict):
+        return
+    table = Table("score", "value", "of")
+    for name, key, of in _rows(truth):
+        value = truth[key]
+        table.add_row(name, "none" if value is None else f"{value:.3f}", of)
+    Console().print(table)
+    click.echo(f"outlines on {truth['false_positive_frames']} of {truth['negative_frames']} frames without a tear")
+
+
+def _rows(truth: dict[str, object]) -> list[tuple[str, str, str]]:
+    """Name, key in the report, and over what it is taken."""
+    pixels, unit = "all pixels put together", truth["unit"]
+    both = f"{truth['surface_pictures']} pictures with tear and outline; {truth['surface_pictures_left_out']} lack one"
+    return [
+        ("pooled Dice", "dice_pooled", pixels),
+        ("precision", "precision", pixels),
+        ("recall", "recall", pixels),
+        ("IoU", "iou", pixels),
+        ("Dice per picture", "dice_per_image", "pictures with a tear, their mean"),
+        ("tears found", "lesion_sensitivity", f"{truth['tears']} tears"),
+        (f"HD95 ({unit})", "hd95", both),
+        (f"surface distance ({unit})", "surface_distance", both),
+        ("calibration error", "ece", f"{truth['ece_pixels']:,} pixels in question"),
+    ]

@@ -1,0 +1,144 @@
+"""smartca train, export: what needs torch (the extra `train`)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import click
+
+from .options import (
+    FILE,
+    FOLDER,
+    data_option,
+    finite,
+    label_option,
+    mask_value_option,
+    needs_torch,
+    say,
+    spared,
+    threads_option,
+    writable,
+)
+
+F = TypeVar("F", bound=Callable[..., object])
+
+_cache = click.option("--cache", type=FOLDER, help="Where rendered phantom frames are kept.")
+
+
+def _fitting(epochs: int, rate: float) -> Callable[[F], F]:
+    """The options that both steps of training share; `epochs` and `rate` are what they are unless given."""
+    number, natural = click.IntRange(1), click.IntRange(0)
+    options = [
+        data_option,
+        click.option(
+            "--out", type=FOLDER, required=True, help="Checkpoints, log and curves; the same command resumes."
+        ),
+        click.option("--negatives", type=FOLDER, help="Pictures and clips without a tear, learnt as such."),
+        click.option("--network", default="smartca-lite", show_default=True, help="By name; an unknown one lists all."),
+        click.option(
+            "--size", type=number, default=256, show_default=True, help="Side of the network's square, pixels."
+        ),
+        click.option("--size-from", type=natural, default=0, help="Train the first 60 % of the steps at this size."),
+        click.option("--epochs", type=number, default=epochs, show_default=True, help="Passes over the data."),
+        click.option("--steps", type=natural, default=0, help="Batches in all, instead of --epochs."),
+        click.option(
+            "--patience", type=natural, default=0, help="End after so many epochs without a better validation."
+        ),
+        click.option("--batch", type=click.IntRange(2), default=16, show_default=True, help="IPLF wants 16 and more."),
+        click.option(
+            "--learning-rate",
+            type=click.FloatRange(0, 1, min_open=True),
+            callback=finite,
+            default=rate,
+            show_default=True,
+        ),
+        click.option("--pretrained/--no-pretrained", default=True, help="Start from ImageNet weights.  [default: yes]"),
+        click.option("--freeze-norm", is_flag=True, help="Leave the normalisation layers' statistics as they are."),
+        click.option("--seeds", type=number, default=900, show_default=True, help="Phantoms to learn from."),
+        click.option("--frames", type=number, default=3, show_default=True, help="Frames of each phantom."),
+        click.option("--validation-seeds", type=number, default=120, show_default=True),
+        mask_value_option,
+        label_option,
+        _cache,
+        click.option("--device", help="cpu, cuda or cuda:N.  [default: cuda where there is one]"),
+        click.option("--half/--no-half", default=None, help="bfloat16.  [default: where the device computes it]"),
+        threads_option,
+        click.option("--seed", type=natural, default=1, show_default=True, help="Of everything random."),
+        click.option("--resume/--no-resume", default=True, help="Go on where --out broke off.  [default: yes]"),
+    ]
+
+    def add(command: F) -> F:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add
+
+
+@click.group()
+def train() -> None:
+    """Train on a folder of pictures with masks, or on phantoms.
+
+    \b
+    From pictures to a running overlay. my-folder holds images/, masks/ (the
+    same file names; empty where there is no tear) and split.csv (file,split),
+    or is what COCO, CVAT or LabelMe exported: see --data.
+      smartca train classify --data my-folder --out runs/mine
+      smartca train segment --data my-folder --out runs/mine \\
+              --classifier runs/mine/classifier.pt
+      smartca export --checkpoint runs/mine/best.pt --out mine.onnx
+      smartca calibrate --model mine.onnx --data my-folder
+      smartca run clip.mp4 --model mine.onnx
+
+    Killed or stopped, the same command goes on. Several GPUs of one machine:
+    torchrun --nproc-per-node N -m smartca train segment ...
+    """
+
+
+@train.command()
+@_fitting(epochs=6, rate=2e-3)
+def classify(**options: object) -> None:
+    """First: is there a tear in the picture?
+
+    The answer's encoder then stands frozen inside SMART-CA, as in the paper. Where fewer than a fifth of the
+    pictures lack a tear, half of what is looked at are crops, with a tear or without one.
+    """
+    with needs_torch():
+        from ..train.session import classify as fit
+    best = fit(**options)  # type: ignore[arg-type]
+    if _first():
+        say(f"the classifier is {best}; next: smartca train segment --classifier {best} --out {best.parent}")
+
+
+@train.command()
+@_fitting(epochs=12, rate=2e-3)
+@click.option("--loss", default="iplf", show_default=True, help="By name; an unknown one lists all.")
+@click.option("--classifier", type=FILE, help="classifier.pt of `train classify`: SMART-CA's frozen encoder.")
+def segment(**options: object) -> None:
+    """Then: which pixels are tear? SMART-CA with IPLF, or another network and loss."""
+    with needs_torch():
+        from ..train.session import segment as fit
+    best = fit(**options)  # type: ignore[arg-type]
+    if _first():
+        say(f"the best checkpoint is {best}; next: smartca export --checkpoint {best} --out MODEL.onnx")
+
+
+def _first() -> bool:
+    """Whether this process, of those that torchrun started, is the one that speaks."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+@click.command()
+@click.option("--checkpoint", type=FILE, required=True, help="best.pt of `smartca train segment`.")
+@click.option("--out", type=FILE, required=True, metavar="MODEL.onnx", help="The model to write.")
+def export(checkpoint: Path, out: Path) -> None:
+    """Turn a checkpoint into an ONNX model whose answers are held against the checkpoint's."""
+    writable(out, "--out")
+    spared(out, "--out", checkpoint)
+    with needs_torch():
+        from ..train.session import export as write
+    difference = write(checkpoint=checkpoint, out=out)
+    say(f"{out} answers as the checkpoint does (largest difference of q: {difference:.1e})")

@@ -1,0 +1,81 @@
+"""Whether a result may be put where it is to go: found out before the work, which takes minutes, and not after it."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from .. import operating_point as points
+from .. import plan
+from ..contract import EngineError
+from ..files import sha256
+
+
+def refuse_engine(out: Path) -> None:
+    """Raises EngineError where an engine cannot be put at `out`, or would take the place of somebody's file.
+
+    Ours is an engine that its sidecar beside it describes, and the two files that stand beside one.
+    """
+    if out.is_dir() or not out.absolute().parent.is_dir():
+        raise EngineError(f"{out} cannot be a file there; make its folder first, or change -o")
+    try:
+        _try_to_write(out)
+    except OSError as error:
+        raise EngineError(
+            f"{out} cannot be written there ({error.strerror}); make its folder writable, or change -o"
+        ) from error
+    beside = plan.sidecar_path(out)
+    ours = (
+        (out, lambda: plan.load(out).engine_sha256 == sha256(out)),
+        (beside, lambda: bool(plan.load(out))),
+        (points.sidecar(out), lambda: is_point(points.sidecar(out))),
+    )
+    for path, is_ours in ours:
+        if path.exists() and not (path.is_file() and _told(is_ours)):
+            if path == out and _told(lambda: bool(plan.load(out))):
+                raise EngineError(
+                    f"{out} is damaged, or another file stands in its place: not what smartca built there; take it away"
+                )
+            raise EngineError(
+                f"{path} is there already and smartca did not build it; give -o another name, or take it away"
+            )
+
+
+def refuse_point(model: Path) -> None:
+    """Raises ValueError or OSError where no operating point can be stored for `model`, or a foreign file is there."""
+    path = points.sidecar(model)
+    if path.exists() and not is_point(path):
+        raise ValueError(
+            f"{path} is there already and is no operating point, which is stored under this name; "
+            "take it away, or give the model another name"
+        )
+    try:
+        _try_to_write(path)
+    except OSError as error:
+        raise OSError(
+            f"{path} cannot be written ({error.strerror}); make its folder writable, or copy the model elsewhere"
+        ) from error
+
+
+def is_point(path: Path) -> bool:
+    """Whether `path` is an operating point of some model."""
+    try:
+        return bool(msgspec.json.decode(path.read_bytes(), type=points.OperatingPoint).model_sha256)
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
+        return False
+
+
+def _told(is_ours: Callable[[], bool]) -> bool:
+    try:
+        return is_ours()
+    except (EngineError, OSError):
+        return False
+
+
+def _try_to_write(path: Path) -> None:
+    """What a system allows is known by doing it; the file goes at once. Raises OSError."""
+    with tempfile.TemporaryFile(dir=path.absolute().parent):
+        pass

@@ -1,0 +1,166 @@
+"""OpenVINO on the CPU: the engine every machine has."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+from numpy.typing import NDArray
+from platformdirs import user_cache_dir
+from typing_extensions import Self
+
+from ..contract import Answer, EngineError, EngineInfo, checked_answer
+from ..files import sha256, sidecar_path
+from .openvino_import import ov
+from .quick_int8 import is_quantised, make_quick
+
+PRECISIONS = {"fp32": ov.Type.f32, "bf16": ov.Type.bf16}
+WARM_UP = 3  # the first inferences allocate and tune; nobody's frame should wait for that
+
+
+class OpenVinoRunner:
+    """A SMART-CA ONNX file compiled for this processor, its compiled form cached for the next start.
+
+    precision: auto, fp32 or bf16, of what the file does not itself keep in fp16. A file with INT8 ranges (Q/DQ nodes)
+    computes in INT8 and takes auto only. Raises EngineError.
+    """
+
+    in_flight = 1  # all cores work on one picture: a second would only make it wait
+
+    def __init__(self, model: Path, precision: str = "auto", threads: int = 0) -> None:
+        threads = threads or max(1, (os.cpu_count() or 1) - 1)  # capture and display need a core as well
+        core = ov.Core()
+        with contextlib.suppress(OSError):  # a read-only home only makes the next start slower
+            cache = Path(user_cache_dir("smartca")) / "openvino"
+            cache.mkdir(parents=True, exist_ok=True)
+            core.set_property({"CACHE_DIR": str(cache)})
+        network = _read(core, model)
+        quantised = is_quantised(network)
+        if quantised and precision in PRECISIONS:
+            raise EngineError(
+                f"{model.name} brings INT8 ranges (Q/DQ nodes) of its own: it computes in int8, not in {precision}; "
+                "leave --precision out, or give the fp32 file that it was made of"
+            )
+        # beside INT8, what is left in fp32 is what must stay exact
+        chosen = "fp32" if quantised and precision == "auto" else _choose(core, precision)
+        if quantised:
+            make_quick(network)
+        settings = {
+            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_PRECISION_HINT": PRECISIONS[chosen],
+            "ENABLE_CPU_PINNING": False,  # capture and display share these cores
+            "NUM_STREAMS": 1,
+            "INFERENCE_NUM_THREADS": threads,
+        }
+        try:
+            self._request = core.compile_model(network, "CPU", settings).create_infer_request()
+        except RuntimeError as error:
+            raise EngineError(f"OpenVINO cannot compile {model.name}: {_first_line(error)}") from error
+        self._tells_more = len(network.outputs) == 2
+        told = "int8" if quantised else chosen
+        self.info = EngineInfo(
+            f"openvino {ov.__version__.split('-')[0]}", told, sha256(model), tuple(network.input(0).shape)
+        )
+        # one input buffer, bound once: binding it anew for every frame takes a quarter of a millisecond
+        self._input = np.zeros(self.info.input, np.float32)
+        self._request.set_input_tensor(ov.Tensor(self._input, shared_memory=True))
+        for _ in range(WARM_UP):
+            self.infer(np.zeros_like(self._input))
+
+    def start(self, image: NDArray[np.float32]) -> None:
+        """See `Runner.start`."""
+        if image.shape != self.info.input or image.dtype != np.float32:
+            raise EngineError(f"the engine takes float32 {self.info.input}, not {image.dtype} {image.shape}")
+        np.copyto(self._input, image)
+        try:
+            self._request.start_async()
+        except RuntimeError as error:
+            raise EngineError(f"OpenVINO failed: {_first_line(error)}") from error
+
+    def finish(self) -> Answer:
+        """See `Runner.finish`."""
+        try:
+            self._request.wait()
+        except RuntimeError as error:
+            raise EngineError(f"OpenVINO failed: {_first_line(error)}") from error
+        q = self._request.get_output_tensor(0).data[0, 0].astype(np.float32)
+        return checked_answer(q, self._request.get_output_tensor(1).data[0] if self._tells_more else None)
+
+    def infer(self, image: NDArray[np.float32]) -> Answer:
+        """See `Runner.infer`."""
+        self.start(image)
+        return self.finish()
+
+    def close(self) -> None:
+        """Free the compiled network."""
+        del self._request
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def most_exact(model: Path) -> str:
+    """The precision to ask for where the most exact answers are wanted: fp32.
+
+    auto for a plain .onnx file with INT8 ranges of its own, which computes in nothing else.
+    """
+    plain = model.suffix == ".onnx" and model.is_file() and not sidecar_path(model).exists()
+    return "auto" if plain and is_quantised(_read(ov.Core(), model)) else "fp32"
+
+
+def _read(core: ov.Core, model: Path) -> ov.Model:
+    """Read the file and hold it to the contract: (1, 1, S, S) float32 in, the same shape out, perhaps (1, 2) beside."""
+    unreadable = f"{model.name} is not a readable ONNX file; export it again with `smartca export`"
+    with model.open("rb") as file:
+        if file.read(1) != b"\x08":  # every ONNX file begins with its IR version; OpenVINO would try other formats
+            raise EngineError(unreadable)
+    try:
+        network = core.read_model(str(model))
+    except RuntimeError as error:
+        raise EngineError(unreadable) from error
+    shapes = [_shape(port) for port in [*network.inputs, *network.outputs]]
+    wanted = "one input and one output of shape (1, 1, S, S), S a multiple of 16"
+    known = len(network.inputs) == 1 and shapes[2:] in ([], [(1, 2)])
+    if not known or shapes[0] != shapes[1] or not _is_square(shapes[0]):
+        found = " -> ".join(str(shape) for shape in shapes)
+        raise EngineError(f"{model.name} has the wrong shape ({found}): SMART-CA needs {wanted}; use `smartca export`")
+    if network.input(0).get_element_type() != ov.Type.f32:
+        kind = network.input(0).get_element_type().get_type_name()
+        raise EngineError(f"{model.name} takes {kind} input; SMART-CA needs float32: use `smartca export`")
+    return network
+
+
+def _shape(port: ov.Output) -> tuple[int | str, ...]:
+    return (
+        tuple(d.get_length() if d.is_static else "?" for d in port.partial_shape)
+        if port.partial_shape.rank.is_static
+        else ("?",)
+    )
+
+
+def _is_square(shape: tuple[int | str, ...]) -> bool:
+    if len(shape) != 4 or shape[:2] != (1, 1) or shape[2] != shape[3]:
+        return False
+    return isinstance(shape[2], int) and shape[2] % 16 == 0 and 32 <= shape[2] <= 2048
+
+
+def _choose(core: ov.Core, precision: str) -> str:
+    """The precision to run in. bf16 without native support would be slower than fp32, so 'auto' avoids it."""
+    if precision not in ("auto", *PRECISIONS):
+        raise EngineError(f"there is no precision {precision!r} for OpenVINO; choose auto, fp32, bf16 or int8")
+    if precision != "auto":
+        return precision
+    return "bf16" if "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES") else "fp32"
+
+
+def _first_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1] if lines else type(error).__name__

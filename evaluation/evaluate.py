@@ -1,0 +1,137 @@
+"""`smartca evaluate`: every frame of some data through the segmenter the stream uses, and its score."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..engine import Answer, EngineError, Mask, NoPicture, Sector, Segmenter
+from ..engine.letterbox import Letterbox, letterbox_mask
+from ..pictures.pixels import to_grey
+from ..scores.counts import Counts, PictureDice
+from ..scores.lesions import Lesions
+from ..scores.reliability import Calibration
+from ..scores.surface import SurfaceScores
+from ..stream.frame import State
+from .samples import Sample, Samples
+
+Progress = Callable[[int, int | None], None]
+
+
+@dataclass(slots=True)
+class Scores:
+    """Everything that is scored against truth, over all pictures: counts and histograms, no picture is kept."""
+
+    counts: Counts = field(default_factory=Counts)
+    dices: PictureDice = field(default_factory=PictureDice)
+    lesions: Lesions = field(default_factory=Lesions)
+    surfaces: SurfaceScores = field(default_factory=SurfaceScores)
+    calibration: Calibration = field(default_factory=Calibration)
+    pictures: int = 0
+
+    def add(self, sample: Sample, mask: Mask | None, q: NDArray[np.float32] | None) -> None:
+        """Score one picture. Without a result its tear is unmarked; its state tells that from 'no tear outlined'.
+
+        `q` is the fitted confidence on the network's square, as calibration fits it: whether the classifier let
+        an outline through does not matter to it.
+        """
+        truth, sector, spacing = sample.truth, sample.sector, sample.mm_per_pixel
+        if truth is None:
+            return
+        self.pictures += 1
+        mask = np.zeros_like(truth) if mask is None else mask
+        self.counts.add(mask, truth)
+        self.dices.add(mask, truth)
+        self.lesions.add(mask, truth)
+        self.surfaces.add(mask, truth, spacing or (1.0, 1.0))
+        if q is None:
+            return
+        box = Letterbox(q.shape[0], sector.width, sector.height)
+        (rows, columns), (top, left) = box.inner, box.corner
+        inner = (slice(top, top + rows), slice(left, left + columns))
+        scaled = spacing and (spacing[0] * sector.height / rows, spacing[1] * sector.width / columns)
+        self.calibration.add(q[inner], letterbox_mask(truth, sector, q.shape[0])[inner], scaled)
+
+    def as_report(self, unit: str) -> dict[str, object]:
+        """The report's `truth`; `unit` is that of hd95 and surface_distance."""
+        return {
+            **self.counts.as_report(),
+            "dice_per_image": self.dices.mean,
+            **self.lesions.as_report(),
+            **self.surfaces.as_report(),
+            "unit": unit,
+            **self.calibration.as_report(),
+        }
+
+
+def evaluate(segmenter: Segmenter, samples: Samples, progress: Progress, speckle: str = "none") -> dict[str, object]:
+    """The report's `frames`, `states` and `truth` over all `samples`, and the engine that made them.
+
+    In `truth`, over the pictures whose truth is known:
+
+    - precision, recall, dice_pooled, iou: of all pixels put together (the paper's way).
+    - dice_per_image: mean over pictures with a tear; one without a tear but with an outline counts among
+      false_positive_frames instead, one with neither not at all.
+    - lesion_sensitivity: the share of tears of which a tenth or more is outlined (`engine.lesions`).
+    - hd95 (mean, and median) and surface_distance: symmetric, over pictures with both tear and outline, in `unit`;
+      surface_pictures_left_out have only one of them (`engine.surface`).
+    - ece: expected calibration error of the fitted confidence over the ece_pixels of the network's square with
+      0.05 or more, or within 3 mm (3 % of the picture's height where mm are not known) of a tear.
+
+    `speckle`, one of phantom.corruption's levels, is put on the sector of every picture first. Raises ValueError
+    where there is no picture, or no such level.
+    """
+    scores, states, done = Scores(), Counter[str](), 0
+    for number, sample in enumerate(samples.each):
+        noisy = sample.pixels if speckle == "none" else speckled(sample, speckle, samples.name, number)
+        state, mask, q = _look(segmenter, noisy, sample.sector)
+        states[state.name.lower()] += 1
+        scores.add(sample, mask, q)
+        done += 1
+        progress(done, samples.count)
+    if not done:
+        raise ValueError("there is not one picture in this data; check --data and --split")
+    report: dict[str, object] = {
+        "speckle": speckle,
+        "frames": {"evaluated": done, "inferred": done - states["no_result"], "with_truth": scores.pictures},
+        "states": {state.name.lower(): states[state.name.lower()] for state in State},
+        "outlined_share": round(states["tear_outlined"] / done, 4),
+        "engine": segmenter.runner.info.as_report(),
+        "threshold": segmenter.point.threshold,
+    }
+    if scores.pictures:
+        report["truth"] = scores.as_report(samples.unit)
+    return report
+
+
+def speckled(sample: Sample, level: str, name: str, number: int) -> NDArray[np.uint8]:
+    """The picture in grey with speckle in its sector: always the same for the same data and picture number.
+
+    So that two models are asked about the same pixels.
+    """
+    from ..phantom.corruption import corrupt
+
+    seed = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big")
+    grey = to_grey(sample.pixels).copy()
+    inside = sample.sector.cut(grey)
+    inside[...] = corrupt(inside.astype(np.uint8), level, np.random.default_rng((seed, number)), sample.mm_per_pixel)
+    return grey
+
+
+def _look(
+    segmenter: Segmenter, pixels: NDArray[np.uint8], sector: Sector
+) -> tuple[State, Mask | None, NDArray[np.float32] | None]:
+    """What may be said of a picture, its mask, and the fitted q on the network's square."""
+    try:
+        segmenter.start(pixels, sector)
+        answer: Answer = segmenter.finish()
+    except (EngineError, NoPicture):
+        return State.NO_RESULT, None, None
+    mask = segmenter.outline(answer, pixels.shape, sector).mask
+    state = State.TEAR_OUTLINED if mask.any() else State.NO_TEAR_OUTLINED
+    return state, mask, segmenter.point.fitted(answer.q)

@@ -1,0 +1,165 @@
+"""Outlines drawn in annotation tools (COCO, CVAT, LabelMe) as pictures with masks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .labelled import PICTURES, SPLITS, check_size, no_picture, read_grey, read_table, split_of
+from .pixels import Grey, Mask
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Outline:
+    """One drawn region: a polygon (x, y, x, y, ...) in pixels or a mask; or, where neither, why it is none."""
+
+    label: str
+    polygon: tuple[float, ...] = ()
+    patch: Mask | None = None  # a part of the picture, or all of it
+    corner: tuple[int, int] = (0, 0)  # (row, column) of the patch
+    flaw: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A picture as the tool knows it."""
+
+    name: str
+    rows: int
+    columns: int
+    outlines: tuple[Outline, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Annotations:
+    """All of a file or folder. `whole` is set where it holds one split only, as COCO's train/val files do."""
+
+    source: Path  # what messages name
+    root: Path  # where the pictures lie, in it or in images/
+    entries: Sequence[Entry]
+    labels: Sequence[str]
+    whole: bool = False
+
+
+class Annotated:
+    """Samples of one split; see `train.data.datasets.open_data`. Raises ValueError or OSError, naming the file."""
+
+    def __init__(self, found: Annotations, split: str, label: str | None) -> None:
+        self.source, self.root, self.split = found.source, found.root, split
+        self.label = _label(found, label)
+        table = found.root / "split.csv"
+        told = dict(read_table(table)) if table.is_file() and not found.whole else None
+        words = SPLITS.get(split, (split,))
+        self.entries = [entry for entry in found.entries if found.whole or _split(entry.name, told) in words]
+        if not self.entries and told and not any(_told(entry.name, told) for entry in found.entries):
+            raise ValueError(f"{table} names none of the pictures of {found.source}; give the names that it gives")
+        if not self.entries:
+            raise no_picture(found.root, split)
+
+    @property
+    def files(self) -> list[str]:
+        """The pictures' names, in order."""
+        return [entry.name for entry in self.entries]
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def __getitem__(self, index: int) -> tuple[Grey, Mask]:
+        entry = self.entries[index]
+        path = picture_of(self.root, entry.name, self.source)
+        pixels = read_grey(path)
+        if entry.rows and entry.columns:  # some tools leave them out
+            check_size(Path(f"{self.source} ({entry.name})"), (entry.rows, entry.columns), pixels.shape)
+        mask = np.zeros(pixels.shape, np.bool_)
+        for outline in entry.outlines:
+            if outline.label == self.label:
+                try:
+                    mask |= draw(outline, *pixels.shape)
+                except ValueError as error:
+                    raise ValueError(f"{self.source}: an outline of {entry.name} {error}; draw it again") from error
+        return pixels, mask
+
+
+def _label(found: Annotations, wanted: str | None) -> str:
+    """The label that exists and is meant."""
+    known = ", ".join(found.labels)
+    if not found.labels:
+        raise ValueError(f"{found.source} has not one outline; mark the tears and export it again")
+    if wanted is None:
+        if len(found.labels) > 1:
+            raise ValueError(f"{found.source} has several labels; name the tear's: {known}")
+        return found.labels[0]
+    same = [label for label in found.labels if label.casefold() == wanted.casefold()]
+    if wanted not in found.labels and len(same) != 1:
+        raise ValueError(f"{found.source} has no label {wanted}; it has {known}")
+    return wanted if wanted in found.labels else same[0]
+
+
+def _split(name: str, told: dict[str, str] | None) -> str:
+    """What split.csv says of a picture (not listed: no split), or what follows from its name."""
+    return split_of(_plain(name).as_posix()) if told is None else _told(name, told)
+
+
+def _told(name: str, told: dict[str, str]) -> str:
+    plain = _plain(name)
+    return told.get(plain.as_posix(), told.get(plain.name, ""))
+
+
+def _plain(name: str) -> Path:
+    """A picture's name in its folder; of a path on the annotator's machine only the last part."""
+    plain = Path(name.replace("\\", "/"))
+    outside = plain.is_absolute() or ".." in plain.parts or ":" in name
+    return Path(plain.name) if outside else plain
+
+
+def picture_of(root: Path, name: str, source: Path) -> Path:
+    """Where an annotated picture lies, never outside `root`. ValueError where it is none, OSError where missing."""
+    plain = _plain(name)
+    if plain.suffix.lower() not in PICTURES:
+        raise ValueError(f"{source} names {name}, which is no picture; it takes {', '.join(PICTURES)}")
+    places = [root / plain, root / "images" / plain, root / plain.name, root / "images" / plain.name]
+    places += sorted((root / "images").glob(f"*/{plain.name}")) if "[" not in plain.name else []
+    found = next((place for place in places if place.is_file()), None)
+    if found is None:
+        raise OSError(f"{source} names the picture {name}, which is not in {root} or its images/; copy it there")
+    return found
+
+
+def draw(outline: Outline, rows: int, columns: int) -> Mask:
+    """The region as bool (rows, columns). ValueError, without a subject, where it is none."""
+    if outline.flaw:
+        raise ValueError(outline.flaw)
+    if outline.patch is not None:
+        return _placed(outline.patch, outline.corner, rows, columns)
+    points = np.asarray(outline.polygon, float)
+    if points.size < 6 or points.size % 2 or not np.isfinite(points).all():
+        raise ValueError("is no polygon of three points or more")
+    return _filled(points.reshape(-1, 2), rows, columns)
+
+
+def _filled(corners: NDArray[np.float64], rows: int, columns: int) -> Mask:
+    """The pixels whose centres lie inside a polygon of (x, y): what reaches outside the picture is cut."""
+    from matplotlib.path import Path as Polygon
+
+    last = (columns, rows)
+    left, top = np.clip(np.floor(corners.min(axis=0)), 0, last).astype(int)
+    right, bottom = np.clip(np.ceil(corners.max(axis=0)), 0, last).astype(int)
+    mask = np.zeros((rows, columns), np.bool_)
+    y, x = np.mgrid[top:bottom, left:right] + 0.5
+    if x.size:
+        inside = Polygon(corners).contains_points(np.stack([x.ravel(), y.ravel()], axis=1))
+        mask[top:bottom, left:right] = inside.reshape(x.shape)
+    return mask
+
+
+def _placed(patch: Mask, corner: tuple[int, int], rows: int, columns: int) -> Mask:
+    top, left = corner
+    if min(corner) < 0 or top + patch.shape[0] > rows or left + patch.shape[1] > columns:
+        raise ValueError("reaches outside the picture")
+    mask = np.zeros((rows, columns), np.bool_)
+    mask[top : top + patch.shape[0], left : left + patch.shape[1]] = patch
+    return mask

@@ -1,0 +1,138 @@
+"""Pictures without any tear, and the table that lists them."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import av
+import cv2
+import numpy as np
+from av.error import FFmpegError
+
+from .labelled import SPLITS, read_grey
+from .pixels import Grey, Sector
+
+EVERY = 10  # frames of a clip between two that are taken, unless a line says otherwise
+
+
+PICTURES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"}
+
+
+def read_negatives(root: Path, split: str = "train") -> list[Grey]:
+    """Pictures without any tear, as uint8 (rows, columns).
+
+    With `negatives.csv` (file,x,y,width,height,every,split) each file of that `split`, picture or clip, is cut to
+    its rectangle, which leaves the scanner's screen out, and of a clip every n-th frame is taken (10 unless given);
+    lines without a split are 'train'. Without the table all pictures are taken whole. Raises ValueError or OSError,
+    naming file and line, for what cannot be used, and where the split is empty.
+    """
+    table = root / "negatives.csv"
+    if not table.is_file():
+        found = [read_grey(path) for path in sorted(root.rglob("*")) if path.suffix.lower() in PICTURES]
+        if not found:
+            raise ValueError(
+                f"{root} holds neither pictures nor negatives.csv; give a folder of pictures without a tear"
+            )
+        return found
+    lines = _read_table(table)
+    words = SPLITS.get("validate" if split in SPLITS["validate"] else split, (split,))
+    wanted = [line for line in lines if line.split in words]
+    if not wanted:
+        known = ", ".join(sorted({line.split for line in lines}))
+        raise ValueError(f"{table} gives no picture to the split {' or '.join(words)}; it has {known}")
+    return [picture for line in wanted for picture in _cut(root, line)]
+
+
+class _Line(NamedTuple):
+    """One line of negatives.csv; `place` says which, for messages."""
+
+    place: str
+    file: str
+    sector: Sector
+    every: int
+    split: str
+
+
+def _read_table(table: Path) -> list[_Line]:
+    """The lines of negatives.csv, with commas or semicolons. Raises ValueError, naming the line."""
+    try:
+        text = table.read_text(encoding="utf-8-sig")  # a spreadsheet puts a mark before the first column
+        separator = ";" if ";" in text.partition("\n")[0] else ","
+        reader = csv.DictReader(text.splitlines(), delimiter=separator)
+        rows = [(f"{table}, line {reader.line_num}", row) for row in reader]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(f"{table} is not a CSV table in UTF-8 ({error}); save it as CSV again") from error
+    missing = [name for name in ("file", *Sector._fields) if name not in (reader.fieldnames or ())]
+    if missing or not rows:
+        lacks = f"lacks {', '.join(missing)}" if missing else "is all there is"
+        raise ValueError(
+            f"{table}, line 1 {lacks}; it needs the columns file,x,y,width,height (and every,split where wanted), and "
+            "below it a line for every picture or clip"
+        )
+    return [_line(place, row) for place, row in rows]
+
+
+def _line(place: str, row: dict[str, str | None]) -> _Line:
+    """One line's values. Raises ValueError where one cannot be meant so."""
+    cells = {name: (value or "").strip() for name, value in row.items() if isinstance(value, str)}
+    name, split = cells.get("file", ""), cells.get("split", "").lower() or "train"
+    if not name:
+        raise ValueError(f"{place} names no file; complete it or take it out")
+    if split not in [word for words in SPLITS.values() for word in words]:
+        raise ValueError(f"{place}: '{split}' is no split; write train, val or test")
+    try:
+        x, y, width, height = (int(cells.get(column, "")) for column in Sector._fields)
+        every = int(cells.get("every") or EVERY)
+    except ValueError as error:
+        raise ValueError(
+            f"{place}: x,y,width,height are to be whole numbers, the picture's rectangle in {name} in pixels, and "
+            "every as well where it is given; complete the line"
+        ) from error
+    if every < 1:
+        raise ValueError(f"{place}: every is {every}; give 1 for all frames of a clip, n for every n-th")
+    return _Line(place, name, Sector(x, y, width, height), every, split)
+
+
+def _cut(root: Path, line: _Line) -> Iterator[Grey]:
+    """The pictures of one line, cut to its rectangle. Raises ValueError or OSError, naming the line."""
+    path, sector = root / line.file, line.sector
+    try:
+        frames = [read_grey(path)] if path.suffix.lower() in PICTURES else _clip(path, line.every)
+        for frame in frames:
+            try:
+                sector.check(frame.shape)
+            except ValueError as error:  # its own words are about an option
+                raise ValueError(
+                    f"{line.place}: the rectangle {','.join(map(str, sector))} (x,y,width,height) does not fit "
+                    f"{line.file} of {frame.shape[1]} x {frame.shape[0]} pixels; correct it, at least 8 x 8"
+                ) from error
+            yield np.array(sector.cut(frame), np.uint8)
+    except OSError as error:
+        raise OSError(f"{line.place}: {error}") from error
+
+
+def _clip(path: Path, every: int) -> Iterator[Grey]:
+    """Every n-th frame of a clip, grey."""
+    if not path.is_file():
+        raise OSError(f"{path} is missing; copy it there, or take its line out of the list")
+    try:
+        with av.open(str(path)) as container:
+            for number, frame in enumerate(container.decode(video=0)):
+                if number % every == 0:
+                    yield frame.to_ndarray(format="gray")
+    except (FFmpegError, OSError, IndexError) as error:  # IndexError: sound, but no pictures
+        told = getattr(error, "strerror", None) or "no pictures in it"
+        raise OSError(f"{path} cannot be read as a clip ({told}); correct its line in negatives.csv") from error
+
+
+def shrunk(pictures: Sequence[Grey], longest: int) -> list[Grey]:
+    """The pictures at `longest` pixels or less, to hold many of them."""
+    small = []
+    for picture in pictures:
+        scale = min(1.0, longest / max(picture.shape))
+        size = round(picture.shape[1] * scale), round(picture.shape[0] * scale)
+        small.append(cv2.resize(picture, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False))
+    return small

@@ -1,0 +1,139 @@
+"""Where a viewer's overlays go: the live page, a recording, or only the report."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ..frame import State
+from ..tally import Tally
+from .contract import Shown
+from .overlay import draw, outlines
+from .page.hub import Header, PageServer
+from .recorder import Recorder
+
+JPEG_QUALITY = 90
+
+
+class PageDisplay:
+    """The live page: picture as JPEG and outline as corners, in one message."""
+
+    def __init__(self, server: PageServer, engine: Callable[[], dict[str, str | list[int]] | None]) -> None:
+        self.server = server
+        self._engine = engine
+        self._last: Header = {}
+
+    def show(self, shown: Shown, tally: Tally) -> None:
+        """See `Display.show`."""
+        frame, result = shown.frame, shown.result
+        ok, jpeg = cv2.imencode(".jpg", frame.pixels, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+        if not ok:
+            raise RuntimeError("the picture cannot be encoded as JPEG")
+        lines = [] if result.mask is None else [line.ravel().tolist() for line in outlines(result.mask)]
+        self._last = {
+            "state": result.state.value,
+            "note": result.reason,
+            "seq": frame.seq,
+            "epoch": frame.epoch,
+            "captured_local_ns": shown.captured_local_ns,
+            "uncertainty_ms": shown.uncertainty_ns / 1e6,
+            "width": frame.pixels.shape[1],
+            "height": frame.pixels.shape[0],
+            "outlines": lines,
+            "confidence": round(result.confidence, 3),
+            "fps": shown.fps,
+            "inference_ms": round(result.inference_ns / 1e6, 1),
+            **self._totals(tally),
+            "source": frame.source,
+            "mm_per_pixel": frame.mm_per_pixel,
+            "sector": frame.sector,
+        }
+        self.server.publish(jpeg.tobytes(), self._last)
+
+    def status(self, state: State, note: str, tally: Tally) -> None:
+        """See `Display.status`."""
+        kept = {name: self._last[name] for name in ("source", "seq", "epoch") if name in self._last}
+        self.server.status({"state": state.value, "note": note, **self._totals(tally), **kept})
+
+    def _totals(self, tally: Tally) -> Header:
+        engine = self._engine() or {}
+        digest = str(engine.get("model_sha256", ""))[:12]
+        name = f"{engine.get('backend', '')} {engine.get('precision', '')} {digest}".strip()
+        return {
+            "captured": tally.captured,
+            "shown": tally.shown,
+            "dropped": tally.causes,
+            "engine": name,
+        }
+
+
+class DrawnDisplay:
+    """Draws every overlay and hands it to a recorder, if there is to be one: opened with the first frame.
+
+    A recording that fails is told of through `tell`; the view goes on.
+    """
+
+    def __init__(self, record: Callable[[float | None], Recorder] | None, tell: Callable[[str], None]) -> None:
+        self.recorder: Recorder | None = None
+        self._record, self._tell = record, tell
+
+    def show(self, shown: Shown, tally: Tally) -> None:
+        """See `Display.show`."""
+        result = shown.result
+        drawn = draw(shown.frame.pixels, result.mask, result.state, result.reason)
+        if self._record is not None:
+            try:
+                self._add(self._record, drawn, shown)
+            except (OSError, ValueError, RuntimeError) as error:
+                self._fail(str(error))
+
+    def _add(self, record: Callable[[float | None], Recorder], drawn: NDArray[np.uint8], shown: Shown) -> None:
+        if self.recorder is None:
+            self.recorder = record(shown.frame.fps)
+        latency = (time.monotonic_ns() - shown.captured_local_ns) / 1e6
+        self.recorder.add(drawn, shown.frame, shown.result, latency)
+        if self.recorder.problem:
+            self._fail(self.recorder.problem)
+
+    def _fail(self, problem: str) -> None:
+        self._record = None
+        self._tell(problem)
+
+    def close(self) -> None:
+        """Finish the recording."""
+        if self.recorder is not None:
+            self.recorder.close()
+            if self.recorder.problem and self._record is not None:
+                self._fail(self.recorder.problem)
+
+    def status(self, state: State, note: str, tally: Tally) -> None:
+        """A recording holds frames and what was said of them; a pause is in its times."""
+
+
+Say = Callable[[str], None]
+
+
+class PrintedDisplay:
+    """One line on the terminal, for a viewer without a page."""
+
+    def __init__(self, say: Say) -> None:
+        self._say = say
+
+    def show(self, shown: Shown, tally: Tally) -> None:
+        """Say the state when it changes."""
+        self._change(shown.result.state, shown.result.reason)
+
+    def status(self, state: State, note: str, tally: Tally) -> None:
+        """See `Display.status`."""
+        self._change(state, note)
+
+    _was: tuple[State, str] | None = None
+
+    def _change(self, state: State, note: str) -> None:
+        if self._was != (state, note):
+            self._was = (state, note)
+            self._say(f"{state.value}: {note}" if note else state.value)

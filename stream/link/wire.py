@@ -1,0 +1,285 @@
+"""Bytes <-> messages, as pure functions: length-framed, versioned, checked, never a pickle, never a socket.
+
+One message is one ZeroMQ part: PREFIX, a MessagePack head, then the pixels and packed masks.
+
+    magic 4s 'SMCA' | version u8 | kind u8 | crc32 u32 of all that follows the prefix |
+    epoch u64 of the sender | number u64 of this message | head length u32 | payload length u64
+
+`unpack` trusts nothing: every length is checked against the bytes there are before anything is made of them.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from dataclasses import dataclass
+from typing import Annotated
+
+import msgspec
+import numpy as np
+from msgspec import Meta
+from numpy.typing import NDArray
+
+from ...pictures.pixels import Mask, Sector
+from ..frame import Clock, Frame, Natural, Result, State, Trail
+
+VERSION = 1
+MAGIC = b"SMCA"
+PREFIX = struct.Struct("<4sBBIQQIQ")
+LARGEST_HEAD = 1 << 16
+LARGEST_MESSAGE = 1 << 27  # bytes; an 8192 x 4096 BGR frame with both masks still fits
+LONGEST_SIDE = 8192
+
+Side = Annotated[int, Meta(ge=1, le=LONGEST_SIDE)]
+Words = Annotated[str, Meta(max_length=500)]
+Millimetres = Annotated[float, Meta(gt=0.0, le=100.0)]
+Share = Annotated[float, Meta(ge=0.0, le=1.0)]
+
+
+class WireError(ValueError):
+    """Bytes that are no message of ours; the sentence says what is wrong with them."""
+
+
+class Grant(msgspec.Struct, frozen=True, tag="grant"):
+    """A consumer's word to one producer: send up to number `upto`, for the length of a lease.
+
+    Numbers are those of the producer whose epoch is `of` (0: none heard yet): up to `seen` they have come,
+    up to `done` they need no more room. `window` 0 means: alive, but nobody wants frames.
+    `source` asks for one feed only ('' for any).
+    """
+
+    of: Natural
+    seen: Natural
+    done: Natural
+    window: Annotated[int, Meta(ge=0, le=64)]
+    sent_ns: Natural
+    source: Words = ""
+
+    @property
+    def upto(self) -> int:
+        """The absolute number granted."""
+        return self.done + self.window
+
+
+class Beat(msgspec.Struct, frozen=True, tag="beat"):
+    """A producer's sign of life; it carries a grant's time back, so that clocks can be compared."""
+
+    sent_ns: Natural
+    grant_sent_ns: Natural = 0
+    grant_received_ns: Natural = 0
+    engine: dict[str, str | list[int]] | None = None
+    note: Words = ""
+
+
+class End(msgspec.Struct, frozen=True, tag="end"):
+    """The feed `source` is over; the totals are final."""
+
+    source: Words
+    epoch: Natural
+    attached: Trail
+    served: Trail = Trail()
+    problem: Words = ""
+
+
+class FrameHead(msgspec.Struct, frozen=True, tag="frame"):
+    """All of a Frame but its arrays."""
+
+    shape: Annotated[list[Side], Meta(min_length=2, max_length=3)]
+    source: Words
+    epoch: Natural
+    seq: Natural
+    captured_ns: Natural
+    live: bool
+    sector: tuple[Natural, Natural, Natural, Natural]
+    mm_per_pixel: tuple[Millimetres, Millimetres] | None
+    fps: Annotated[float, Meta(gt=0.0, le=10_000.0)] | None
+    has_truth: bool
+    clock: Clock
+    attached: Trail
+
+
+class AnswerHead(msgspec.Struct, frozen=True, tag="answer"):
+    """A Frame's head and its Result's, which leave together or not at all."""
+
+    frame: FrameHead
+    state: State
+    has_mask: bool
+    confidence: Share
+    reason: Words
+    engine: Words
+    inference_ns: Natural
+    served: Trail
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Answer:
+    """A frame and what the engine says of it."""
+
+    frame: Frame
+    result: Result
+
+
+Body = Frame | Answer | Grant | Beat | End
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A body with the sender's epoch and the number the sender gave it (0: not numbered)."""
+
+    epoch: int
+    number: int
+    body: Body
+
+
+_heads = msgspec.msgpack.Decoder(FrameHead | AnswerHead | Grant | Beat | End)
+_encode = msgspec.msgpack.Encoder().encode
+
+
+def pack(body: Body, epoch: int, number: int = 0) -> bytes:
+    """A message as bytes."""
+    head, arrays = _parts(body)
+    encoded = _encode(head)
+    crc, size = zlib.crc32(encoded), 0
+    for array in arrays:
+        crc, size = zlib.crc32(array, crc), size + len(array)
+    prefix = PREFIX.pack(MAGIC, VERSION, 0, crc, epoch, number, len(encoded), size)
+    return b"".join([prefix, encoded, *arrays])
+
+
+def unpack(data: bytes | memoryview) -> Message:
+    """Bytes -> message; pixel arrays are read-only views of `data`. Raises WireError with one sentence."""
+    if len(data) < PREFIX.size:
+        raise WireError(f"a message of {len(data)} bytes is shorter than the {PREFIX.size} of its prefix")
+    magic, version, _, crc, epoch, number, head_size, payload_size = PREFIX.unpack_from(data)
+    if magic != MAGIC:
+        raise WireError("the message does not begin with SMCA: some other program is sending here")
+    if version != VERSION:
+        raise WireError(f"the message has wire version {version}, this smartca speaks {VERSION}: update both sides")
+    if head_size > LARGEST_HEAD or PREFIX.size + head_size + payload_size != len(data):
+        raise WireError(f"the message says {head_size} + {payload_size} bytes but has {len(data) - PREFIX.size}")
+    if epoch >= 1 << 62 or number >= 1 << 62:
+        raise WireError("the message's epoch or number is out of range")
+    rest = memoryview(data)[PREFIX.size :]
+    if zlib.crc32(rest) != crc:
+        raise WireError("the message's checksum does not fit: it was damaged on its way")
+    try:
+        head = _heads.decode(rest[:head_size])
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise WireError(f"the message's head is malformed: {error}") from error
+    return Message(epoch, number, _body(head, rest[head_size:]))
+
+
+def _parts(body: Body) -> tuple[msgspec.Struct, list[bytes | memoryview]]:
+    if isinstance(body, Frame):
+        return _frame_head(body), _frame_arrays(body)
+    if isinstance(body, Answer):
+        result = body.result
+        mask = [] if result.mask is None else [_pack_mask(result.mask)]
+        head = AnswerHead(
+            _frame_head(body.frame),
+            result.state,
+            result.mask is not None,
+            result.confidence,
+            result.reason[:500],
+            result.engine,
+            result.inference_ns,
+            result.served,
+        )
+        return head, [*_frame_arrays(body.frame), *mask]
+    return body, []
+
+
+def _frame_head(frame: Frame) -> FrameHead:
+    return FrameHead(
+        list(frame.pixels.shape),
+        frame.source,
+        frame.epoch,
+        frame.seq,
+        frame.captured_ns,
+        frame.live,
+        (frame.sector.x, frame.sector.y, frame.sector.width, frame.sector.height),
+        frame.mm_per_pixel,
+        frame.fps,
+        frame.truth is not None,
+        frame.clock,
+        frame.attached,
+    )
+
+
+def _frame_arrays(frame: Frame) -> list[bytes | memoryview]:
+    pixels = np.ascontiguousarray(frame.pixels).data.cast("B")
+    return [pixels] if frame.truth is None else [pixels, _pack_mask(frame.truth)]
+
+
+def _pack_mask(mask: Mask) -> bytes:
+    return np.packbits(mask).tobytes()
+
+
+def _body(head: FrameHead | AnswerHead | Grant | Beat | End, payload: memoryview) -> Body:
+    if isinstance(head, FrameHead):
+        reader = _Reader(payload)
+        return reader.finish(_frame(head, reader))
+    if isinstance(head, AnswerHead):
+        reader = _Reader(payload)
+        frame = _frame(head.frame, reader)
+        mask = reader.mask(frame.pixels.shape[:2]) if head.has_mask else None
+        if (head.state in (State.TEAR_OUTLINED, State.NO_TEAR_OUTLINED)) != head.has_mask:
+            raise WireError(f"an answer says {head.state.value!r} but its mask says otherwise")
+        result = Result(head.state, mask, head.confidence, head.reason, head.engine, head.inference_ns, head.served)
+        return reader.finish(Answer(frame, result))
+    if len(payload):
+        raise WireError(f"a {type(head).__name__.lower()} carries no payload, yet {len(payload)} bytes follow it")
+    return head
+
+
+def _frame(head: FrameHead, reader: _Reader) -> Frame:
+    shape = tuple(head.shape)
+    if len(shape) == 3 and shape[2] != 3:
+        raise WireError(f"a frame has {shape[2]} channels; it must be grey or have 3 (BGR)")
+    pixels = reader.pixels(shape)
+    truth = reader.mask(shape[:2]) if head.has_truth else None
+    try:
+        sector = Sector(*head.sector).check(shape)
+    except ValueError as error:
+        raise WireError(str(error)) from error
+    return Frame(
+        pixels,
+        head.source,
+        head.epoch,
+        head.seq,
+        head.captured_ns,
+        head.live,
+        sector,
+        head.mm_per_pixel,
+        head.fps,
+        truth,
+        head.clock,
+        head.attached,
+    )
+
+
+class _Reader:
+    """Takes arrays off the front of a payload, and insists that all of it is used."""
+
+    def __init__(self, payload: memoryview) -> None:
+        self._rest = payload
+
+    def _take(self, size: int) -> memoryview:
+        if size > len(self._rest):
+            raise WireError(f"the payload ends early: {size} bytes wanted, {len(self._rest)} there")
+        taken, self._rest = self._rest[:size], self._rest[size:]
+        return taken
+
+    def pixels(self, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+        size = int(np.prod(shape, dtype=np.int64))
+        return np.frombuffer(self._take(size), np.uint8).reshape(shape)
+
+    def mask(self, shape: tuple[int, ...]) -> Mask:
+        size = shape[0] * shape[1]
+        bits = np.frombuffer(self._take((size + 7) // 8), np.uint8)
+        return np.unpackbits(bits, count=size).view(np.bool_).reshape(shape[:2])
+
+    def finish(self, body: Body) -> Body:
+        if len(self._rest):
+            raise WireError(f"{len(self._rest)} bytes are left over after the message's arrays")
+        return body
