@@ -5,4 +5,4 @@ import os
 # nothing is sent to anybody: onnxruntime reports its use, and keeps a device id, from its import on unless told before
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
-__version__ = "0.1.0"
+from .version import __version__ as __version__

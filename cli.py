@@ -11,7 +11,7 @@ from importlib import import_module
 
 import click
 
-from . import __version__
+from .version import __version__
 
 # command -> (module that defines it, one line of help): `smartca --help` imports none of them
 COMMANDS = {

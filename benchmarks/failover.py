@@ -28,7 +28,7 @@ import click
 
 PAGE_TIMEOUT_S = 0.25  # as in page.js
 ROLES = ("attach", "serve", "view", "device")
-LOST_DEVICE = Path(__file__).resolve().parents[1] / "tests" / "lost_device"
+LOST_DEVICE = Path(__file__).resolve().parents[1] / "tests" / "support" / "lost_device"
 
 
 def children(parent: int) -> dict[str, int]:

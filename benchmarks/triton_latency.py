@@ -36,8 +36,8 @@ from smartca.engine.triton.triton_runner import TritonRunner
 from smartca.phantom import Phantom
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "tests"))
-brightness_network: Any = importlib.import_module("conftest").brightness_network
-real: Any = importlib.import_module("triton_server")
+brightness_network: Any = importlib.import_module("support.networks").brightness_network
+real: Any = importlib.import_module("support.triton_server")
 
 TIMEOUT_S = 10.0  # what is too slow shall be in the figures, not missing from them
 BLOCK = 10  # pictures in a row on each way

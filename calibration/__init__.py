@@ -1,0 +1,1 @@
+"""What a model needs before it may be trusted: its operating point and its INT8 network."""

@@ -1,1 +1,1 @@
-"""The commands, one file for each floor of the house; `cli` imports them when they are called."""
+"""The command line: one file a command. cli.py imports one when it is called."""

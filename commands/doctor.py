@@ -82,7 +82,7 @@ def fit_to_run(findings: list[Finding]) -> bool:
 
 
 def _python() -> Iterator[Finding]:
-    from .. import __version__
+    from ..version import __version__
 
     words = f"{__version__}, on Python {platform.python_version()}, {platform.system()} {platform.machine()}"
     yield Finding("smartca", "ok", words)

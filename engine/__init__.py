@@ -1,4 +1,4 @@
-"""Networks on devices: pixels -> tensor -> q -> mask. Below it stands only pictures/."""
+"""Networks on devices: a picture goes in, a confidence and a mask come out."""
 
 from ..pictures.pixels import Mask, Sector, whole
 from .contract import SHIPPED_MODEL, Answer, DeviceLost, Engine, EngineError, EngineInfo, Remote, Runner, engine_at

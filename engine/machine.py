@@ -13,7 +13,7 @@ from importlib import metadata, util
 from importlib.metadata import version
 from pathlib import Path
 
-from .. import __version__
+from ..version import __version__
 
 # backend -> (module, names under which package registries know it, the command that installs it)
 LIBRARIES = {

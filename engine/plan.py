@@ -187,7 +187,7 @@ def check(engine: Path) -> str | None:
 
     The sentence names the first field that differs, and the command that rebuilds.
     """
-    from .. import __version__
+    from ..version import __version__
 
     try:
         sidecar = load(engine)

@@ -1,0 +1,1 @@
+"""Scored against truth, and timed: evaluate and bench."""

@@ -1,4 +1,4 @@
-"""A simulated shoulder: B-mode cines of the supraspinatus with exact tear masks and exact millimetres."""
+"""A simulated shoulder: B-mode cines with exact tear masks and exact millimetres."""
 
 from __future__ import annotations
 

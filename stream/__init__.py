@@ -1,0 +1,1 @@
+"""Everything between a scanner and an eye: attach, serve, view."""

@@ -16,9 +16,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from .. import __version__
 from ..engine.cpu.openvino_import import ov
 from ..engine.files import write_whole
+from ..version import __version__
 from . import loss_names
 from .checkpoint import read_checkpoint
 from .fit import FitSettings

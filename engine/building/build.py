@@ -72,7 +72,7 @@ def make_plan(model: Path, data: bytes, options: Options) -> Plan:
 
     Raises EngineError where that is absent or there is no such GPU, ValueError for an operating point of other weights.
     """
-    from ... import __version__
+    from ...version import __version__
 
     version = version_of(options.backend)
     if version is None:

@@ -1,0 +1,1 @@
+"""Engines on a processor: OpenVINO, and onnxruntime to compare with."""

@@ -1,0 +1,1 @@
+"""Engines on an NVIDIA GPU: TensorRT and TensorRT-RTX."""

@@ -1,0 +1,1 @@
+"""Where a viewer's overlays go: the live page, a recording, the terminal."""

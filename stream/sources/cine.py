@@ -23,12 +23,12 @@ import platformdirs
 from av.error import FFmpegError
 from numpy.typing import NDArray
 
-from ... import __version__
 from ...pictures.pixels import Grey, Mask, Sector
+from ...version import __version__
 
 Progress = Callable[[int, int], None]  # (frames drawn, frames in all)
 SHIPPED_SEED = 90001
-SHIPPED = Path(__file__).parents[1] / "phantom" / "cines" / f"demo_{SHIPPED_SEED}.mp4"
+SHIPPED = Path(__file__).parents[2] / "phantom" / "cines" / f"demo_{SHIPPED_SEED}.mp4"
 QUALITY = "15"  # x264's constant rate factor: speckle off by 2 greys, under 4 MB for 240 frames
 
 

@@ -1,0 +1,150 @@
+"""Finding the picture in the scanner's screen, and blanking what lies outside it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from smartca.pictures.pixels import Sector, whole
+from smartca.pictures.sector import SectorFinder, blank_outside, find_sector, parse_crop
+from smartca.stream.sources import open_source
+from support.paths import SHARED as DATA
+
+
+def data(name: str) -> Path:
+    if not (DATA / name).exists():
+        pytest.skip("shared/data is absent")
+    return DATA / name
+
+
+def overlap(one: Sector, other: Sector) -> float:
+    """Intersection over union of two boxes."""
+    width = min(one.x + one.width, other.x + other.width) - max(one.x, other.x)
+    height = min(one.y + one.height, other.y + other.height) - max(one.y, other.y)
+    common = max(0, width) * max(0, height)
+    return common / (one.width * one.height + other.width * other.height - common)
+
+
+def speckle(rows: int, columns: int) -> np.ndarray:
+    noise = cv2.GaussianBlur(np.random.default_rng(5).rayleigh(60, (rows, columns)), (0, 0), 1.2)
+    return np.clip(noise, 0, 255).astype(np.uint8)
+
+
+def screen(sector: Sector, background: int) -> np.ndarray:
+    """A scanner's screen with a picture, letters above it, settings beside it and a ruler."""
+    image = np.full((600, 800), background, np.uint8)
+    sector.cut(image)[...] = speckle(sector.height, sector.width)
+    cv2.putText(image, "NAME^PATIENT 1970-01-01", (200, 30), cv2.FONT_HERSHEY_SIMPLEX, 0.6, 255, 1)
+    for row in range(8):
+        cv2.putText(image, f"Gn {row} dB", (700, 120 + 20 * row), cv2.FONT_HERSHEY_SIMPLEX, 0.5, 230, 1)
+    image[100:500, 60:64] = np.linspace(255, 0, 400, dtype=np.uint8)[:, None]
+    return image
+
+
+@pytest.mark.parametrize("background", [0, 52])
+@pytest.mark.parametrize("sector", [Sector(150, 80, 500, 440), Sector(220, 60, 300, 520)])
+def test_the_picture_is_found_in_a_screen(sector: Sector, background: int) -> None:
+    found = find_sector(screen(sector, background))
+    assert overlap(found, sector) > 0.93
+    blanked = blank_outside(screen(sector, background), found)
+    assert not blanked[:45].any() and not blanked[:, 690:].any()
+
+
+@pytest.mark.parametrize("pixels", [speckle(300, 400), np.zeros((300, 400), np.uint8), np.zeros((9, 9), np.uint8)])
+def test_without_a_screen_or_a_picture_it_is_all_of_it(pixels: np.ndarray) -> None:
+    assert find_sector(pixels) == whole(pixels.shape)
+
+
+def test_fluid_that_divides_the_picture_does_not_halve_it() -> None:
+    sector = Sector(150, 80, 500, 440)
+    image = screen(sector, 0)
+    cv2.ellipse(image, (400, 300), (45, 240), 0, 0, 360, 2, -1)
+    assert overlap(find_sector(image), sector) > 0.93
+
+
+@pytest.mark.parametrize("name", ["isokinetic120", "isokinetic500", "isometric_max", "passive_ROM"])
+def test_the_picture_is_found_in_a_telemed_screen(name: str) -> None:
+    (clip,) = data("clips").glob(f"telemed_gastroc_{name}_*.mp4")
+    with open_source(str(clip)) as source:
+        pixels = next(iter(source.pictures())).pixels
+    found = find_sector(pixels)
+    assert overlap(found, Sector(208, 43, 730, 581)) > 0.95
+    assert found.y >= 36  # below the line with the patient's name
+
+
+def test_the_picture_is_found_in_philips_screens() -> None:
+    for path in sorted(data("stills_msk").glob("sparq_e[2-6]*_0001.png")):
+        image = np.asarray(cv2.imread(str(path), cv2.IMREAD_GRAYSCALE), np.uint8)
+        found = find_sector(image)
+        assert found != whole(image.shape) and found.y >= 60, path.name
+
+
+def test_blanking_leaves_the_input_and_the_sector_alone() -> None:
+    pixels = np.dstack([speckle(120, 160)] * 3)
+    before, sector = pixels.copy(), Sector(20, 10, 100, 90)
+    blanked = blank_outside(pixels, sector)
+    assert np.array_equal(pixels, before)
+    assert np.array_equal(sector.cut(blanked), sector.cut(before))
+    assert np.count_nonzero(blanked) == np.count_nonzero(sector.cut(before))
+    assert blank_outside(pixels, whole(pixels.shape)) is pixels
+    with pytest.raises(ValueError, match="does not fit a picture of 160 x 120 pixels"):
+        blank_outside(pixels, Sector(100, 10, 100, 90))
+
+
+def test_the_crop_option() -> None:
+    assert parse_crop("auto") is None
+    assert parse_crop("120,80,640,480") == Sector(120, 80, 640, 480)
+    for text in ("", "1,2,3", "a,b,c,d", "1,2,3,-4", "1,2,3,4,5", "1.5,2,3,4"):
+        with pytest.raises(ValueError, match="give auto or x,y,width,height"):
+            parse_crop(text)
+
+
+def _speckled(rows: int, columns: int, box: tuple[int, int, int, int]) -> np.ndarray:
+    """A dark screen with speckle in `box` (x, y, width, height)."""
+    x, y, width, height = box
+    screen = np.zeros((rows, columns), np.uint8)
+    screen[y : y + height, x : x + width] = np.random.default_rng(1).integers(20, 200, (height, width))
+    return screen
+
+
+def test_a_feed_that_begins_dark_is_looked_at_again() -> None:
+    finder = SectorFinder(None)
+    dark = np.zeros((480, 640), np.uint8)
+    assert finder.sector(dark) == whole(dark.shape)
+    late = _speckled(480, 640, (100, 50, 400, 300))
+    found = [finder.sector(late) for _ in range(20)][-1]
+    assert abs(found.x - 100) < 20
+    assert abs(found.height - 300) < 30
+
+
+def test_the_parts_seen_at_first_are_put_together_and_then_kept() -> None:
+    finder = SectorFinder(None)
+    shallow, deep = (_speckled(480, 640, (100, 50, 400, height)) for height in (200, 380))
+    finder.sector(shallow)
+    settled = [finder.sector(deep) for _ in range(100)][-1]
+    assert settled.height > 350
+    assert [finder.sector(shallow) for _ in range(50)][-1] == settled
+
+
+def test_a_given_sector_is_never_replaced_and_must_fit() -> None:
+    given = Sector(10, 20, 100, 80)
+    finder = SectorFinder(given)
+    assert finder.sector(_speckled(480, 640, (100, 50, 400, 300))) == given
+    with pytest.raises(ValueError, match="does not fit"):
+        finder.sector(np.zeros((50, 50), np.uint8))
+
+
+def test_a_feed_that_changes_its_size_is_looked_at_anew() -> None:
+    finder = SectorFinder(None)
+    finder.sector(_speckled(480, 640, (100, 50, 400, 300)))
+    small = _speckled(120, 160, (0, 0, 160, 120))
+    assert finder.sector(small) == whole(small.shape)
+
+
+def test_unrelated_pictures_have_sectors_of_their_own() -> None:
+    finder = SectorFinder(None, unrelated=True)
+    for box in ((100, 50, 400, 300), (30, 150, 250, 250)):
+        found = finder.sector(_speckled(480, 640, box))
+        assert max(abs(a - b) for a, b in zip(found, box, strict=True)) < 30

@@ -1,0 +1,181 @@
+"""Recordings: every frame, its mask bit by bit, and films that play whatever happens."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from smartca.pictures.pixels import Mask, whole
+from smartca.stream.displays.recorder import Recorder, mask_of, read_recording, runs, sidecar
+from smartca.stream.frame import Frame, Result, State
+from support.paths import import_path
+
+SHAPE = (96, 128)
+
+
+def frame(seq: int, live: bool = False, captured_ns: int = 0, epoch: int = 1) -> Frame:
+    grey = np.full(SHAPE, 40 + seq % 100, np.uint8)
+    return Frame(grey, "test", epoch, seq, captured_ns, live, whole(SHAPE))
+
+
+def drawn(seq: int, shape: tuple[int, int] = SHAPE) -> np.ndarray:
+    return np.full((*shape, 3), 40 + seq % 100, np.uint8)
+
+
+def mask(seq: int, shape: tuple[int, int] = SHAPE) -> Mask:
+    return np.random.default_rng(seq).random(shape) < 0.3
+
+
+def result(seq: int, shape: tuple[int, int] = SHAPE) -> Result:
+    return Result(State.TEAR_OUTLINED, mask(seq, shape), 0.75, "", "3f9a1c2b77de", 5_000_000)
+
+
+def film(path: Path) -> list[av.VideoFrame]:
+    with av.open(str(path)) as container:
+        return list(container.decode(video=0))
+
+
+def test_every_frame_comes_back_with_its_mask(tmp_path: Path) -> None:
+    with Recorder(tmp_path / "a.mp4", 25.0, {"source": "test"}) as recorder:
+        for seq in range(40):
+            recorder.add(drawn(seq), frame(seq), result(seq), 12.5)
+        recorder.add(drawn(40), frame(40), Result(State.NO_RESULT, reason="no engine"), 3.0)
+    assert recorder.problem is None and recorder.count == 41
+    pictures = film(recorder.path)
+    assert [round(picture.time * 25, 6) for picture in pictures] == list(range(41))
+    greys = [picture.to_ndarray(format="gray").mean() for picture in pictures]
+    assert np.allclose(greys, np.arange(40, 81), atol=8)
+    lines = list(read_recording(recorder.path))
+    assert [line["seq"] for line, _ in lines] == list(range(41))
+    assert all(got is not None and np.array_equal(got, mask(seq)) for seq, (_, got) in enumerate(lines[:40]))
+    last, none = lines[40]
+    assert none is None and last["state"] == "no result" and last["reason"] == "no engine"
+    assert lines[0][0]["latency_ms"] == 12.5 and lines[0][0]["inference_ms"] == 5.0
+
+
+def test_a_live_film_keeps_the_times_of_capture(tmp_path: Path) -> None:
+    captured_ms = [1000, 1040, 1300, 1310]
+    with Recorder(tmp_path / "a.mp4", 25.0, {}) as recorder:
+        for seq, ms in enumerate(captured_ms):
+            recorder.add(drawn(seq), frame(seq, True, ms * 1_000_000), result(seq), 1.0)
+        restarted = replace(frame(0, True, 77), epoch=2)
+        recorder.add(drawn(4), restarted, result(4), 1.0)
+    times = [round(picture.time * 1000) for picture in film(recorder.path)]
+    assert times == [0, 40, 300, 310, 350]
+
+
+def test_odd_sizes_are_padded(tmp_path: Path) -> None:
+    odd = (95, 127)
+    with Recorder(tmp_path / "a.mp4", None, {}) as recorder:
+        recorder.add(drawn(0, odd), frame(0), result(0, odd), 1.0)
+    (picture,) = film(recorder.path)
+    assert (picture.height, picture.width) == (96, 128)
+    assert [got.shape for _, got in read_recording(recorder.path) if got is not None] == [odd]
+
+
+@pytest.mark.parametrize("kind", ["empty", "full", "corner", "random"])
+def test_run_lengths_are_loss_free(kind: str) -> None:
+    made = {"empty": np.zeros(SHAPE, bool), "full": np.ones(SHAPE, bool), "random": mask(1)}
+    made["corner"] = np.zeros(SHAPE, bool)
+    made["corner"][0, 0] = True
+    coded = runs(made[kind])
+    assert sum(coded["counts"]) == made[kind].size
+    assert np.array_equal(mask_of(coded), made[kind])
+
+
+def test_run_lengths_are_those_of_coco() -> None:
+    two = np.array([[0, 1], [1, 1]], bool)
+    assert runs(two) == {"size": [2, 2], "counts": [1, 3]}
+    assert runs(~two) == {"size": [2, 2], "counts": [0, 1, 3]}
+
+
+def test_a_picture_of_another_size_is_refused_and_the_film_stays(tmp_path: Path) -> None:
+    with Recorder(tmp_path / "a.mp4", 25.0, {}) as recorder:
+        recorder.add(drawn(0), frame(0), result(0), 1.0)
+        with pytest.raises(RuntimeError, match="begun with pictures of 128 x 96 pixels and now gets 64 x 48"):
+            recorder.add(drawn(1, (48, 64)), frame(1), result(1), 1.0)
+    assert len(film(recorder.path)) == 1
+
+
+def test_an_earlier_recording_is_never_written_over(tmp_path: Path) -> None:
+    paths = []
+    for seq in range(3):
+        with Recorder(tmp_path / "a.mp4", 25.0, {}) as recorder:
+            recorder.add(drawn(seq), frame(seq), result(seq), 1.0)
+        paths.append(recorder.path.name)
+    assert paths == ["a.mp4", "a-2.mp4", "a-3.mp4"]
+    assert [line["seq"] for line, _ in read_recording(tmp_path / "a.mp4")] == [0]
+
+
+def test_a_missing_folder_and_a_wrong_name_are_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match=r"there is no folder .*gone; make it before recording"):
+        Recorder(tmp_path / "gone" / "a.mp4", 25.0, {})
+    with pytest.raises(ValueError, match=r"does not end in \.mp4"):
+        Recorder(tmp_path / "a.avi", 25.0, {})
+    (tmp_path / "b.frames.jsonl").write_text("{}\n")
+    with pytest.raises(ValueError, match="no recording of this version"):
+        list(read_recording(tmp_path / "b.mp4"))
+
+
+CHILD = """
+import os, sys
+from pathlib import Path
+sys.path[:0] = sys.argv[2].split(os.pathsep)
+import test_recorder as t
+recorder = t.Recorder(Path(sys.argv[1]), 25.0, {})
+"""
+KILLED = """
+import os, signal
+for seq in range(200):
+    recorder.add(t.drawn(seq), t.frame(seq), t.result(seq), 1.0)
+while len(list(t.read_recording(recorder.path))) < 150:
+    pass
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+FULL = """
+import resource
+noise = t.np.random.default_rng(0).integers(0, 255, (200, *t.SHAPE, 3), "uint8")
+resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, 400_000))
+for seq in range(200):
+    recorder.add(noise[seq], t.frame(seq), t.result(seq), 1.0)
+recorder.close()
+print(recorder.problem)
+"""
+
+
+def child(script: str, path: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", CHILD + script, str(path), import_path(__file__)]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+def test_a_killed_process_leaves_a_film_that_plays(tmp_path: Path) -> None:
+    ended = child(KILLED, tmp_path / "a.mp4")
+    assert ended.returncode == -9, ended.stderr
+    written = list(read_recording(tmp_path / "a.mp4"))
+    assert len(written) >= 150
+    assert len(film(tmp_path / "a.mp4")) >= len(written) - 27  # a second, and what x264 still held
+    assert np.array_equal(written[149][1], mask(149))  # type: ignore[arg-type]
+
+
+def test_a_cut_off_last_line_is_left_out(tmp_path: Path) -> None:
+    with Recorder(tmp_path / "a.mp4", 25.0, {}) as recorder:
+        for seq in range(3):
+            recorder.add(drawn(seq), frame(seq), result(seq), 1.0)
+    beside = sidecar(recorder.path)
+    beside.write_bytes(beside.read_bytes()[:-20])
+    assert [line["seq"] for line, _ in read_recording(recorder.path)] == [0, 1]
+
+
+def test_a_full_disk_ends_the_recording_with_a_sentence_and_not_the_view(tmp_path: Path) -> None:
+    """A limit on the size of files stands in for the disk: the same failing write."""
+    ended = child(FULL, tmp_path / "a.mp4")
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.startswith("the recording a.mp4 can no longer be written (")
+    assert len(ended.stdout.splitlines()) == 1
+    assert len(film(tmp_path / "a.mp4")) >= 1
+    assert len(list(read_recording(tmp_path / "a.mp4"))) >= 1

@@ -1,0 +1,185 @@
+"""The engine's process under hostile, lossy and slow company: real sockets, a real network."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from smartca.scores.counts import Counts
+from smartca.stream.frame import Frame, State
+from smartca.stream.link.wire import Answer, Beat, Grant, pack, unpack
+from smartca.stream.order import Order
+from smartca.stream.tally import Tally
+from smartca.stream.view import ViewState, view
+from support.frames import make_frame
+from support.serving import Scanner, Serving, Viewer
+
+
+def exchange(scanner: Scanner, viewer: Viewer, frames: list[Frame]) -> None:
+    """Send all frames and wait for all answers."""
+    waiting, wanted = list(frames), len(viewer.answers) + len(frames)
+    while len(viewer.answers) < wanted:
+        if waiting and scanner.send(waiting[0]):
+            waiting.pop(0)
+        scanner.pump()
+        viewer.pump(1)
+
+
+def outlines_its_own(answer: Answer) -> bool:
+    counts = Counts()
+    assert answer.result.mask is not None
+    assert answer.frame.truth is not None
+    counts.add(answer.result.mask, answer.frame.truth)
+    return (counts.dice_pooled or 0.0) > 0.7
+
+
+def test_answers_come_in_order_each_on_its_own_frame(serving: Serving) -> None:
+    scanner, viewer = Scanner(serving, 7), Viewer(serving)
+    exchange(scanner, viewer, [make_frame(seq, live=False) for seq in range(30)])
+    assert [answer.frame.seq for answer in viewer.answers] == list(range(30))
+    assert all(outlines_its_own(answer) for answer in viewer.answers)
+    assert viewer.answers[-1].result.served.taken == 30
+    assert viewer.receiver.last_beat is not None
+    assert viewer.receiver.last_beat.engine is not None
+
+
+def test_two_feeds_take_turns(serving: Serving) -> None:
+    one, two, viewer = Scanner(serving, 7), Scanner(serving, 8), Viewer(serving)
+    sent = {7: 0, 8: 0}
+    while len(viewer.answers) < 60:
+        for scanner in (one, two):
+            epoch = scanner.sender.epoch
+            if scanner.send(make_frame(sent[epoch], epoch=epoch, live=False)):
+                sent[epoch] += 1
+        viewer.pump(1)
+    share = sum(answer.frame.epoch == 7 for answer in viewer.answers) / len(viewer.answers)
+    assert 0.35 < share < 0.65
+
+
+def test_a_dark_frame_is_no_result_not_no_tear(serving: Serving) -> None:
+    scanner, viewer = Scanner(serving, 7), Viewer(serving)
+    bright = make_frame(0, live=False)
+    dark = Frame(np.zeros_like(bright.pixels), "a feed", 7, 1, 0, False, bright.sector)
+    exchange(scanner, viewer, [bright, dark])
+    result = viewer.answers[1].result
+    assert (result.state, result.mask) == (State.NO_RESULT, None)
+    assert "dark" in result.reason
+
+
+def test_nothing_is_asked_for_while_nobody_looks(serving: Serving) -> None:
+    scanner = Scanner(serving, 7)
+    heard: list[Grant] = []
+    until = time.monotonic() + 20
+    while len(heard) < 3 and time.monotonic() < until:
+        scanner.sender.beat(time.monotonic_ns())
+        while scanner.socket.poll(10):
+            body = unpack(scanner.socket.recv()).body
+            assert isinstance(body, Grant)
+            heard.append(body)
+    assert heard
+    assert {grant.window for grant in heard} == {0}
+
+
+def memory_mb() -> float:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * 4096 / 1e6
+
+
+def hostile_messages(count: int) -> Iterator[list[bytes]]:
+    """Random bytes, damaged messages, messages in the wrong direction, and several parts."""
+    chance = random.Random(2)
+    good = [
+        pack(make_frame(1), 66, 1),
+        pack(Answer(make_frame(1), _no_result()), 66, 1),
+        pack(Beat(1), 66),
+        pack(Grant(1, 1, 1, 64, 1), 66),
+    ]
+    for number in range(count):
+        data = bytearray(chance.choice(good))
+        if number % 3 == 0:
+            data = bytearray(chance.randbytes(chance.randint(0, 2000)))
+        elif number % 3 == 1:
+            for _ in range(chance.randint(1, 9)):
+                data[chance.randrange(len(data))] ^= chance.randint(1, 255)
+        yield [bytes(data)] * chance.choice([1, 1, 1, 2, 5])
+
+
+def _no_result():  # type: ignore[no-untyped-def]
+    from smartca.stream.frame import Result
+
+    return Result(State.NO_RESULT, reason="forged")
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads the memory's size from /proc")
+def test_ten_thousand_hostile_messages_change_nothing(serving: Serving, caplog: pytest.LogCaptureFixture) -> None:
+    scanner, viewer = Scanner(serving, 7), Viewer(serving)
+    exchange(scanner, viewer, [make_frame(seq, live=False) for seq in range(5)])
+    attackers = [serving.dealer(end) for end in (serving.bind, serving.publish) for _ in range(3)]
+    before = memory_mb()
+    for number, parts in enumerate(hostile_messages(10_000)):
+        attackers[number % len(attackers)].send_multipart(parts)
+        if number % 500 == 0:
+            scanner.pump()
+            viewer.pump(0)
+    exchange(scanner, viewer, [make_frame(seq, live=False) for seq in range(5, 10)])
+    assert [answer.frame.seq for answer in viewer.answers if answer.frame.epoch == 7] == list(range(10))
+    assert all(outlines_its_own(a) for a in viewer.answers if a.frame.epoch == 7)
+    assert memory_mb() - before < 60
+    serving.stop.set()
+    while not serving.refused:
+        time.sleep(0.01)
+    assert serving.refused[0] > 5000
+    assert "refused" in caplog.text
+    assert len(caplog.records) < 200, "a flood of messages must not be a flood in the log"
+
+
+def test_a_live_frame_that_waited_for_a_viewer_is_not_shown_late(serving: Serving) -> None:
+    """A viewer that comes back must see the present, not what stood in a queue meanwhile."""
+    scanner, first = Scanner(serving, 7), Viewer(serving)
+    exchange(scanner, first, [make_frame(seq) for seq in range(3)])
+    sent, until = 3, time.monotonic() + 0.2
+    while time.monotonic() < until:  # the viewer reads and grants no more: frames begin to wait
+        sent += scanner.send(make_frame(sent))
+        time.sleep(0.005)
+    assert sent >= 6
+    time.sleep(0.6)
+    second = Viewer(serving, epoch=501)
+    exchange(scanner, second, [make_frame(seq) for seq in range(sent, sent + 3)])
+    assert [answer.frame.seq for answer in second.answers] == [sent, sent + 1, sent + 2]
+    dropped = second.answers[-1].result.served.dropped
+    assert dropped["too old at the engine"] == 1
+
+
+def test_a_viewer_lets_a_dead_feed_go(serving: Serving) -> None:
+    """The feed on display dies while another lives: after a while the viewer shows the living one."""
+    state = ViewState(Tally(), Order())
+    seen: list[str] = []
+
+    def keep() -> bool:
+        if state.tally.shown:
+            seen.append(state.order.source)
+        return not serving.stop.is_set() and "b feed" not in seen
+
+    viewing = threading.Thread(target=view, args=(serving.publish, [], state, keep))
+    viewing.start()
+    one, two = Scanner(serving, 7), Scanner(serving, 8)
+    sent = 0
+    until = time.monotonic() + 20
+    while viewing.is_alive() and time.monotonic() < until:
+        if sent < 5:
+            sent += one.send(make_frame(sent))
+        else:
+            two.send(replace(make_frame(sent, epoch=8), source="b feed"))
+            sent += 1
+        time.sleep(0.01)
+    serving.stop.set()
+    viewing.join()
+    assert seen[0] == "a feed"
+    assert seen[-1] == "b feed"
+    assert state.tally.absences["STALE"] >= 1
