@@ -130,8 +130,10 @@ def for_fast(model: Path, out: Path, exact: bool = True) -> Path:
                 node.attribute.remove(attribute)
     onnx.checker.check_model(network)
     onnx.save(network, str(out))
-    point = points.load(model, sha256(model))
-    points.save(msgspec.structs.replace(point, model_sha256=sha256(out), tear_threshold=0.0, strange_limit=None), out)
+    point = points.load_point(model, sha256(model))
+    points.save_point(
+        msgspec.structs.replace(point, model_sha256=sha256(out), tear_threshold=0.0, strange_limit=None), out
+    )
     if exact:
         _refuse_other(model, out)
     return out

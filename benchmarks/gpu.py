@@ -115,7 +115,7 @@ def agreement(work: Path, runner: Runner, model: str, digest: str) -> Part:
     """How far q and outlines are from the reference's, at the model's own operating point."""
     with np.load(work / "reference.npz") as kept:
         wanted_q, wanted, frames = kept["q"], kept["masks"], list(kept["frames"])
-    q, masks = answers(Segmenter(runner, points.load(Path(model), digest)), frames)
+    q, masks = answers(Segmenter(runner, points.load_point(Path(model), digest)), frames)
     both = int((masks & wanted).sum())
     return {
         "frames": len(frames),
@@ -128,7 +128,7 @@ def agreement(work: Path, runner: Runner, model: str, digest: str) -> Part:
 def engine(work: Path, model: str, rounds: int, count: int, backend: str, precision: str) -> Part:
     """Build an engine and run it: what must fail, fails with the library's words."""
     from smartca.engine.building.assembly import Options
-    from smartca.engine.building.build import build
+    from smartca.engine.building.build import build_engine
 
     targets = ("current",) if gpus() or backend == "tensorrt" else AHEAD
     source, told = Path(model), Part()
@@ -138,7 +138,7 @@ def engine(work: Path, model: str, rounds: int, count: int, backend: str, precis
             raise FileNotFoundError(f"there is no {source.name} beside the model: calibrate one first")
     out, started = work / f"{backend}-{precision}.engine", time.perf_counter()
     try:
-        build(source, Options(backend, precision, targets, out=out), lambda *_: None, work / "cache")
+        build_engine(source, Options(backend, precision, targets, out=out), lambda *_: None, work / "cache")
         told |= {"build_s": round(time.perf_counter() - started, 2), "engine_mb": round(out.stat().st_size / 1e6, 2)}
         return {**told, **run(work, lambda: open_runner(out), model, rounds, str(out))}
     except Exception as error:
@@ -179,10 +179,10 @@ def run(work: Path, opened: Callable[[], Any], model: str, rounds: int, place: s
 
 def older_tensorrt(work: Path, model: str, rounds: int, count: int) -> Part:
     """TensorRT 8.6, for GPUs that newer flavours refuse: only the runtime half is ours, the network is weakly typed."""
-    from smartca.engine.nvidia.compile import load, quiet_logger
+    from smartca.engine.nvidia.compile import load_library, quiet_logger
     from smartca.engine.nvidia.tensorrt_runner import open_bytes
 
-    trt = load("tensorrt")
+    trt = load_library("tensorrt")
     log, started = quiet_logger(trt), time.perf_counter()
     builder = trt.Builder(log)
     network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.EXPLICIT_BATCH))

@@ -24,7 +24,7 @@ def part(way: str, precision: str, checkpoint: str, timed: Timed) -> dict[str, A
     torch.manual_seed(0)
     torch.backends.cudnn.benchmark = True
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False  # fp32 means fp32
-    made = load_network(Path(checkpoint))[0] if checkpoint else networks.build("smartca-lite", pretrained=False)
+    made = load_network(Path(checkpoint))[0] if checkpoint else networks.build_network("smartca-lite", pretrained=False)
     network, image = Confident(made).eval(), torch.rand(1, 1, SIZE, SIZE)
     kind = {"fp32": torch.float32, "fp16": torch.float16}[precision]
     with torch.inference_mode():

@@ -24,7 +24,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from smartca.calibration.int8.data import Data
+from smartca.calibration.int8.data import CalibrationData
 from smartca.engine import SHIPPED_MODEL, EngineError, operating_point
 from smartca.engine.cpu.openvino_import import ov
 from smartca.engine.cpu.openvino_runner import PRECISIONS, OpenVinoRunner
@@ -85,15 +85,15 @@ def _int8(given: argparse.Namespace) -> Path:
         return place(given.model)
     from smartca.commands.build import calibration_of
     from smartca.engine.building.assembly import Options
-    from smartca.engine.building.build import build
+    from smartca.engine.building.build import build_engine
 
     source = "phantom" if given.data.startswith("phantom") else given.data
     options = Options(
         "openvino",
         "int8",
-        calibration=calibration_of(Data(source, mask_value=given.mask_value, worst_frame=given.worst_frame)),
+        calibration=calibration_of(CalibrationData(source, mask_value=given.mask_value, worst_frame=given.worst_frame)),
     )
-    return build(
+    return build_engine(
         given.model, options, lambda phase, done, total: print(f"\r{phase} {done}/{total}    ", end="", file=sys.stderr)
     )
 
@@ -180,7 +180,7 @@ def _scores(given: argparse.Namespace, int8: Path) -> dict[str, object]:
     """Scores on the test pictures in every precision, each file at the same operating point."""
     found: dict[str, object] = {}
     digest = sha256(given.model)
-    point: OperatingPoint = operating_point.load(given.model, digest)
+    point: OperatingPoint = operating_point.load_point(given.model, digest)
     for name, path in (("fp32", given.model), ("bf16", given.model), ("int8", int8)):
         with OpenVinoRunner(path, "auto" if name == "int8" else name, 2) as runner:
             report = evaluate(Segmenter(runner, point), _samples(given), lambda done, total: None)

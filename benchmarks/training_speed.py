@@ -20,7 +20,7 @@ from time import perf_counter, process_time
 import click
 import torch
 from smartca.train.loss_names import loss
-from smartca.train.nets.networks import build, describe, macs
+from smartca.train.nets.networks import build_network, describe, macs
 from torch import Tensor, nn
 
 TEAR_SHARE = 0.03
@@ -32,7 +32,7 @@ def stepper(name: str, images: Tensor, masks: Tensor, half: bool) -> Step:
     """One training step of the network called `name`, as `smartca train` does it."""
     torch.manual_seed(0)
     device = images.device
-    network = build(name).to(device).to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+    network = build_network(name).to(device).to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
     wrong = loss("iplf").to(device)
     weights = [weight for weight in network.parameters() if weight.requires_grad]
     optimiser = torch.optim.AdamW(weights, 1e-3, weight_decay=1e-2)

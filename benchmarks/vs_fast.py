@@ -172,7 +172,7 @@ class Race:
     def __init__(self, fast: Fast, frames: Frames, folder: Path) -> None:
         self.fast, self.frames, self.folder = fast, frames, folder
         self.model = inputs.for_fast(SHIPPED_MODEL, folder / "same.onnx")
-        self.point = points.load(self.model, sha256(self.model))
+        self.point = points.load_point(self.model, sha256(self.model))
         self.notes: dict[str, Any] = {}
         self.contestants: list[Contestant] = []
 

@@ -18,15 +18,16 @@ from ..engine.contract import Answer, EngineError
 from ..engine.cpu.openvino_runner import most_exact
 from ..engine.letterbox import to_input
 from ..engine.opening import open_runner
-from ..engine.operating_point import save
+from ..engine.operating_point import save_point
+from ..errors import InputError, MissingPackage
 from ..phantom import KINDS, VALIDATE, Phantom, isotropic, kind_of, screen
 from ..pictures.composite import composite
 from ..pictures.datasets import Samples, needs_tear, open_data
 from ..pictures.negatives import read_negatives
 from ..pictures.pixels import Grey, Sector, whole
-from .confidence import Platt, plot
+from .confidence import Platt, plot_reliability
 from .operating import REAL, Calibrated, Labelled
-from .operating import calibrate as find
+from .operating import find_point as find
 
 SHAPES = 90  # validation seeds that lend their tears' outlines
 INTACT = KINDS[0]
@@ -57,9 +58,9 @@ def calibrate(
     _check_diagram(diagram)
     if data == "phantom":
         if mask_value is not None or label is not None:
-            raise ValueError("phantoms have tears only; leave --mask-value and --label out, or give --data")
+            raise InputError("phantoms have tears only; leave --mask-value and --label out, or give --data")
         if not (0 < seeds <= len(VALIDATE) and frames > 0):
-            raise ValueError(f"{seeds} seeds are wanted; give a number from 1 to {len(VALIDATE)}")
+            raise InputError(f"{seeds} seeds are wanted; give a number from 1 to {len(VALIDATE)}")
         chosen = VALIDATE[-seeds:]
         shown, total = screens(chosen, frames), seeds * frames
         fitted_on = f"phantom seeds {chosen[0]}-{chosen[-1]}, {frames} frames each"
@@ -80,16 +81,16 @@ def calibrate(
             return runner.infer(to_input(square))
 
         found = find(predict, tracked, recall, runner.info.size, fitted_on, runner.info.model_sha256)
-    save(found.point, model)
+    save_point(found.point, model)
     if diagram:
-        plot(found.histograms, Platt(found.point.slope, found.point.intercept), diagram, near=found.near)
+        plot_reliability(found.histograms, Platt(found.point.slope, found.point.intercept), diagram, near=found.near)
     return found
 
 
 def _check_model(model: Path) -> None:
     """Find out before the work that no operating point can be stored. Raises EngineError, ValueError or OSError."""
-    if plan.sidecar_path(model).exists():
-        told = plan.load(model)
+    if plan.sheet_path(model).exists():
+        told = plan.load_sheet(model)
         raise EngineError(
             f"{model.name} was made by `smartca build` and takes its model's operating point along: run "
             f"`smartca calibrate --model {model.parent / told.model}`, then `{told.command(model)}`"
@@ -103,16 +104,16 @@ def _check_diagram(path: Path | None) -> None:
     if path is None:
         return
     if find_spec("matplotlib") is None:
-        raise ImportError("the diagram needs matplotlib; install it with `pip install smartca[train]`")
+        raise MissingPackage("the diagram needs matplotlib; install it with `pip install smartca[train]`")
     folder = path.absolute().parent
     if path.suffix.lower() != ".png":
-        raise ValueError(f"{path} does not end in .png; the diagram is a PNG")
+        raise InputError(f"{path} does not end in .png; the diagram is a PNG")
     if path.is_dir():
-        raise ValueError(f"{path} is a folder; give --diagram a file's name")
+        raise InputError(f"{path} is a folder; give --diagram a file's name")
     if not folder.is_dir():
-        raise ValueError(f"there is no folder {folder}; make it first, for --diagram")
+        raise InputError(f"there is no folder {folder}; make it first, for --diagram")
     if not os.access(path if path.exists() else folder, os.W_OK):
-        raise ValueError(f"{path} may not be written; choose another place for --diagram")
+        raise InputError(f"{path} may not be written; choose another place for --diagram")
 
 
 def screens(seeds: Sequence[int], frames: int) -> Iterator[Labelled]:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from ..engine.files import write_whole
+from ..errors import InputError, MissingPackage
 from ..scores.histograms import EDGES, Histograms
 from ..scores.reliability import BINS, LEAST, REACH_SHARE, Reliability
 
@@ -39,7 +40,7 @@ def fit_platt(counted: Histograms) -> Platt:
     """
     x, tear, other = centres()[1:], counted.tear[1:].astype(float), counted.other[1:].astype(float)
     if tear.sum() == 0 or other.sum() == 0:
-        raise ValueError("calibration needs pixels with and without a tear; give frames of both kinds")
+        raise InputError("calibration needs pixels with and without a tear; give frames of both kinds")
     total = tear.sum() + other.sum()
 
     def cost(parameters: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
@@ -54,7 +55,7 @@ def fit_platt(counted: Histograms) -> Platt:
     return Platt(float(np.exp(found.x[0])), float(found.x[1]))
 
 
-def reliability(counted: Histograms, platt: Platt, near: Histograms | None = None) -> Reliability:
+def reliability_of(counted: Histograms, platt: Platt, near: Histograms | None = None) -> Reliability:
     """How often pixels of a given fitted confidence are tear, where that is a question: see engine.reliability.
 
     Of all pixels `counted` those of a fitted confidence of 0.05 or more; of the others only what is in `near`,
@@ -73,7 +74,7 @@ def reliability(counted: Histograms, platt: Platt, near: Histograms | None = Non
     return Reliability(confidence, share, pixels[seen].astype(np.int64))
 
 
-def plot(counted: Histograms, platt: Platt, path: Path, near: Histograms | None = None) -> None:
+def plot_reliability(counted: Histograms, platt: Platt, path: Path, near: Histograms | None = None) -> None:
     """The reliability diagram as PNG, and over which pixels it is (see `reliability`).
 
     Raises ImportError where matplotlib is missing.
@@ -82,13 +83,13 @@ def plot(counted: Histograms, platt: Platt, path: Path, near: Histograms | None 
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise ImportError("the diagram needs matplotlib; install it with `pip install smartca[train]`") from error
+        raise MissingPackage("the diagram needs matplotlib; install it with `pip install smartca[train]`") from error
     figure = Figure(figsize=(4.5, 4.5), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots()
     axes.plot([0, 1], [0, 1], "--", color="grey")
     for name, shown in (("before the fit", Platt(1.0, 0.0)), ("fitted", platt)):
-        found = reliability(counted, shown, near)
+        found = reliability_of(counted, shown, near)
         label = f"{name}: expected error {found.expected_error:.4f}, {found.pixels.sum():,} pixels"
         axes.plot(found.confidence, found.share, "o-", label=label)
     axes.set(xlabel="confidence q", ylabel="share of tear pixels", xlim=(0, 1), ylim=(0, 1))

@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 from ..engine.contract import Answer
 from ..engine.letterbox import letterbox, letterbox_mask
 from ..engine.operating_point import OperatingPoint
+from ..errors import InputError
 from ..pictures.pixels import Grey, Mask, Sector
 from ..scores.counts import Counts
 from ..scores.histograms import Histograms, logit
 from ..scores.reliability import near
 from .confidence import Platt, fit_platt
-from .threshold import Kept, choose, total
+from .threshold import Kept, choose_gates, total
 
 Predict = Callable[[Grey], Answer]  # of uint8 (size, size)
 MAIN, REAL = "data", "real"
@@ -50,7 +51,7 @@ class Calibrated(NamedTuple):
         return total(self.groups)
 
 
-def calibrate(
+def find_point(
     predict: Predict,
     frames: Iterable[Labelled],
     recall: float | None = None,
@@ -65,7 +66,7 @@ def calibrate(
     the frames hold no tear, or `recall` is not between 0 and 1.
     """
     if recall is not None and not 0.0 < recall < 1.0:
-        raise ValueError(f"the recall wanted is {recall}; give a number between 0 and 1, for instance 0.9")
+        raise InputError(f"the recall wanted is {recall}; give a number between 0 and 1, for instance 0.9")
     counts, main, close = Histograms(), Histograms(), Histograms()
     kept, strange, tears = [], [], 0
     for frame in frames:
@@ -80,7 +81,7 @@ def calibrate(
         kept.append(Kept(logits.astype(np.float16), truth, answer.tear, frame.group))
         strange.append(answer.strange)
     platt = fit_platt(counts)
-    gates, groups, _ = choose(kept, main, recall or 0.0)
+    gates, groups, _ = choose_gates(kept, main, recall or 0.0)
     point = OperatingPoint(
         model_sha256=model_sha256,
         threshold=_fitted_threshold(gates.logit, platt),

@@ -76,7 +76,7 @@ class Spots(NamedTuple):
         return float((tp[torn] == 0).mean()) if torn.any() else 0.0
 
 
-class Choice(NamedTuple):
+class ThresholdChoice(NamedTuple):
     """Gates, and what they reach."""
 
     gates: Gates
@@ -133,7 +133,7 @@ def false_share(groups: dict[str, Counts]) -> float:
     return max(shares)
 
 
-def choose(frames: Sequence[Kept], main: Histograms, recall: float = 0.0) -> Choice:
+def choose_gates(frames: Sequence[Kept], main: Histograms, recall: float = 0.0) -> ThresholdChoice:
     """The gates of most worth that keep outlines off all but 3 % of the empty frames of every group.
 
     The threshold starts where `main`, the pixels calibrated for, has its best Dice (of all pixels pooled, F1) among
@@ -157,9 +157,9 @@ def _thresholds(main: Histograms, first: Score, recall: float) -> list[float]:
     return np.unique(np.linspace(first.logit, max([first.logit, *reaching]), STEPS)).tolist()
 
 
-def _tried(frames: Sequence[Kept], thresholds: Sequence[float]) -> Iterator[Choice]:
+def _tried(frames: Sequence[Kept], thresholds: Sequence[float]) -> Iterator[ThresholdChoice]:
     for threshold in thresholds:
         found = spots(frames, threshold)
         for area, tear in product(AREAS, TEARS if len(frames) >= FEW else TEARS[:1]):
             gates = Gates(threshold, area, tear)
-            yield Choice(gates, found.counts(gates), found.missed(gates))
+            yield ThresholdChoice(gates, found.counts(gates), found.missed(gates))

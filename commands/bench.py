@@ -70,7 +70,7 @@ def bench(
     """
     from ..engine import SHIPPED_MODEL, open_runner
     from ..engine.machine import versions
-    from ..evaluation.bench import bench as measure
+    from ..evaluation.bench import race as measure
     from .phases import Phases
 
     writable(report, "--report")

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ..calibration.int8.data import Data
+from ..calibration.int8.data import CalibrationData
 from .build_triton import Repository, triton_options
 from .int8_options import data_options
 from .options import FILE, say
 from .phases import Phases
 
 if TYPE_CHECKING:
-    from ..engine.building.assembly import Calibration
+    from ..engine.building.assembly import Int8Calibration
     from ..engine.contract import Inside
-    from ..engine.plan import Sidecar
+    from ..engine.plan import BuildSheet
 
 
 def _batch(context: click.Context, option: click.Parameter, value: str) -> int:
@@ -74,7 +74,7 @@ def build(
     batch: int,
     size: int | None,
     workspace: int | None,
-    data: Data | None,
+    data: CalibrationData | None,
     inspect: bool,
     out: Path | None,
     repository: Repository | None,
@@ -88,7 +88,7 @@ def build(
     """
     from ..engine import SHIPPED_MODEL
     from ..engine.building.assembly import Options
-    from ..engine.building.build import build as make
+    from ..engine.building.build import build_engine as make
     from ..engine.building.build import fastest, usual_precision
     from ..engine.cpu.ready_int8 import built_from
 
@@ -113,14 +113,14 @@ def build(
 
 
 def _tell(engine: Path, seconds: float, built: bool) -> None:
-    from ..engine.plan import load
+    from ..engine.plan import load_sheet
 
-    plan = load(engine).plan
+    plan = load_sheet(engine).plan
     where = f" for {', '.join(plan.targets)}" if plan.targets else ""
     how = f"built in {seconds:.1f} s" if built else "was in the cache"
     size = engine.stat().st_size / 1e6
     say(f"{plan.backend} {plan.backend_version}, {plan.precision}{where}: {size:.1f} MB, {how}")
-    gate = load(engine).gate
+    gate = load_sheet(engine).gate
     if gate is None and plan.precision == "int8":
         say(
             "no gate has judged this INT8 network, so nobody knows what it loses against fp32; "
@@ -133,9 +133,9 @@ def _tell(engine: Path, seconds: float, built: bool) -> None:
         say(f"the gate let it pass: {shown}")
 
 
-def calibration_of(data: Data) -> Calibration:
+def calibration_of(data: CalibrationData) -> Int8Calibration:
     """DATA, read when INT8 ranges are made of it; its digest is taken from its files at once."""
-    from ..engine.building.assembly import Asked, Calibration
+    from ..engine.building.assembly import Asked, Int8Calibration
     from ..engine.contract import Progress as Tell
     from ..engine.plan import Gate
 
@@ -144,7 +144,7 @@ def calibration_of(data: Data) -> Calibration:
         found.require()
         return found.network, found.scores
 
-    return Calibration(data.calibrate, data.digest(), quantise, data.as_typed())
+    return Int8Calibration(data.calibrate, data.digest(), quantise, data.as_typed())
 
 
 def _inspect(engine: Path) -> None:
@@ -152,16 +152,16 @@ def _inspect(engine: Path) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from ..engine.plan import load
+    from ..engine.plan import load_sheet
 
-    sidecar = load(engine)
+    sheet = load_sheet(engine)
     table = Table("layer", "precision", "number")
-    for operator, counts in sidecar.layers.items():
+    for operator, counts in sheet.layers.items():
         for precision, number in counts.items():
             table.add_row(operator, precision, str(number))
     console = Console()
     console.print(table)
-    inside = _inside(engine, sidecar)
+    inside = _inside(engine, sheet)
     if isinstance(inside, str):
         console.print(f"layers after fusion and memory are not known here: {inside}", highlight=False)
         return
@@ -173,11 +173,11 @@ def _inspect(engine: Path) -> None:
     console.print(f"memory to compute in: {memory}; engine: {engine.stat().st_size / 1e6:.1f} MB", highlight=False)
 
 
-def _inside(engine: Path, sidecar: Sidecar) -> Inside | str:
-    if sidecar.plan.backend == "openvino":
+def _inside(engine: Path, sheet: BuildSheet) -> Inside | str:
+    if sheet.plan.backend == "openvino":
         from ..engine.cpu.inspect import inspect
 
-        return inspect(engine, sidecar.plan.precision)
+        return inspect(engine, sheet.plan.precision)
     from ..engine.nvidia import compile as trt_build
 
-    return trt_build.inspect(engine.read_bytes(), sidecar.plan.backend)
+    return trt_build.inspect(engine.read_bytes(), sheet.plan.backend)

@@ -31,13 +31,13 @@ class Repository:
         self, asked: str | None, target: tuple[str, ...], batch: int, workspace: int | None, out: Path | None
     ) -> str:
         """Which of Triton's backends will run it. Raises UsageError where that is none or cannot do what is asked."""
-        from ..engine.machine import gpus, version_of
+        from ..engine.machine import gpus, library_version
 
         if out is not None:
             raise click.UsageError("-o and --triton are two places for one engine: leave one of them out")
         if asked == "tensorrt-rtx":
             raise click.UsageError("Triton loads engines of TensorRT, not of TensorRT-RTX: use another --backend")
-        backend = asked or ("tensorrt" if gpus() and version_of("tensorrt") else "onnxruntime")
+        backend = asked or ("tensorrt" if gpus() and library_version("tensorrt") else "onnxruntime")
         if backend in ONNX and (target or workspace or batch > 1):
             raise click.UsageError(
                 f"Triton's {backend} backend takes the .onnx file, which fits any machine and one picture at a time: "

@@ -24,7 +24,7 @@ from .options import (
 )
 
 if TYPE_CHECKING:
-    from ..calibration.int8.data import Data
+    from ..calibration.int8.data import CalibrationData
     from ..engine.building.assembly import Asked
     from ..scores.counts import Counts
 
@@ -112,7 +112,7 @@ def _refuse_typed(context: click.Context, command: str) -> None:
     "`smartca build` chooses]",
 )
 @click.option("-o", "--out", type=FILE, required=True, metavar="FILE.html", help="The page; its pictures are inside.")
-def report(model: Path | None, data: Data, backend: str | None, out: Path) -> None:
+def report(model: Path | None, data: CalibrationData, backend: str | None, out: Path) -> None:
     """Show how INT8 is found for MODEL (the shipped one if left out), and whether it holds.
 
     As `smartca build --precision int8 --calibrate DATA` does it, and no engine is written: which pictures were chosen,
@@ -163,8 +163,8 @@ def _asked(model: Path, backend: str) -> Asked:
     if model.suffix != ".onnx" or not model.is_file():
         raise EngineError(f"there is no .onnx file at {model}; `smartca export` writes one from a checkpoint")
     data = model.read_bytes()
-    network = onnx_graph.read(data, model.name)
+    network = onnx_graph.read_network(data, model.name)
     size = onnx_graph.contract(network, model.name).size
     if onnx_graph.is_quantised(network):
         raise EngineError(f"{model.name} brings INT8 ranges of its own: give the fp32 model that it was made of")
-    return Asked(data, model.name, size, points.load(model, sha256(data).hexdigest()), backend)
+    return Asked(data, model.name, size, points.load_point(model, sha256(data).hexdigest()), backend)

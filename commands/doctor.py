@@ -23,10 +23,10 @@ from rich.table import Table
 from ..engine import operating_point as points
 from ..engine.contract import SHIPPED_MODEL, EngineError
 from ..engine.files import cache_folder, sha256
-from ..engine.machine import LIBRARIES, gpus, installed, processor, version_of
+from ..engine.machine import LIBRARIES, gpus, installed, library_version, processor
 from .options import FILE, say, writable, write_report
 
-State = Literal["ok", "missing", "note", "broken"]
+FindingState = Literal["ok", "missing", "note", "broken"]
 # the vendor's own words, in the licence that comes with the package
 MEDICAL = (
     "NVIDIA's licence: \"NVIDIA products are not designed, authorized, or warranted to be suitable for use in medical, "
@@ -50,7 +50,7 @@ class Finding:
     """One thing looked at. needed: `smartca run` does not work unless it is ok; cure: a command, or empty."""
 
     part: str
-    state: State
+    state: FindingState
     words: str
     cure: str = ""
     needed: bool = False
@@ -142,12 +142,12 @@ def _model(model: Path = SHIPPED_MODEL) -> Iterator[Finding]:
     again = "pip install --force-reinstall --no-deps smartca"
     try:
         digest = sha256(model)
-        stored = points.load(model, digest)
+        stored = points.load_point(model, digest)
     except (OSError, ValueError):
         said = f"{model.name} is missing or not the one that was shipped"
         yield Finding("shipped model", "broken", said, again, needed=True)
         return
-    if not points.sidecar(model).is_file():
+    if not points.point_path(model).is_file():
         yield Finding("shipped model", "broken", f"{model.name} lost its operating point", again, needed=True)
         return
     words = f"{model.name} {digest[:12]} is intact; threshold {stored.threshold:.3f}, {stored.fitted_on}"
@@ -193,16 +193,16 @@ def _gpus() -> Iterator[Finding]:
 
 
 def _tensorrt() -> Iterator[Finding]:
-    from ..engine.nvidia.compile import load
+    from ..engine.nvidia.compile import load_library
 
     for backend in ("tensorrt", "tensorrt-rtx"):
         remark = f"; {MEDICAL}" if backend == "tensorrt-rtx" else ""
-        version, install = version_of(backend), LIBRARIES[backend][2]
+        version, install = library_version(backend), LIBRARIES[backend][2]
         if version is None:
             yield Finding(backend, "missing", f"not installed{remark}", install)
             continue
         try:
-            library = load(backend)
+            library = load_library(backend)
         except EngineError as error:
             yield Finding(backend, "broken", f"{error}{remark}", f"{install} --force-reinstall")
             continue

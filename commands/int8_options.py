@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from ..calibration.int8.data import WORST_FRAME, Data
+from ..calibration.int8.data import WORST_FRAME, CalibrationData
 from .options import crop_option, finite
 
 
@@ -27,7 +27,7 @@ def data_options(required: bool) -> Callable[[Callable[..., None]], Callable[...
         ) -> None:
             if calibrate is None and (gate or mask_value or worst_frame != WORST_FRAME):
                 raise click.UsageError("--gate, --mask-value and --worst-frame go with --calibrate DATA")
-            data = None if calibrate is None else Data(calibrate, gate, crop, mask_value, worst_frame)
+            data = None if calibrate is None else CalibrationData(calibrate, gate, crop, mask_value, worst_frame)
             command(data=data, **more)
 
         for option in (
@@ -38,7 +38,7 @@ def data_options(required: bool) -> Callable[[Callable[..., None]], Callable[...
                 callback=finite,
                 default=WORST_FRAME,
                 show_default=True,
-                help="Dice that any one frame may lose at the gate; it is told in the sidecar.",
+                help="Dice that any one frame may lose at the gate; it is told in the build sheet.",
             ),
             click.option(
                 "--mask-value",

@@ -14,7 +14,8 @@ import click
 import msgspec
 
 from ..engine.contract import SHIPPED_MODEL, Engine, Remote, engine_at
-from ..engine.operating_point import sidecar
+from ..engine.operating_point import point_path
+from ..errors import FileError, MissingPackage
 
 F = TypeVar("F", bound=Callable[..., object])
 FILE = click.Path(path_type=Path)
@@ -117,7 +118,7 @@ def spared(result: Path | None, what: str, *inputs: Engine | str) -> None:
         ready = file.with_name(f"{file.stem}-int8{file.suffix}")
         beside: set[Path] = set()
         for one in (file, ready):
-            beside |= {one, one.with_suffix(".json"), sidecar(one), Path(f"{one}.json")}
+            beside |= {one, one.with_suffix(".json"), point_path(one), Path(f"{one}.json")}
         if result.resolve() in {other.resolve() for other in beside if other.exists()}:
             raise click.UsageError(f"{result} belongs to {file}; give {what} another name, so that nothing is lost")
 
@@ -157,7 +158,7 @@ def write_report(report: dict[str, object], path: Path | None) -> None:
     except OSError as error:
         with contextlib.suppress(OSError):
             partial.unlink(missing_ok=True)
-        raise OSError(
+        raise FileError(
             f"the report {path} cannot be written ({error.strerror}); free some space or choose another place"
         ) from error
 
@@ -168,7 +169,7 @@ def needs_torch() -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
-        raise ImportError(
+        raise MissingPackage(
             f"{error.name} is not installed; training needs the extra 'train': "
             "uv sync --extra train, or pip install 'smartca[train]'"
         ) from error

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from ..errors import MissingPackage
 from .options import FILE, say
 
 FOLDER = click.Path(file_okay=False, path_type=Path)
@@ -31,7 +32,7 @@ def study(plan: Path, **options: object) -> None:
     try:
         from ..train.study.study import study as compare
     except ModuleNotFoundError as error:
-        raise ImportError(
+        raise MissingPackage(
             f"{error.name} is not installed; training needs the extra 'train': "
             "uv sync --extra train, or pip install 'smartca[train]'"
         ) from error

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 from smartca.engine import SHIPPED_MODEL, Sector, Segmenter, open_runner, segmenter_for
 from smartca.phantom import Phantom, kind_of, screen
-from smartca.stream.displays.overlay import draw, outlines
+from smartca.stream.displays.overlay import draw_overlay, outlines
 from smartca.stream.frame import State
 
 IMAGES = Path(__file__).parent / "img"
@@ -39,7 +39,7 @@ def panel(segmenter: Segmenter, seed: int) -> NDArray[np.uint8]:
     shot = screen(Phantom(seed).frame(40.0))
     found = segmenter(shot.pixels, Sector(*shot.sector))
     state = State.TEAR_OUTLINED if found.mask.any() else State.NO_TEAR_OUTLINED
-    drawn = draw(shot.pixels, found.mask, state, f"seed {seed}, {kind_of(seed)}")
+    drawn = draw_overlay(shot.pixels, found.mask, state, f"seed {seed}, {kind_of(seed)}")
     return np.asarray(cv2.polylines(drawn, outlines(shot.mask), True, CYAN, 1, cv2.LINE_AA), np.uint8)
 
 

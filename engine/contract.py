@@ -12,8 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import Self
 
+from ..errors import RunError
 
-class EngineError(RuntimeError):
+
+class EngineError(RunError):
     """The engine could not be opened or gave no usable answer; the message says why and what to do."""
 
 

@@ -38,7 +38,7 @@ def sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def sidecar_path(engine: Path) -> Path:
+def sheet_path(engine: Path) -> Path:
     """x.engine -> x.engine.json."""
     return engine.with_name(engine.name + ".json")
 

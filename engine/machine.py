@@ -121,7 +121,7 @@ def installed(module: str) -> bool:
         return False
 
 
-def version_of(backend: str) -> str | None:
+def library_version(backend: str) -> str | None:
     """Version of a backend's library from its package's papers; None where it is not installed."""
     module, packages, _ = LIBRARIES[backend]
     if not installed(module):

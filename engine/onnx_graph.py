@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..errors import MissingPackage
 from .contract import EngineError
 
 if TYPE_CHECKING:
@@ -37,12 +38,12 @@ def need_onnx() -> None:
     try:
         import onnx  # noqa: F401
     except ModuleNotFoundError as error:
-        raise ImportError(
+        raise MissingPackage(
             "building an engine needs the package onnx: uv sync --extra build, or pip install 'smartca[build]'"
         ) from error
 
 
-def read(data: bytes, name: str) -> ModelProto:
+def read_network(data: bytes, name: str) -> ModelProto:
     """Parse an ONNX file's bytes. Raises EngineError where they are cut short or something else."""
     need_onnx()
     import onnx

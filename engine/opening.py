@@ -10,9 +10,9 @@ import msgspec
 from . import operating_point
 from .contract import SHIPPED_MODEL, Engine, EngineError, Remote, Runner
 from .cpu.ready_int8 import chosen, file_of
-from .files import sidecar_path
+from .files import sheet_path
 from .operating_point import OperatingPoint
-from .plan import require
+from .plan import require_fit
 from .segmenter import Segmenter
 
 
@@ -22,7 +22,7 @@ def open_runner(
     """Open `engine` on the backend its kind asks for: warm, ready to infer.
 
     .onnx runs in OpenVINO on the CPU, .engine in TensorRT on an NVIDIA GPU, a `Remote` on its server. What
-    `smartca build` made must still be what its sidecar says, and fit this machine. precision: auto (what the engine
+    `smartca build` made must still be what its build sheet says, and fit this machine. precision: auto (what the engine
     was built in; of a plain .onnx int8 where that stands ready beside it and this processor is quick with it, else
     bf16 where it has that), or the wanted one, which a built engine can only
     agree to. threads: of the CPU, 0 = all cores but one, which capture and display share. insecure: pictures may
@@ -59,9 +59,10 @@ def open_runner(
 def built_in(engine: Path, precision: str) -> str:
     """The precision that `smartca build` made `engine` in.
 
-    Raises EngineError where its sidecar is absent or no longer holds, or another `precision` than auto is asked for.
+    Raises EngineError where its build sheet is absent or no longer holds, or where another `precision` than auto is
+    asked for.
     """
-    built = require(engine).plan.precision
+    built = require_fit(engine).plan.precision
     if precision not in ("auto", built):
         raise EngineError(_other_precision(engine, built))
     return built
@@ -70,7 +71,7 @@ def built_in(engine: Path, precision: str) -> str:
 def _on_cpu(engine: Path, precision: str, threads: int) -> Runner:
     from .cpu.openvino_runner import OpenVinoRunner
 
-    if not sidecar_path(engine).exists():
+    if not sheet_path(engine).exists():
         return OpenVinoRunner(engine, precision, threads)
     built = built_in(engine, precision)
     # fp16 and int8 are in the file itself; what they leave in fp32 stays exact
@@ -104,7 +105,7 @@ def _stored_point(runner: Runner, engine: Engine) -> OperatingPoint:
         assert isinstance(runner, TritonRunner)  # as `open_runner` opens it
         return runner.point
     digest = runner.info.model_sha256
-    return operating_point.load(file_of(engine, digest), digest)
+    return operating_point.load_point(file_of(engine, digest), digest)
 
 
 def replace_threshold(point: OperatingPoint, threshold: float) -> OperatingPoint:

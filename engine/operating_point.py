@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import InputError
 from .files import write_whole
 
 NOT_CALIBRATED = "not calibrated"
@@ -35,11 +36,11 @@ class OperatingPoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def __post_init__(self) -> None:
         if not 0.0 < self.threshold < 1.0:
-            raise ValueError(f"the threshold is {self.threshold}; it must lie between 0 and 1")
+            raise InputError(f"the threshold is {self.threshold}; it must lie between 0 and 1")
         if not 0.0 <= self.tear_threshold < 1.0:
-            raise ValueError(f"the classifier's threshold is {self.tear_threshold}; it must lie between 0 and 1")
+            raise InputError(f"the classifier's threshold is {self.tear_threshold}; it must lie between 0 and 1")
         if self.slope <= 0.0:
-            raise ValueError(f"the slope of the fit is {self.slope}; it must be above 0")
+            raise InputError(f"the slope of the fit is {self.slope}; it must be above 0")
 
     @property
     def raw_threshold(self) -> float:
@@ -54,7 +55,7 @@ class OperatingPoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return (1.0 / (1.0 + np.exp(-logit))).astype(np.float32)
 
 
-def sidecar(model: Path) -> Path:
+def point_path(model: Path) -> Path:
     """Where the operating point of `model` is stored: x.onnx -> x.json, x.engine -> x.engine.point.json.
 
     So an engine's never meets that of a model beside it.
@@ -64,34 +65,34 @@ def sidecar(model: Path) -> Path:
 
 def how_to_calibrate(model: Path) -> str:
     """Only a model itself can be: what `smartca build` made of one takes its operating point along."""
-    from .files import sidecar_path
+    from .files import sheet_path
 
-    if model.suffix == ".onnx" and not sidecar_path(model).exists():
+    if model.suffix == ".onnx" and not sheet_path(model).exists():
         return f"run `smartca calibrate --model {model}`"
     return "run `smartca calibrate` on the .onnx model that it was built from, then `smartca build` again"
 
 
-def load(model: Path, digest: str) -> OperatingPoint:
+def load_point(model: Path, digest: str) -> OperatingPoint:
     """The operating point stored beside `model`, or the default one where there is none.
 
     Raises ValueError if the file is damaged or was made for other weights than those with `digest`.
     """
-    path = sidecar(model)
+    path = point_path(model)
     if not path.exists():
         return OperatingPoint(model_sha256=digest)
     try:
         point = msgspec.json.decode(path.read_bytes(), type=OperatingPoint)
     except (msgspec.DecodeError, ValueError) as error:
-        raise ValueError(
+        raise InputError(
             f"{path} is not an operating point ({error}): take it away, then {how_to_calibrate(model)}"
         ) from error
     if point.model_sha256 != digest:
-        raise ValueError(f"{path} was made for other weights than {model.name}; {how_to_calibrate(model)}")
+        raise InputError(f"{path} was made for other weights than {model.name}; {how_to_calibrate(model)}")
     return point
 
 
-def save(point: OperatingPoint, model: Path) -> Path:
+def save_point(point: OperatingPoint, model: Path) -> Path:
     """Write the operating point beside `model`, all of it or nothing."""
-    path = sidecar(model)
+    path = point_path(model)
     write_whole(path, msgspec.json.format(msgspec.json.encode(point), indent=2) + b"\n")
     return path

@@ -1,6 +1,6 @@
-"""What an engine is made of: the plan that decides it, its key, and the sidecar that tells of it ever after.
+"""What an engine is made of: the plan that decides it, its key, and the build sheet that tells of it ever after.
 
-The sidecar is `ENGINE.json` beside the engine (x.engine -> x.engine.json): the engine itself stays what the library
+The build sheet is `ENGINE.json` beside the engine (x.engine -> x.engine.json): the engine itself stays what the library
 wrote, so that the library's own tools still read it.
 """
 
@@ -14,8 +14,8 @@ import msgspec
 
 from . import operating_point as points
 from .contract import EngineError
-from .files import sha256, sidecar_path, write_whole
-from .machine import LIBRARIES, Gpu, gpus, version_of
+from .files import sha256, sheet_path, write_whole
+from .machine import LIBRARIES, Gpu, gpus, library_version
 
 RECIPE = 2  # raise it when the way from ONNX to engine changes, so that no older engine passes for a new one
 NORMALISATION = "grey / 255, letterboxed"
@@ -23,7 +23,7 @@ REMAKE = "`smartca build`"
 Gate = dict[str, float | int | bool | str | None]  # scores, and whether it let the engine pass
 
 
-class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class EnginePlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Everything that decides an engine's bytes and what they mean; two engines of one plan are the same engine.
 
     batch: least, best and most pictures at once. targets: GPU kinds such as sm86, or 'current', and then `gpu`,
@@ -85,7 +85,7 @@ class Input(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     dtype: str = "float32"
 
 
-class Sidecar(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class BuildSheet(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What stands beside an engine. `layers`: operator -> precision -> number, of the network that was compiled.
 
     model: path of the ONNX file when it was built, a bare name where that stands in the engine's own folder.
@@ -93,7 +93,7 @@ class Sidecar(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     None before it was asked.
     """
 
-    plan: Plan
+    plan: EnginePlan
     engine_sha256: str
     model: str
     input: Input
@@ -128,21 +128,21 @@ def suffix(backend: str) -> str:
     return ".onnx" if backend == "openvino" else ".engine"
 
 
-def save(engine: Path, sidecar: Sidecar) -> Path:
-    """Write the sidecar of `engine`, all of it or nothing."""
-    path = sidecar_path(engine)
-    write_whole(path, msgspec.json.format(msgspec.json.encode(sidecar), indent=2) + b"\n")
+def save_sheet(engine: Path, sheet: BuildSheet) -> Path:
+    """Write the build sheet of `engine`, all of it or nothing."""
+    path = sheet_path(engine)
+    write_whole(path, msgspec.json.format(msgspec.json.encode(sheet), indent=2) + b"\n")
     return path
 
 
-def load(engine: Path) -> Sidecar:
-    """The sidecar of `engine`. Raises EngineError where there is none or it is damaged."""
-    path = sidecar_path(engine)
+def load_sheet(engine: Path) -> BuildSheet:
+    """The build sheet of `engine`. Raises EngineError where there is none or it is damaged."""
+    path = sheet_path(engine)
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Sidecar)
+        return msgspec.json.decode(path.read_bytes(), type=BuildSheet)
     except FileNotFoundError as error:
         raise EngineError(
-            f"{engine.name} has no sidecar {path.name}, so nobody can tell what it was built from; "
+            f"{engine.name} has no build sheet {path.name}, so nobody can tell what it was built from; "
             f"build it again with {REMAKE}"
         ) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -150,24 +150,24 @@ def load(engine: Path) -> Sidecar:
 
 
 def record_gate(engine: Path, scores: Gate) -> None:
-    """Store what the gate found beside `engine`. Raises EngineError without a readable sidecar."""
-    save(engine, msgspec.structs.replace(load(engine), gate=scores))
+    """Store what the gate found beside `engine`. Raises EngineError without a readable build sheet."""
+    save_sheet(engine, msgspec.structs.replace(load_sheet(engine), gate=scores))
 
 
 def here(
-    sidecar: Sidecar, found: list[Gpu], smartca_version: str, library_version: str, folder: Path | None = None
-) -> Plan:
-    """The sidecar's plan as it would be made on this machine now; what cannot be known here is left as it is.
+    sheet: BuildSheet, found: list[Gpu], smartca_version: str, library_version: str, folder: Path | None = None
+) -> EnginePlan:
+    """The build sheet's plan as it would be made on this machine now; what cannot be known here is left as it is.
 
     folder: the engine's own, where a model without a path stands.
     """
-    plan, model = sidecar.plan, (folder or Path()) / sidecar.model
+    plan, model = sheet.plan, (folder or Path()) / sheet.model
     now = {"backend_version": library_version, "smartca_version": smartca_version, "recipe": RECIPE}
     now["normalisation"] = NORMALISATION
     if model.is_file():
         now["onnx_sha256"] = sha256(model)
         if now["onnx_sha256"] == plan.onnx_sha256:
-            point = points.sidecar(model)
+            point = points.point_path(model)
             now["operating_point"] = sha256(point) if point.is_file() else None
     if found and plan.compute_capability is not None:
         gpu = next((gpu for gpu in found if gpu.name == plan.gpu), found[0])
@@ -177,47 +177,47 @@ def here(
     return msgspec.structs.replace(plan, **now)
 
 
-def differences(then: Plan, now: Plan) -> list[str]:
+def differences(then: EnginePlan, now: EnginePlan) -> list[str]:
     """Names of the fields in which two plans differ, in the order in which they are declared."""
-    return [name for name in Plan.__struct_fields__ if getattr(then, name) != getattr(now, name)]
+    return [name for name in EnginePlan.__struct_fields__ if getattr(then, name) != getattr(now, name)]
 
 
-def check(engine: Path) -> str | None:
-    """None where `engine` is what its sidecar says and fits this machine, else one sentence.
+def misfit(engine: Path) -> str | None:
+    """None where `engine` is what its build sheet says and fits this machine, else one sentence.
 
     The sentence names the first field that differs, and the command that rebuilds.
     """
     from ..version import __version__
 
     try:
-        sidecar = load(engine)
+        sheet = load_sheet(engine)
         data = engine.read_bytes()
     except EngineError as error:
         return str(error)
     except OSError as error:
         return f"{engine} cannot be read ({error.strerror}); build it again with {REMAKE}"
-    again = f"build it again with `{sidecar.command(engine)}`"
-    if hashlib.sha256(data).hexdigest() != sidecar.engine_sha256:
-        return f"{engine.name} is damaged or was exchanged: its bytes are not those its sidecar tells of; {again}"
-    version = version_of(sidecar.plan.backend)
+    again = f"build it again with `{sheet.command(engine)}`"
+    if hashlib.sha256(data).hexdigest() != sheet.engine_sha256:
+        return f"{engine.name} is damaged or was exchanged: its bytes are not those its build sheet tells of; {again}"
+    version = library_version(sheet.plan.backend)
     if version is None:
-        cure = LIBRARIES[sidecar.plan.backend][2]
-        return f"{engine.name} needs {sidecar.plan.backend} {sidecar.plan.backend_version}, not here: {cure}"
-    if sidecar.plan.backend == "openvino":
-        version = sidecar.plan.backend_version
-    now = here(sidecar, gpus(), __version__, version, engine.parent)
-    for name in differences(sidecar.plan, now):
-        then, is_now = (_spoken(getattr(plan, name)) for plan in (sidecar.plan, now))
+        cure = LIBRARIES[sheet.plan.backend][2]
+        return f"{engine.name} needs {sheet.plan.backend} {sheet.plan.backend_version}, not here: {cure}"
+    if sheet.plan.backend == "openvino":
+        version = sheet.plan.backend_version
+    now = here(sheet, gpus(), __version__, version, engine.parent)
+    for name in differences(sheet.plan, now):
+        then, is_now = (_spoken(getattr(plan, name)) for plan in (sheet.plan, now))
         return f"{engine.name} does not fit: {WORDS[name]} was {then}, now it is {is_now}; {again}"
     return None
 
 
-def require(engine: Path) -> Sidecar:
-    """The sidecar of an engine that may be run here. Raises EngineError with `check`'s sentence otherwise."""
-    wrong = check(engine)
+def require_fit(engine: Path) -> BuildSheet:
+    """The build sheet of an engine that may be run here. Raises EngineError with `misfit`'s sentence otherwise."""
+    wrong = misfit(engine)
     if wrong is not None:
         raise EngineError(wrong)
-    return load(engine)
+    return load_sheet(engine)
 
 
 def _spoken(value: object) -> str:

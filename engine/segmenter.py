@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import InputError
 from ..pictures.pixels import Mask, Sector
 from .contract import Answer, Runner
 from .letterbox import Letterbox, from_letterbox, letterbox, to_input
@@ -25,7 +26,7 @@ class Segmentation:
     confidence: float
 
 
-class NoPicture(ValueError):
+class NoPicture(InputError):
     """There is no ultrasound picture in the frame, so 'no tear outlined' would be a lie."""
 
 

@@ -59,7 +59,7 @@ class _Answers:
     masks: NDArray[np.bool_]
 
 
-def bench(
+def race(
     contenders: list[Contender],
     pictures: list[NDArray[np.float32]],
     rounds: int,

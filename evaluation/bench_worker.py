@@ -72,7 +72,7 @@ class Failed(msgspec.Struct, frozen=True, tag=True):
     reason: str
 
 
-Told = Ready | Spent | Written | Failed
+WorkerMessage = Ready | Spent | Written | Failed
 T = TypeVar("T", Ready, Spent, Written)
 
 
@@ -138,7 +138,7 @@ class Worker:
         if not line:
             said = self._words.read_text(errors="replace").strip().splitlines()
             raise EngineError(f"its process ended with code {self._child.wait()}" + (f": {said[-1]}" if said else ""))
-        told = msgspec.json.decode(line, type=Told)
+        told = msgspec.json.decode(line, type=WorkerMessage)
         if isinstance(told, Failed):
             raise EngineError(told.reason)
         assert isinstance(told, kind)
@@ -148,7 +148,7 @@ class Worker:
 def main(job: Job, questions: IO[bytes], answers: IO[bytes]) -> None:
     """Open what the job names, answer once, then do as asked until there are no more questions."""
 
-    def tell(told: Told) -> None:
+    def tell(told: WorkerMessage) -> None:
         answers.write(msgspec.json.encode(told) + b"\n")
         answers.flush()
 

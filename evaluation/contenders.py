@@ -8,11 +8,11 @@ from pathlib import Path
 import msgspec
 
 from ..engine.building.assembly import Options
-from ..engine.building.build import build
+from ..engine.building.build import build_engine
 from ..engine.contract import EngineError, Progress
 from ..engine.cpu.onnxruntime_runner import INSTALL
 from ..engine.cpu.ready_int8 import place, why_not
-from ..engine.machine import LIBRARIES, gpus, installed, processor, version_of
+from ..engine.machine import LIBRARIES, gpus, installed, library_version, processor
 
 NVIDIA = ("tensorrt", "tensorrt-rtx")
 
@@ -67,7 +67,7 @@ def _on_cpu(backend: str, int8: Path | str) -> Contender | Missing:
 
 def _on_gpu(backend: str, model: Path, int8: Path | str, progress: Progress) -> Iterator[Contender | Missing]:
     every = ", ".join(("fp32", "fp16", "int8"))
-    if version_of(backend) is None:
+    if library_version(backend) is None:
         yield Missing(backend, every, f"{backend} is not installed: {LIBRARIES[backend][2]}")
         return
     if not gpus():
@@ -78,7 +78,7 @@ def _on_gpu(backend: str, model: Path, int8: Path | str, progress: Progress) -> 
             yield Missing(backend, precision, source)
             continue
         try:
-            engine = build(source, Options(backend, precision), progress)
+            engine = build_engine(source, Options(backend, precision), progress)
         except (EngineError, ValueError, ImportError, OSError) as error:
             yield Missing(backend, precision, str(error))
         else:

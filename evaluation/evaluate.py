@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from ..engine import Answer, EngineError, Mask, NoPicture, Sector, Segmenter
 from ..engine.letterbox import Letterbox, letterbox_mask
+from ..errors import InputError
 from ..pictures.pixels import to_grey
 from ..scores.counts import Counts, PictureDice
 from ..scores.lesions import Lesions
-from ..scores.reliability import Calibration
+from ..scores.reliability import CalibrationScores
 from ..scores.surface import SurfaceScores
 from ..stream.frame import State
 from .samples import Sample, Samples
@@ -31,7 +32,7 @@ class Scores:
     dices: PictureDice = field(default_factory=PictureDice)
     lesions: Lesions = field(default_factory=Lesions)
     surfaces: SurfaceScores = field(default_factory=SurfaceScores)
-    calibration: Calibration = field(default_factory=Calibration)
+    calibration: CalibrationScores = field(default_factory=CalibrationScores)
     pictures: int = 0
 
     def add(self, sample: Sample, mask: Mask | None, q: NDArray[np.float32] | None) -> None:
@@ -88,14 +89,14 @@ def evaluate(segmenter: Segmenter, samples: Samples, progress: Progress, speckle
     """
     scores, states, done = Scores(), Counter[str](), 0
     for number, sample in enumerate(samples.each):
-        noisy = sample.pixels if speckle == "none" else speckled(sample, speckle, samples.name, number)
+        noisy = sample.pixels if speckle == "none" else speckled_sample(sample, speckle, samples.name, number)
         state, mask, q = _look(segmenter, noisy, sample.sector)
         states[state.name.lower()] += 1
         scores.add(sample, mask, q)
         done += 1
         progress(done, samples.count)
     if not done:
-        raise ValueError("there is not one picture in this data; check --data and --split")
+        raise InputError("there is not one picture in this data; check --data and --split")
     report: dict[str, object] = {
         "speckle": speckle,
         "frames": {"evaluated": done, "inferred": done - states["no_result"], "with_truth": scores.pictures},
@@ -109,7 +110,7 @@ def evaluate(segmenter: Segmenter, samples: Samples, progress: Progress, speckle
     return report
 
 
-def speckled(sample: Sample, level: str, name: str, number: int) -> NDArray[np.uint8]:
+def speckled_sample(sample: Sample, level: str, name: str, number: int) -> NDArray[np.uint8]:
     """The picture in grey with speckle in its sector: always the same for the same data and picture number.
 
     So that two models are asked about the same pixels.

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..engine import Mask, whole
+from ..errors import InputError
 from ..pictures.labelled import LabelledFolder, read_splits
 from ..pictures.pixels import Sector
 from ..pictures.sector import SectorFinder
@@ -90,7 +91,7 @@ def _seeds(data: str) -> tuple[int, int, int]:
         if parts or first > last or first < 0 or frames < 1:
             raise ValueError
     except ValueError as error:
-        raise ValueError(f"{data!r} is not understood; write phantom:seeds=90001..90020,frames=30") from error
+        raise InputError(f"{data!r} is not understood; write phantom:seeds=90001..90020,frames=30") from error
     return first, last, frames
 
 
@@ -107,7 +108,7 @@ def _source(data: str, crop: Sector | None) -> Samples:
     source = open_source(data)
     if source.endless:
         source.close()
-        raise ValueError(f"{data} never ends; record it first: smartca run {data} --record FILE.mp4")
+        raise InputError(f"{data} never ends; record it first: smartca run {data} --record FILE.mp4")
 
     mm_per_pixel = source.mm_per_pixel
 

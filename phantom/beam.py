@@ -8,12 +8,12 @@ from scipy.ndimage import uniform_filter1d
 from .findings import Findings
 from .scanner import Floats, Scanner, loss_db
 from .textures import smoothstep
-from .view import View
+from .view import TissueView
 
 REACH = 2.5  # sigmas after which the beam is nothing
 
 
-def attenuation_db(view: View, alpha: Floats, scanner: Scanner, findings: Findings) -> Floats:
+def attenuation_db(view: TissueView, alpha: Floats, scanner: Scanner, findings: Findings) -> Floats:
     """dB lost on the way there and back (rows, columns), less time-gain compensation.
 
     Fluid takes little: that what lies behind it looks brighter emerges here.
@@ -35,7 +35,7 @@ def attenuation_db(view: View, alpha: Floats, scanner: Scanner, findings: Findin
     return lost
 
 
-def bone_shadow_db(view: View) -> tuple[slice, Floats]:
+def bone_shadow_db(view: TissueView) -> tuple[slice, Floats]:
     """The rows below bone, and there 20 dB + 3 dB/mm behind its surface (rows, columns)."""
     bone = view.surfaces.bone
     rows = view.rows_between(bone, view.tissue[-1:] + 1)
@@ -43,7 +43,7 @@ def bone_shadow_db(view: View) -> tuple[slice, Floats]:
     return rows, (behind > 0.3) * (20 + 3 * behind)
 
 
-def _deposit_shadow(lost: Floats, view: View, findings: Findings) -> None:
+def _deposit_shadow(lost: Floats, view: TissueView, findings: Findings) -> None:
     if findings.calcification is None:
         return
     s, u, half = findings.calcification
@@ -54,7 +54,7 @@ def _deposit_shadow(lost: Floats, view: View, findings: Findings) -> None:
     lost[rows] += hidden * smoothstep(view.tissue[rows, None] - start, 0.0, 1.5)
 
 
-class Spread:
+class PointSpread:
     """The point-spread function as two short kernels, the lateral one different at each depth."""
 
     def __init__(self, scanner: Scanner, depth: Floats, column_mm: float) -> None:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import correlate1d, uniform_filter
 from scipy.special import digamma
 
+from ..errors import InputError
 from .scanner import FWHM
 
 DYNAMIC_RANGE_DB = 58.0
@@ -46,7 +47,7 @@ def corrupt(pixels: Grey, level: str, rng: np.random.Generator, mm_per_pixel: Sp
 def check_level(level: str) -> None:
     """Raise ValueError unless `level` is one of LEVELS or NAIVE."""
     if level not in LEVELS and level not in NAIVE:
-        raise ValueError(f"there is no speckle {level!r}; give one of {', '.join([*LEVELS, *NAIVE])}")
+        raise InputError(f"there is no speckle {level!r}; give one of {', '.join([*LEVELS, *NAIVE])}")
 
 
 def severe(pixels: Grey, looks: int, rng: np.random.Generator, mm_per_pixel: Spacing | None = None) -> Grey:
@@ -84,7 +85,7 @@ def speckle_db(
     """10 log10 g + b_L in dB, float32 of `shape` (rows, columns), mean 0; sd 5.57, 3.49, 2.31 for L = 1, 2, 4."""
     row_mm, column_mm = mm_per_pixel or (ASSUMED_DEPTH_MM / shape[0],) * 2
     if looks < 1 or min(row_mm, column_mm) <= 0:
-        raise ValueError(f"speckle of {looks} looks at {row_mm} x {column_mm} mm a pixel cannot be drawn; give > 0")
+        raise InputError(f"speckle of {looks} looks at {row_mm} x {column_mm} mm a pixel cannot be drawn; give > 0")
     axial, lateral = _gaussian(AXIAL_MM / row_mm), _gaussian(LATERAL_MM / column_mm)
     g = np.zeros(shape, np.float32)
     part, smooth = np.empty_like(g), np.empty_like(g)

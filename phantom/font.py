@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import InputError
+
 # One hexadecimal pair a row, from the top; the five low bits are the pixels, the leftmost the highest.
 GLYPHS = {
     "0": "0E11191513110E", "1": "040C040404040E", "2": "0E11010204081F", "3": "1F02040201110E",
@@ -23,7 +25,7 @@ def write(picture: NDArray[np.uint8], x: int, y: int, text: str, grey: int) -> N
     """
     for letter in text:
         if letter not in GLYPHS:
-            raise ValueError(f"the screen has no letter {letter!r}; add it to GLYPHS")
+            raise InputError(f"the screen has no letter {letter!r}; add it to GLYPHS")
         rows = np.frombuffer(bytes.fromhex(GLYPHS[letter]), np.uint8)
         dots = np.unpackbits(rows[:, None], axis=1)[:, 3:].astype(bool)
         picture[y : y + 7, x : x + 5][dots] = grey

@@ -9,7 +9,7 @@ from .findings import Findings
 from .scanner import Floats
 from .tear import Tear
 from .textures import smoothstep
-from .view import View
+from .view import TissueView
 
 TO_NEPER = np.float32(np.log(10) / 20)  # dB -> natural logarithm of an amplitude
 
@@ -22,7 +22,7 @@ def amplitude(decibels: Floats | float) -> Floats:
 class Echoes:
     """Adds the surfaces' echoes to one picture, each within a narrow band of rows."""
 
-    def __init__(self, view: View) -> None:
+    def __init__(self, view: TissueView) -> None:
         self.view = view
         self.step = float(view.depth[1] - view.depth[0])
         self.field = np.zeros((view.depth.size, view.x.size), np.float32)
@@ -52,7 +52,7 @@ class Echoes:
         np.add.at(self.field.ravel(), flat.ravel(), echo.astype(np.float32).ravel())
 
 
-def echoes(view: View, tear: Tear | None, findings: Findings, openness: float) -> Floats:
+def echoes(view: TissueView, tear: Tear | None, findings: Findings, openness: float) -> Floats:
     """The amplitude of all specular echoes (rows, columns), before attenuation."""
     surfaces, out = view.surfaces, Echoes(view)
     on_tendon = (surfaces.s > 0).astype(np.float32)
@@ -74,7 +74,7 @@ def echoes(view: View, tear: Tear | None, findings: Findings, openness: float) -
     return out.field
 
 
-def torn_at(view: View, tear: Tear | None, u: float, openness: float) -> NDArray[np.bool_]:
+def torn_at(view: TissueView, tear: Tear | None, u: float, openness: float) -> NDArray[np.bool_]:
     """Whether the tendon is torn at depth `u`, per column."""
     if tear is None:
         return np.zeros(view.x.size, np.bool_)

@@ -8,13 +8,13 @@ from .findings import Findings
 from .scanner import Floats
 from .tear import Tear
 from .textures import Texture, smoothstep
-from .view import View
+from .view import TissueView
 
 
 class Canvas:
     """Backscatter and attenuation, painted from the skin down: a layer covers all below its surface."""
 
-    def __init__(self, view: View) -> None:
+    def __init__(self, view: TissueView) -> None:
         self.view = view
         shape = (view.depth.size, view.x.size)
         self.backscatter = np.full(shape, -70.0, np.float32)
@@ -41,7 +41,7 @@ class Tissue:
         self.tear, self.findings, self.pennation, self.thickness = tear, findings, pennation, thickness
         self.fine, self.coarse = Texture(random), Texture(random)
 
-    def paint(self, view: View, elevation: float) -> Canvas:
+    def paint(self, view: TissueView, elevation: float) -> Canvas:
         """All layers of one view, `elevation` mm out of the tear's middle plane."""
         canvas = Canvas(view)
         self._superficial(canvas)
@@ -118,7 +118,7 @@ class Tissue:
         side = self.tear.region(s, u, self.tear.openness(abs(elevation) + 0.9))
         return np.where(side, np.float32(1), np.float32(0.7)) * middle
 
-    def _anisotropy(self, view: View, u: Floats) -> Floats:
+    def _anisotropy(self, view: TissueView, u: Floats) -> Floats:
         """dB lost where fibres do not lie square to the beam; they follow the nearer surface."""
         half = max(3, int(2.4 / abs(float(view.x[1] - view.x[0]))))
         box = np.ones(half, np.float32) / half

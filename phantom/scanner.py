@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import InputError
+
 Floats = NDArray[np.floating]  # float32 wherever it is as large as a picture
 
 SOUND_MM_PER_US = 1.54
@@ -31,7 +33,7 @@ class Scanner:
 
     def __post_init__(self) -> None:
         if min(self.depth_mm, self.width_mm, self.frequency_mhz, self.dynamic_range_db, self.looks) <= 0:
-            raise ValueError(f"{self} cannot draw a picture; depth, width, frequency, range and looks must be > 0")
+            raise InputError(f"{self} cannot draw a picture; depth, width, frequency, range and looks must be > 0")
 
     @classmethod
     def of(cls, seed: int) -> Scanner:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import InputError
 from .font import write
 from .shoulder import PhantomFrame, resample
 
@@ -39,7 +40,7 @@ class Screen:
 
     def __post_init__(self) -> None:
         if self.width < 320 or self.height < 240:
-            raise ValueError(f"a screen of {self.width} x {self.height} pixels is too small; take 320 x 240 or more")
+            raise InputError(f"a screen of {self.width} x {self.height} pixels is too small; take 320 x 240 or more")
 
     def __call__(self, frame: PhantomFrame) -> ScreenFrame:
         """The screen that shows `frame`."""

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import InputError
 from .anatomy import Anatomy
-from .beam import Spread, attenuation_db, bone_shadow_db
+from .beam import PointSpread, attenuation_db, bone_shadow_db
 from .findings import Findings
 from .interfaces import amplitude, echoes
 from .layers import Tissue
@@ -16,7 +17,7 @@ from .motion import PERIOD, Motion, Pose
 from .scanner import Floats, Scanner
 from .speckle import Scatterers, compress
 from .tear import KINDS, Tear, kind_of
-from .view import View, look
+from .view import TissueView, tissue_view
 
 RECIPE = 1  # goes up whenever the same seed would give other pixels
 ECHO_GAIN = np.float32(3.0)
@@ -52,11 +53,11 @@ class Phantom:
         self.seed, self.rows, self.columns = seed, rows, columns
         self.kind = kind_of(seed) if kind is None else kind
         if self.kind not in KINDS:
-            raise ValueError(
+            raise InputError(
                 f"there is no kind of shoulder called {kind!r}; choose one of {', '.join(sorted(set(KINDS)))}"
             )
         if min(rows, columns) < 64:
-            raise ValueError(f"a phantom of {rows} x {columns} pixels is too small; ask for 64 x 64 or more")
+            raise InputError(f"a phantom of {rows} x {columns} pixels is too small; ask for 64 x 64 or more")
         self.scanner = Scanner.of(seed) if scanner is None else scanner
         random = np.random.default_rng((seed, 2))
         self.motion = Motion.draw(random)
@@ -66,7 +67,7 @@ class Phantom:
         self.tissue = Tissue(random, self.tear, self.findings, self.anatomy.pennation, self.anatomy.thickness)
         self.mm_per_pixel = self.scanner.depth_mm / rows, self.scanner.width_mm / columns
         self._depth = ((np.arange(rows) + 0.5) * self.mm_per_pixel[0]).astype(np.float32)
-        self._spread = Spread(self.scanner, self._depth, self.mm_per_pixel[1])
+        self._spread = PointSpread(self.scanner, self._depth, self.mm_per_pixel[1])
         self._scatterers = Scatterers(seed, self.scanner.looks, rows, columns + 2 * self._spread.pad)
         tgc = self.scanner.gain_over_depth_db(self._depth)
         self._noise_level = (amplitude(tgc + self.scanner.noise_db) / np.sqrt(2))[:, None]
@@ -90,7 +91,7 @@ class Phantom:
         whole = round(slid)
         shift, pad = slid - whole, self._spread.pad
         columns = np.arange(-pad, self.columns + pad)
-        view = look(self.anatomy, self.scanner, pose, openness, self._depth, self._x(columns, shift))
+        view = tissue_view(self.anatomy, self.scanner, pose, openness, self._depth, self._x(columns, shift))
         diffuse, coherent = self._echo_strength(view, openness, pose.elevation)
         field = self._scatterers.seen(view, whole, pose.elevation)
         field *= diffuse
@@ -99,7 +100,7 @@ class Phantom:
         field += self._scatterers.noise(t, self.rows, self.columns) * self._noise_level
         return compress(self._spread.axial(field), self.scanner, self.findings.brightness_db)
 
-    def _echo_strength(self, view: View, openness: float, elevation: float) -> tuple[Floats, Floats]:
+    def _echo_strength(self, view: TissueView, openness: float, elevation: float) -> tuple[Floats, Floats]:
         """Amplitudes (rows, columns) of what scatters and of what reflects."""
         canvas = self.tissue.paint(view, elevation)
         lost = attenuation_db(view, canvas.alpha, self.scanner, self.findings)
@@ -119,7 +120,7 @@ class Phantom:
         mask = np.zeros((self.rows, self.columns), np.bool_)
         if self.tear is None:
             return mask
-        view = look(self.anatomy, self.scanner, pose, openness, self._depth, self._x(np.arange(self.columns)))
+        view = tissue_view(self.anatomy, self.scanner, pose, openness, self._depth, self._x(np.arange(self.columns)))
         rows = view.rows_between(view.surfaces.tendon, view.surfaces.cartilage)
         mask[rows] = self.tear.region(view.surfaces.s, view.across(rows), openness)
         return mask

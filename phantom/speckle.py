@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .scanner import Floats, Scanner
-from .view import View
+from .view import TissueView
 
 PLANE_MM = 0.89  # between planes of scatterers: speckle correlates as exp(-(d / 0.8 mm)^2) for small d
 PLANES = 16
@@ -32,7 +32,7 @@ class Scatterers:
         self._pool = random.standard_normal(max(POOL, 2 * extent), np.float32)
         self._corners = random.integers(0, self._pool.size - extent, (PLANES, self.channels))
 
-    def seen(self, view: View, first_column: int, elevation: float) -> Floats:
+    def seen(self, view: TissueView, first_column: int, elevation: float) -> Floats:
         """The scatterers in a view (channels, rows, columns): the nearest of a fixed map.
 
         Interpolating in the picture would make speckle flicker; between two planes it does not.

@@ -12,7 +12,7 @@ from .scanner import Floats, Scanner
 from .textures import smoothstep
 
 
-class View(NamedTuple):
+class TissueView(NamedTuple):
     """Rows run over depth and columns over the width; surfaces are compared with `tissue`."""
 
     depth: Floats  # (rows,) mm below the probe
@@ -37,11 +37,13 @@ class View(NamedTuple):
         return np.arctan(np.gradient(surface, self.x)).astype(np.float32)
 
 
-def look(anatomy: Anatomy, scanner: Scanner, pose: Pose, openness: float, depth: Floats, x: Floats) -> View:
+def tissue_view(
+    anatomy: Anatomy, scanner: Scanner, pose: Pose, openness: float, depth: Floats, x: Floats
+) -> TissueView:
     """The view from `pose` at the given rows (depth, mm) and columns (x, mm from the middle)."""
     world = x + np.float32(pose.slide)
     offset = (np.tan(pose.tilt) * x).astype(np.float32)
     tissue = (depth + pose.press * smoothstep(depth, 1.0, 10.0)).astype(np.float32)
     curves = anatomy.columns(world, openness)
     surfaces = curves._replace(**{name: getattr(curves, name) - offset for name in Columns._fields[:7]})
-    return View(depth, tissue, x, world, offset, surfaces)
+    return TissueView(depth, tissue, x, world, offset, surfaces)

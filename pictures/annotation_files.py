@@ -15,7 +15,8 @@ import msgspec
 import numpy as np
 from PIL import Image
 
-from .annotations import Annotations, Entry, Outline
+from ..errors import InputError
+from .annotations import Annotations, Entry, MarkedOutline
 from .labelled import SPLITS
 from .pixels import Mask
 
@@ -72,12 +73,12 @@ def read_coco(path: Path, whole: bool = False) -> Annotations:
     coco = _decoded(path, _Coco, "a COCO file with images, annotations and categories")
     names = {category.id: category.name for category in coco.categories}
     pictures = {picture.id: picture for picture in coco.images}
-    drawn: dict[int, list[Outline]] = defaultdict(list)
+    drawn: dict[int, list[MarkedOutline]] = defaultdict(list)
     for number, one in enumerate(coco.annotations):
         if one.image_id not in pictures:
-            raise ValueError(f"{path}: annotation {number} belongs to picture {one.image_id}, which is not listed")
+            raise InputError(f"{path}: annotation {number} belongs to picture {one.image_id}, which is not listed")
         if one.category_id not in names:
-            raise ValueError(f"{path}: annotation {number} has category {one.category_id}, which is not listed")
+            raise InputError(f"{path}: annotation {number} has category {one.category_id}, which is not listed")
         drawn[one.image_id] += _coco_outlines(one.segmentation, names[one.category_id], pictures[one.image_id])
     entries = [Entry(p.file_name, p.height, p.width, tuple(drawn[p.id])) for p in pictures.values()]
     # exports lie in annotations/ beside images/
@@ -85,15 +86,15 @@ def read_coco(path: Path, whole: bool = False) -> Annotations:
     return Annotations(path, root, entries, _labels(entries), whole)
 
 
-def _coco_outlines(drawn: list[list[float]] | _Runs | None, label: str, picture: _Picture) -> list[Outline]:
+def _coco_outlines(drawn: list[list[float]] | _Runs | None, label: str, picture: _Picture) -> list[MarkedOutline]:
     if isinstance(drawn, _Runs):
         rows, columns = drawn.size
         if (rows, columns) != (picture.height, picture.width):
-            return [Outline(label, flaw="has run lengths of another size than its picture")]
+            return [MarkedOutline(label, flaw="has run lengths of another size than its picture")]
         runs = _unpacked(drawn.counts) if isinstance(drawn.counts, str) else drawn.counts
         patch = _patch(runs, columns, rows)  # COCO runs down the columns
-        return [Outline(label, flaw=RUNS) if patch is None else Outline(label, patch=patch.T)]
-    return [Outline(label, polygon=tuple(points)) for points in drawn or []] or [Outline(label, flaw=BOX)]
+        return [MarkedOutline(label, flaw=RUNS) if patch is None else MarkedOutline(label, patch=patch.T)]
+    return [MarkedOutline(label, polygon=tuple(points)) for points in drawn or []] or [MarkedOutline(label, flaw=BOX)]
 
 
 def _unpacked(letters: str) -> list[int]:
@@ -125,9 +126,9 @@ def read_cvat(path: Path) -> Annotations:
     try:
         tree = ElementTree.fromstring(path.read_bytes())
     except ElementTree.ParseError as error:
-        raise ValueError(f"{path} is not XML that can be read ({error}); export it again") from error
+        raise InputError(f"{path} is not XML that can be read ({error}); export it again") from error
     if tree.tag != "annotations" or tree.find("track") is not None or tree.find("image") is None:
-        raise ValueError(f"{path} is no export of images; choose 'CVAT for images 1.1' or 'COCO 1.0' in CVAT")
+        raise InputError(f"{path} is no export of images; choose 'CVAT for images 1.1' or 'COCO 1.0' in CVAT")
     try:
         entries = [
             Entry(
@@ -139,21 +140,23 @@ def read_cvat(path: Path) -> Annotations:
             for image in tree.iter("image")
         ]
     except (KeyError, ValueError) as error:
-        raise ValueError(f"{path} has an image or a shape without {error}; export it again") from error
+        raise InputError(f"{path} has an image or a shape without {error}; export it again") from error
     return Annotations(path, path.parent, entries, _labels(entries))
 
 
-def _cvat_outline(shape: ElementTree.Element) -> Outline:
+def _cvat_outline(shape: ElementTree.Element) -> MarkedOutline:
     label, told = shape.attrib["label"], shape.attrib
     if shape.tag == "polygon":
-        return Outline(label, polygon=tuple(float(n) for point in told["points"].split(";") for n in point.split(",")))
+        return MarkedOutline(
+            label, polygon=tuple(float(n) for point in told["points"].split(";") for n in point.split(","))
+        )
     if shape.tag == "mask":
         width, height = int(told["width"]), int(told["height"])
         patch = _patch([int(run) for run in told["rle"].split(",")], height, width)
         if patch is None:
-            return Outline(label, flaw=RUNS)
-        return Outline(label, patch=patch, corner=(int(told["top"]), int(told["left"])))
-    return Outline(label, flaw=BOX)
+            return MarkedOutline(label, flaw=RUNS)
+        return MarkedOutline(label, patch=patch, corner=(int(told["top"]), int(told["left"])))
+    return MarkedOutline(label, flaw=BOX)
 
 
 def read_labelme(root: Path, files: Sequence[Path]) -> Annotations:
@@ -166,17 +169,17 @@ def read_labelme(root: Path, files: Sequence[Path]) -> Annotations:
     return Annotations(root, root, entries, _labels(entries))
 
 
-def _labelme_outline(shape: _Shape, path: Path) -> Outline:
+def _labelme_outline(shape: _Shape, path: Path) -> MarkedOutline:
     if shape.shape_type == "mask" and shape.mask is not None and shape.points:
         try:
             patch = np.asarray(Image.open(io.BytesIO(base64.b64decode(shape.mask)))) > 0
         except (OSError, binascii.Error) as error:
-            raise ValueError(f"{path} has a mask that cannot be read; draw it again") from error
+            raise InputError(f"{path} has a mask that cannot be read; draw it again") from error
         (x, y), *_ = shape.points
-        return Outline(shape.label, patch=_flat(patch), corner=(round(y), round(x)))
+        return MarkedOutline(shape.label, patch=_flat(patch), corner=(round(y), round(x)))
     if shape.shape_type in ("polygon", None):
-        return Outline(shape.label, polygon=tuple(number for point in shape.points for number in point))
-    return Outline(shape.label, flaw=BOX)
+        return MarkedOutline(shape.label, polygon=tuple(number for point in shape.points for number in point))
+    return MarkedOutline(shape.label, flaw=BOX)
 
 
 def _flat(patch: Mask) -> Mask:
@@ -192,7 +195,7 @@ def _decoded(path: Path, kind: type[T], what: str) -> T:
     try:
         return msgspec.json.decode(path.read_bytes(), type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is not {what} ({error}); export it again") from error
+        raise InputError(f"{path} is not {what} ({error}); export it again") from error
 
 
 def find_annotations(root: Path, split: str) -> Annotations | None:

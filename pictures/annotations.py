@@ -9,12 +9,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import FileError, InputError
 from .labelled import PICTURES, SPLITS, check_size, no_picture, read_grey, read_table, split_of
 from .pixels import Grey, Mask
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Outline:
+class MarkedOutline:
     """One drawn region: a polygon (x, y, x, y, ...) in pixels or a mask; or, where neither, why it is none."""
 
     label: str
@@ -31,7 +32,7 @@ class Entry:
     name: str
     rows: int
     columns: int
-    outlines: tuple[Outline, ...]
+    outlines: tuple[MarkedOutline, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,7 @@ class Annotated:
         words = SPLITS.get(split, (split,))
         self.entries = [entry for entry in found.entries if found.whole or _split(entry.name, told) in words]
         if not self.entries and told and not any(_told(entry.name, told) for entry in found.entries):
-            raise ValueError(f"{table} names none of the pictures of {found.source}; give the names that it gives")
+            raise InputError(f"{table} names none of the pictures of {found.source}; give the names that it gives")
         if not self.entries:
             raise no_picture(found.root, split)
 
@@ -78,9 +79,9 @@ class Annotated:
         for outline in entry.outlines:
             if outline.label == self.label:
                 try:
-                    mask |= draw(outline, *pixels.shape)
+                    mask |= rasterised(outline, *pixels.shape)
                 except ValueError as error:
-                    raise ValueError(f"{self.source}: an outline of {entry.name} {error}; draw it again") from error
+                    raise InputError(f"{self.source}: an outline of {entry.name} {error}; draw it again") from error
         return pixels, mask
 
 
@@ -88,14 +89,14 @@ def _label(found: Annotations, wanted: str | None) -> str:
     """The label that exists and is meant."""
     known = ", ".join(found.labels)
     if not found.labels:
-        raise ValueError(f"{found.source} has not one outline; mark the tears and export it again")
+        raise InputError(f"{found.source} has not one outline; mark the tears and export it again")
     if wanted is None:
         if len(found.labels) > 1:
-            raise ValueError(f"{found.source} has several labels; name the tear's: {known}")
+            raise InputError(f"{found.source} has several labels; name the tear's: {known}")
         return found.labels[0]
     same = [label for label in found.labels if label.casefold() == wanted.casefold()]
     if wanted not in found.labels and len(same) != 1:
-        raise ValueError(f"{found.source} has no label {wanted}; it has {known}")
+        raise InputError(f"{found.source} has no label {wanted}; it has {known}")
     return wanted if wanted in found.labels else same[0]
 
 
@@ -120,24 +121,24 @@ def picture_of(root: Path, name: str, source: Path) -> Path:
     """Where an annotated picture lies, never outside `root`. ValueError where it is none, OSError where missing."""
     plain = _plain(name)
     if plain.suffix.lower() not in PICTURES:
-        raise ValueError(f"{source} names {name}, which is no picture; it takes {', '.join(PICTURES)}")
+        raise InputError(f"{source} names {name}, which is no picture; it takes {', '.join(PICTURES)}")
     places = [root / plain, root / "images" / plain, root / plain.name, root / "images" / plain.name]
     places += sorted((root / "images").glob(f"*/{plain.name}")) if "[" not in plain.name else []
     found = next((place for place in places if place.is_file()), None)
     if found is None:
-        raise OSError(f"{source} names the picture {name}, which is not in {root} or its images/; copy it there")
+        raise FileError(f"{source} names the picture {name}, which is not in {root} or its images/; copy it there")
     return found
 
 
-def draw(outline: Outline, rows: int, columns: int) -> Mask:
+def rasterised(outline: MarkedOutline, rows: int, columns: int) -> Mask:
     """The region as bool (rows, columns). ValueError, without a subject, where it is none."""
     if outline.flaw:
-        raise ValueError(outline.flaw)
+        raise InputError(outline.flaw)
     if outline.patch is not None:
         return _placed(outline.patch, outline.corner, rows, columns)
     points = np.asarray(outline.polygon, float)
     if points.size < 6 or points.size % 2 or not np.isfinite(points).all():
-        raise ValueError("is no polygon of three points or more")
+        raise InputError("is no polygon of three points or more")
     return _filled(points.reshape(-1, 2), rows, columns)
 
 
@@ -159,7 +160,7 @@ def _filled(corners: NDArray[np.float64], rows: int, columns: int) -> Mask:
 def _placed(patch: Mask, corner: tuple[int, int], rows: int, columns: int) -> Mask:
     top, left = corner
     if min(corner) < 0 or top + patch.shape[0] > rows or left + patch.shape[1] > columns:
-        raise ValueError("reaches outside the picture")
+        raise InputError("reaches outside the picture")
     mask = np.zeros((rows, columns), np.bool_)
     mask[top : top + patch.shape[0], left : left + patch.shape[1]] = patch
     return mask

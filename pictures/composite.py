@@ -18,14 +18,14 @@ from numpy.typing import NDArray
 
 from .pixels import Grey, Mask
 
-Image = NDArray[np.float32]  # (rows, columns), grey 0..255
+FloatImage = NDArray[np.float32]  # (rows, columns), grey 0..255
 
 RING_AT_LEAST = 34.0  # grey around a tear: where it is darker already, nobody could see one
 TRIES = 12
 DB_PER_GREY = 58.0 / 255.0  # a usual dynamic range over the grey scale
 
 
-class Place(NamedTuple):
+class TearSite(NamedTuple):
     """Where a tear lies: its mask, and the mean grey of the ring around it."""
 
     mask: Mask
@@ -44,7 +44,7 @@ def composite(picture: Grey, outline: Mask, rng: np.random.Generator) -> tuple[G
     image = picture.astype(np.float32)
     black = float(np.percentile(picture, 2))
     share = rng.uniform(0.0, 0.45)  # of the ring's grey; the one real tear we could look at has .27
-    image = filled(image, place, black + share * (place.around - black), rng)
+    image = lesion(image, place, black + share * (place.around - black), rng)
     return _grey(beyond(image, place.mask, rng)), place.mask
 
 
@@ -54,10 +54,10 @@ def decoy(picture: Grey, outline: Mask, rng: np.random.Generator) -> Grey:
     if place is None:
         return picture
     level = place.around * rng.uniform(0.9, 1.6)
-    return _grey(filled(picture.astype(np.float32), place, level, rng))
+    return _grey(lesion(picture.astype(np.float32), place, level, rng))
 
 
-def find_place(picture: Grey, outline: Mask, rng: np.random.Generator) -> Place | None:
+def find_place(picture: Grey, outline: Mask, rng: np.random.Generator) -> TearSite | None:
     """Somewhere bright enough for a tear of that shape, turned and sized at random; None where there is no such."""
     shape = turned(outline, max(picture.shape), rng)
     if shape is None or min(np.subtract(picture.shape, shape.shape)) < 8:
@@ -74,7 +74,7 @@ def find_place(picture: Grey, outline: Mask, rng: np.random.Generator) -> Place 
         # a tear needs echoes on all sides: neither the sector's border nor deep shadow
         alike = picture[mask > 0].mean() >= 0.7 * around.mean()  # not where it is dark already
         if around.mean() >= RING_AT_LEAST and (around > 8).mean() > 0.8 and alike:
-            return Place(mask > 0, float(around.mean()))
+            return TearSite(mask > 0, float(around.mean()))
     return None
 
 
@@ -99,7 +99,7 @@ def turned(outline: Mask, longest: int, rng: np.random.Generator) -> NDArray[np.
     return shape[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
 
 
-def grain(image: Image) -> tuple[float, float]:
+def grain(image: FloatImage) -> tuple[float, float]:
     """Speckle's correlation (lateral, axial) as Gaussian sigmas in pixels, from the picture's own fine texture.
 
     By Rice's formula: the mean square of a Gaussian-correlated texture's slope is its variance over 2 sigma^2.
@@ -112,7 +112,7 @@ def grain(image: Image) -> tuple[float, float]:
     return float(np.clip(np.sqrt(power / across), 0.6, 3.0)), float(np.clip(np.sqrt(power / along), 0.5, 2.5))
 
 
-def filled(image: Image, place: Place, level: float, rng: np.random.Generator) -> Image:
+def lesion(image: FloatImage, place: TearSite, level: float, rng: np.random.Generator) -> FloatImage:
     """The image with the place's inside at mean grey `level`, in its own or a like texture, softly bordered."""
     lateral, axial = grain(image)
     fine = image - cv2.GaussianBlur(image, (0, 0), rng.uniform(2.0, 5.0))
@@ -126,7 +126,7 @@ def filled(image: Image, place: Place, level: float, rng: np.random.Generator) -
     return image * (1 - soft) + np.maximum(inside, 0) * soft
 
 
-def rayleigh(shape: tuple[int, ...], lateral: float, axial: float, rng: np.random.Generator) -> Image:
+def rayleigh(shape: tuple[int, ...], lateral: float, axial: float, rng: np.random.Generator) -> FloatImage:
     """Log-compressed fully developed speckle of mean 0, in grey."""
     power = np.zeros(shape, np.float32)
     for _ in range(2):
@@ -136,13 +136,13 @@ def rayleigh(shape: tuple[int, ...], lateral: float, axial: float, rng: np.rando
     return (decibel / np.float32(DB_PER_GREY)).astype(np.float32)
 
 
-def cloud(shape: tuple[int, ...], rng: np.random.Generator) -> Image:
+def cloud(shape: tuple[int, ...], rng: np.random.Generator) -> FloatImage:
     """Smooth noise of mean 0 and sd 1."""
     coarse = rng.standard_normal((max(2, shape[0] // 16), max(2, shape[1] // 16)), np.float32)
     return cv2.resize(coarse, (shape[1], shape[0]), interpolation=cv2.INTER_CUBIC).astype(np.float32, copy=False)
 
 
-def softened(mask: Mask, lateral: float, axial: float, rng: np.random.Generator) -> Image:
+def softened(mask: Mask, lateral: float, axial: float, rng: np.random.Generator) -> FloatImage:
     """The mask as weights 0..1 with a border as soft as the grain, and as uneven."""
     width = rng.uniform(0.6, 1.6)
     soft = cv2.GaussianBlur(mask.astype(np.float32), (0, 0), sigmaX=width * lateral, sigmaY=width * axial)
@@ -153,7 +153,7 @@ def softened(mask: Mask, lateral: float, axial: float, rng: np.random.Generator)
     return np.clip((soft + uneven * 4 * soft * (1 - soft) - 0.5) * steep + 0.5, 0, 1)
 
 
-def beyond(image: Image, mask: Mask, rng: np.random.Generator) -> Image:
+def beyond(image: FloatImage, mask: Mask, rng: np.random.Generator) -> FloatImage:
     """What a fluid-filled gap does around it: more echo beneath, and often a bright line where its floor begins."""
     if rng.random() < 0.5:
         below = shifted(mask, int(rng.integers(3, 12))) & ~mask
@@ -172,11 +172,11 @@ def shifted(mask: Mask, rows: int) -> Mask:
     return moved
 
 
-def _grey(image: Image) -> Grey:
+def _grey(image: FloatImage) -> Grey:
     return np.clip(np.rint(image), 0, 255).astype(np.uint8)
 
 
-def noise(shape: tuple[int, ...], rng: np.random.Generator) -> Image:
+def noise(shape: tuple[int, ...], rng: np.random.Generator) -> FloatImage:
     """Gaussian noise of sd 1, a random part of one large field where that suffices: drawing it anew is half of an
     augmentation's time.
     """
@@ -190,5 +190,5 @@ def noise(shape: tuple[int, ...], rng: np.random.Generator) -> Image:
 
 
 @cache
-def _field() -> Image:
+def _field() -> FloatImage:
     return np.random.default_rng(0).standard_normal((1536, 1536), np.float32)

@@ -10,6 +10,7 @@ from typing import Protocol
 
 import numpy as np
 
+from ..errors import InputError, MissingFile
 from .annotation_files import find_annotations
 from .annotations import Annotated
 from .labelled import LabelledFolder, spoken
@@ -33,16 +34,16 @@ def open_data(
     """
     root = Path(data)
     if not root.exists():
-        raise FileNotFoundError(f"there is no file or folder {data}; give {FORMS}")
+        raise MissingFile(f"there is no file or folder {data}; give {FORMS}")
     if root.is_dir() and (root / "masks").is_dir():
         if label is not None:
-            raise ValueError(f"{root} has masks, which have values and no labels; give a mask value instead of {label}")
+            raise InputError(f"{root} has masks, which have values and no labels; give a mask value instead of {label}")
         return LabelledFolder(root, split, mask_value)
     found = find_annotations(root, split)
     if found is None:
-        raise ValueError(f"{root} holds no masks and no annotations of the split {spoken(split)}; give {FORMS}")
+        raise InputError(f"{root} holds no masks and no annotations of the split {spoken(split)}; give {FORMS}")
     if mask_value is not None:
-        raise ValueError(f"{root} has labels and no mask values; give a label instead of {mask_value}")
+        raise InputError(f"{root} has labels and no mask values; give a label instead of {mask_value}")
     return Annotated(found, split, label)
 
 
@@ -56,7 +57,7 @@ class Checked:
     digest: str  # changes with any pixel of any picture or mask, and with their order
 
 
-def check(samples: Samples, progress: Callable[[int, int], None] | None = None) -> Checked:
+def check_samples(samples: Samples, progress: Callable[[int, int], None] | None = None) -> Checked:
     """Read every picture and mask once, so that a bad file is found now and not hours later.
 
     `progress` hears (done, of). Raises the reader's ValueError or OSError, which names the file, and ValueError
@@ -91,8 +92,8 @@ def _without_tear(samples: Samples) -> ValueError:
         value = samples.mask_value
         where, cure = samples.root, "mark some" if value is None else f"is {value} the tear's mask value?"
     else:
-        return ValueError(f"not one of {len(samples)} pictures has a tear; give more, or more seeds of phantoms")
-    return ValueError(
+        return InputError(f"not one of {len(samples)} pictures has a tear; give more, or more seeds of phantoms")
+    return InputError(
         f"not one of the {len(samples)} pictures of {where} in the split {spoken(samples.split)} has a tear; {cure}"
     )
 

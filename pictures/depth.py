@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import InputError
+
 
 class Depth:
     """Call it with every picture of a source in turn; the first one decides.
@@ -21,7 +23,7 @@ class Depth:
         if image.dtype == np.uint8:
             return np.asarray(image, np.uint8)
         if not np.issubdtype(image.dtype, np.integer):
-            raise ValueError(f"its pixels are {image.dtype}, not whole numbers; save it with 8 or 16 bits a channel")
+            raise InputError(f"its pixels are {image.dtype}, not whole numbers; save it with 8 or 16 bits a channel")
         if self._shift is None:
             bits = max(0, int(image.max(initial=0))).bit_length()
             self._shift = max(0, bits + bits % 2 - 8)

@@ -23,6 +23,7 @@ from pydicom.pixels.processing import apply_color_lut
 from pydicom.pixels.utils import iter_pixels
 from pydicom.uid import UID
 
+from ..errors import FileError, InputError, MissingFile, RunError
 from .depth import Depth
 from .pixels import Sector, whole
 
@@ -33,7 +34,7 @@ _HEADER = 4096  # bytes: longer values are read when they are wanted
 logging.getLogger("pydicom").setLevel(logging.CRITICAL)  # what has to be said is said in the exceptions
 
 
-class _NoPicture(ValueError):
+class _NoPicture(InputError):
     """Its message is the sentence."""
 
 
@@ -49,13 +50,13 @@ class Dicom:
                 warnings.simplefilter("ignore")
                 self._describe(self._header)
         except Exception as error:  # pydicom reads a value when it is asked for, and then raises what its parsers do
-            raise ValueError(f"{path} is damaged ({_first_words(error)}); copy it again from the scanner") from error
+            raise InputError(f"{path} is damaged ({_first_words(error)}); copy it again from the scanner") from error
 
     def _describe(self, header: Dataset) -> None:
         self.count = int(header.get("NumberOfFrames") or 1)
         self.shape = int(header.Rows), int(header.Columns)
         if self.count < 1 or min(self.shape) < 1:
-            raise ValueError(f"{self.count} frames of {self.shape[1]} x {self.shape[0]} pixels")
+            raise InputError(f"{self.count} frames of {self.shape[1]} x {self.shape[0]} pixels")
         self.name = _safe_name(self.path, header)
         self.fps = _fps(header) if self.count > 1 else None
         region = _region(header, self.shape)
@@ -89,7 +90,7 @@ class Dicom:
             read += 1
             yield picture
         if read < self.count:
-            raise RuntimeError(
+            raise RunError(
                 f"{self.name} is damaged or cut off ({problem or 'it ends early'}): "
                 f"only {read} of {self.count} frames could be read; copy it again from the scanner"
             )
@@ -191,13 +192,13 @@ def _header(path: Path) -> Dataset:
     except _NoPicture:
         raise
     except InvalidDicomError as error:
-        raise ValueError(f"{path} is not a DICOM file; copy it again, or give it the suffix of what it is") from error
+        raise InputError(f"{path} is not a DICOM file; copy it again, or give it the suffix of what it is") from error
     except FileNotFoundError as error:
-        raise FileNotFoundError(f"there is no file {path}; check the path") from error
+        raise MissingFile(f"there is no file {path}; check the path") from error
     except OSError as error:
-        raise OSError(f"{path} cannot be read ({error.strerror or error}); check its permissions") from error
+        raise FileError(f"{path} cannot be read ({error.strerror or error}); check its permissions") from error
     except Exception as error:  # pydicom raises whatever its parsers do on damaged bytes
-        raise ValueError(f"{path} is damaged ({_first_words(error)}); copy it again from the scanner") from error
+        raise InputError(f"{path} is damaged ({_first_words(error)}); copy it again from the scanner") from error
 
 
 def _check_decoder(path: Path, header: Dataset) -> None:
@@ -205,14 +206,14 @@ def _check_decoder(path: Path, header: Dataset) -> None:
         warnings.simplefilter("ignore")
         uid = UID(str(getattr(header, "file_meta", {}).get("TransferSyntaxUID") or ""))
         if not uid:
-            raise ValueError(f"{path} does not say how its pixels are stored; export it again")
+            raise InputError(f"{path} does not say how its pixels are stored; export it again")
         with contextlib.suppress(NotImplementedError):  # pydicom's way to say that it knows no decoder for these pixels
             decoder = get_decoder(uid)
             if decoder.is_native or decoder.is_available:
                 return
     film = "MPEG" in uid.name or "HEVC" in uid.name
     cure = "export it as mp4" if film else "export it uncompressed, or decompress it with gdcmconv --raw"
-    raise ValueError(f"{path} is compressed as {_first_words(uid.name)}, which is not read here; {cure}")
+    raise InputError(f"{path} is compressed as {_first_words(uid.name)}, which is not read here; {cure}")
 
 
 def _first_words(error: object) -> str:

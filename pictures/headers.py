@@ -10,7 +10,9 @@ from pathlib import Path
 import nrrd
 import numpy as np
 
-SUFFIXES = (".mha", ".mhd", ".nrrd", ".nhdr")
+from ..errors import FileError, InputError, MissingFile
+
+VOLUME_SUFFIXES = (".mha", ".mhd", ".nrrd", ".nhdr")
 
 _META_TYPES = {
     "MET_UCHAR": "u1",
@@ -35,7 +37,7 @@ _LINE = 1 << 16  # bytes of one line
 
 
 @dataclass(frozen=True, slots=True)
-class Header:
+class VolumeHeader:
     """What is needed to read the pictures, and what is known of them."""
 
     data: Path
@@ -57,31 +59,31 @@ class Header:
         return self.columns * self.rows * self.channels * self.dtype.itemsize
 
 
-def read_header(path: Path) -> Header:
+def read_header(path: Path) -> VolumeHeader:
     """Read it. Raises OSError or ValueError with one sentence that names the file."""
     try:
         return _nrrd(path) if path.suffix.lower() in (".nrrd", ".nhdr") else _meta(path)
     except FileNotFoundError as error:
-        raise FileNotFoundError(f"{path} needs {error.filename}, which is not there; copy both") from error
+        raise MissingFile(f"{path} needs {error.filename}, which is not there; copy both") from error
     except OSError as error:
-        raise OSError(f"{path} cannot be read ({error.strerror or error}); check its permissions") from error
+        raise FileError(f"{path} cannot be read ({error.strerror or error}); check its permissions") from error
     except _DAMAGED as error:
         told = f"no {error}" if isinstance(error, KeyError) else (str(error).splitlines() or ["its header"])[0]
-        raise ValueError(f"{path} cannot be read as {path.suffix[1:].upper()} ({told[:160]}); save it again") from error
+        raise InputError(f"{path} cannot be read as {path.suffix[1:].upper()} ({told[:160]}); save it again") from error
 
 
-def _meta(path: Path) -> Header:
+def _meta(path: Path) -> VolumeHeader:
     fields, end = _meta_fields(path)
     if not fields.get("DimSize") or "ElementDataFile" not in fields:
-        raise ValueError("it has no MetaImage header")
+        raise InputError("it has no MetaImage header")
     sizes = [int(word) for word in fields["DimSize"].split()]
     stored = fields["ElementDataFile"]
     if stored.split()[0].upper() == "LIST" or "%" in stored:
-        raise ValueError("its pictures lie in a list of files, which is not supported")
+        raise InputError("its pictures lie in a list of files, which is not supported")
     if fields["ElementType"] not in _META_TYPES:
-        raise ValueError(f"its pixels are {fields['ElementType']}, but 8 or 16 bits a channel are wanted")
+        raise InputError(f"its pixels are {fields['ElementType']}, but 8 or 16 bits a channel are wanted")
     if not _yes(fields.get("BinaryData", "True")):
-        raise ValueError("its pixels are stored as text")
+        raise InputError("its pixels are stored as text")
     big = _yes(fields.get("BinaryDataByteOrderMSB", fields.get("ElementByteOrderMSB", "False")))
     local = stored.upper() == "LOCAL"
     data = path if local else _beside(path, stored)
@@ -109,17 +111,17 @@ def _meta_fields(path: Path) -> tuple[dict[str, str], int]:
         return fields, file.tell()
 
 
-def _nrrd(path: Path) -> Header:
+def _nrrd(path: Path) -> VolumeHeader:
     with path.open("rb") as file:
         found = nrrd.read_header(file)
         end = file.tell()
     fields = {str(key): str(value) for key, value in found.items()}
     encoding = fields["encoding"].lower()
     if encoding not in ("raw", "gzip", "gz"):
-        raise ValueError(f"its encoding is {encoding}, but raw or gzip is wanted")
+        raise InputError(f"its encoding is {encoding}, but raw or gzip is wanted")
     stored = fields.get("data file", fields.get("datafile"))
     if any(int(fields.get(key, 0)) for key in ("line skip", "lineskip", "byte skip", "byteskip")):
-        raise ValueError("it skips lines or bytes, which is not supported")
+        raise InputError("it skips lines or bytes, which is not supported")
     sizes = [int(size) for size in found["sizes"]]
     kinds = fields.get("kinds", "").strip("[]").replace("'", "").replace(",", " ").split()
     channels, spacing = 1, _nrrd_spacing(found)
@@ -127,7 +129,7 @@ def _nrrd(path: Path) -> Header:
         channels, sizes, spacing = sizes[0], sizes[1:], spacing[1:]
     named = fields["type"].lower().replace("unsigned ", "u").removeprefix("signed ")
     if named not in _NRRD_TYPES:
-        raise ValueError(f"its pixels are {fields['type']}, but 8 or 16 bits a channel are wanted")
+        raise InputError(f"its pixels are {fields['type']}, but 8 or 16 bits a channel are wanted")
     dtype = np.dtype(_NRRD_TYPES[named]).newbyteorder(">" if fields.get("endian") == "big" else "<")
     fields = {key.title().replace(" ", "") if key.startswith("ultrasound") else key: v for key, v in fields.items()}
     data = _beside(path, stored) if stored else path
@@ -151,9 +153,9 @@ def _header(
     dtype: np.dtype[np.generic],
     spacing: list[float],
     fields: Mapping[str, str],
-) -> Header:
+) -> VolumeHeader:
     if len(sizes) < 2 or min(sizes) < 1 or channels not in (1, 3, 4):
-        raise ValueError(f"its sizes are {sizes} with {channels} channels, but pictures in a row are wanted")
+        raise InputError(f"its sizes are {sizes} with {channels} channels, but pictures in a row are wanted")
     # 1 x 1 mm is what is written by those who do not know: no ultrasound picture has such pixels
     known = len(spacing) > 1 and min(spacing[:2]) > 0 and tuple(spacing[:2]) != (1.0, 1.0)
     invalid = {
@@ -161,7 +163,7 @@ def _header(
         for key, value in fields.items()
         if (match := re.fullmatch(r"Seq_Frame(\d+)_(?:Image)?Status", key)) and value.upper() == "INVALID"
     }
-    return Header(
+    return VolumeHeader(
         data=data,
         offset=offset,
         compressed=compressed,
@@ -190,7 +192,7 @@ def _beside(path: Path, stored: str) -> Path:
     """The file of pixels that a header names: in the header's own folder and nowhere else."""
     data = path.parent / stored
     if Path(stored).is_absolute() or ".." in Path(stored).parts:
-        raise ValueError(f"its pixels are said to lie in {stored}, outside its folder")
+        raise InputError(f"its pixels are said to lie in {stored}, outside its folder")
     if not data.is_file():
         raise FileNotFoundError(2, "no such file", str(data))
     return data

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from ..errors import FileError, InputError
 from .depth import Depth
 from .filetypes import DICOM_SUFFIXES
 from .pixels import Grey, Mask, to_grey
@@ -33,7 +34,7 @@ class LabelledFolder:
     def __init__(self, root: Path, split: str, mask_value: int | None = None) -> None:
         for part in ("images", "masks"):
             if not (root / part).is_dir():
-                raise ValueError(f"{root / part} is missing; give a folder with images/ and masks/ in it")
+                raise InputError(f"{root / part} is missing; give a folder with images/ and masks/ in it")
         self.root, self.split, self.mask_value = root, split, mask_value
         self.files = [name for name, word in read_splits(root, root / "images") if word in SPLITS.get(split, (split,))]
         if not self.files:
@@ -45,7 +46,7 @@ class LabelledFolder:
     def __getitem__(self, index: int) -> tuple[Grey, Mask]:
         name = self.files[index]
         pixels = read_grey(self.root / "images" / name)
-        path = mask_of(self.root / "masks", name)
+        path = mask_path(self.root / "masks", name)
         marks = read_mask(path)
         check_size(path, marks.shape, pixels.shape)
         return pixels, marks != 0 if self.mask_value is None else marks == self.mask_value
@@ -56,11 +57,11 @@ class LabelledFolder:
             return
         held: set[int] = set()
         for name in self.files:
-            held |= set(np.unique(read_mask(mask_of(self.root / "masks", name))).tolist())
+            held |= set(np.unique(read_mask(mask_path(self.root / "masks", name))).tolist())
             if self.mask_value in held:
                 return
         values = ", ".join(map(str, sorted(held)))
-        raise ValueError(
+        raise InputError(
             f"no mask of {self.root}, split {spoken(self.split)}, has the value {self.mask_value}; they have {values}: "
             "give one of those"
         )
@@ -79,7 +80,7 @@ def read_splits(root: Path, pictures: Path) -> list[tuple[str, str]]:
     inside = (path for path in pictures.rglob("*") if path.suffix.lower() in PICTURES and path.is_file())
     names = sorted(path.relative_to(pictures).as_posix() for path in inside)
     if not names:
-        raise ValueError(f"there is no picture in {pictures}; it takes {', '.join(PICTURES)}")
+        raise InputError(f"there is no picture in {pictures}; it takes {', '.join(PICTURES)}")
     return [(name, split_of(name)) for name in names]
 
 
@@ -90,18 +91,18 @@ def read_table(table: Path) -> list[tuple[str, str]]:
         separator = ";" if ";" in text.partition("\n")[0] else ","
         rows = list(csv.DictReader(text.splitlines(), delimiter=separator))
     except (UnicodeDecodeError, csv.Error) as error:
-        raise ValueError(f"{table} is not a CSV table in UTF-8 ({error}); save it as CSV again") from error
+        raise InputError(f"{table} is not a CSV table in UTF-8 ({error}); save it as CSV again") from error
     if not rows or not {"file", "split"} <= rows[0].keys():
-        raise ValueError(f"{table} needs a first line with the columns file,split and a line for every picture")
+        raise InputError(f"{table} needs a first line with the columns file,split and a line for every picture")
     seen: dict[str, str] = {}
     for number, row in enumerate(rows, 2):
         name, split = (row["file"] or "").strip(), (row["split"] or "").strip().lower()
         if not name or not split:
-            raise ValueError(f"{table}, line {number} gives no file or no split; complete it or take it out")
+            raise InputError(f"{table}, line {number} gives no file or no split; complete it or take it out")
         if Path(name).is_absolute() or ".." in Path(name).parts or "\\" in name:
-            raise ValueError(f"{table}, line {number}: {name} leaves the folder; give names inside it, with /")
+            raise InputError(f"{table}, line {number}: {name} leaves the folder; give names inside it, with /")
         if seen.setdefault(name, split) != split:
-            raise ValueError(f"{table}, line {number}: {name} is in two splits; keep one, or scores are too good")
+            raise InputError(f"{table}, line {number}: {name} is in two splits; keep one, or scores are too good")
     return list(seen.items())
 
 
@@ -120,13 +121,13 @@ def no_picture(root: Path, split: str) -> ValueError:
     if table.is_file():
         known = ", ".join(sorted({word for _, word in read_table(table)}))
         wanted = " or ".join(SPLITS.get(split, (split,)))
-        return ValueError(f"{table} gives no picture to the split {wanted}; it has {known}")
-    return ValueError(
+        return InputError(f"{table} gives no picture to the split {wanted}; it has {known}")
+    return InputError(
         f"{root} has too few pictures for a split {spoken(split)}; write {table} with the columns file,split"
     )
 
 
-def mask_of(folder: Path, name: str) -> Path:
+def mask_path(folder: Path, name: str) -> Path:
     """The mask of a picture: of the same name, or with another suffix that keeps a mask's values."""
     same = folder / name
     others = (same.with_suffix(suffix) for suffix in MASKS)
@@ -137,13 +138,13 @@ def check_size(path: Path, size: tuple[int, ...], wanted: tuple[int, ...]) -> No
     """ValueError where a mask (rows, columns) has another size than its picture."""
     if size != wanted:
         found, needed = (f"{columns} x {rows}" for rows, columns in (size, wanted))
-        raise ValueError(f"{path} has another size ({found}) than its picture ({needed}); export it at that size")
+        raise InputError(f"{path} has another size ({found}) than its picture ({needed}); export it at that size")
 
 
 def read_grey(path: Path) -> Grey:
     """A picture file, DICOM stills included, as uint8 (rows, columns). OSError where it cannot be read."""
     if not path.is_file():
-        raise OSError(f"{path} is missing; copy it there, or take its line out of the list")
+        raise FileError(f"{path} is missing; copy it there, or take its line out of the list")
     if path.suffix.lower() in DICOM_SUFFIXES:
         return _dicom(path)
     try:
@@ -154,7 +155,7 @@ def read_grey(path: Path) -> Grey:
             # the same weights as in the stream
             return to_grey(np.ascontiguousarray(np.asarray(image.convert("RGB"))[..., ::-1]))
     except _UNREADABLE as error:
-        raise OSError(
+        raise FileError(
             f"{path} is no picture that can be read ({_told(error)}); copy it again, or take it out"
         ) from error
 
@@ -164,11 +165,11 @@ def _dicom(path: Path) -> Grey:
 
     dicom = Dicom(path)
     if dicom.count != 1:
-        raise ValueError(f"{path} has {dicom.count} frames, but a mask belongs to one picture; export single frames")
+        raise InputError(f"{path} has {dicom.count} frames, but a mask belongs to one picture; export single frames")
     try:
         return to_grey(next(dicom.frames()))
     except RuntimeError as error:
-        raise OSError(f"{path}: {error}") from error
+        raise FileError(f"{path}: {error}") from error
 
 
 def read_mask(path: Path) -> NDArray[np.uint8]:
@@ -177,17 +178,17 @@ def read_mask(path: Path) -> NDArray[np.uint8]:
     Raises OSError where it is missing or no picture, ValueError where its values are no mask's.
     """
     if not path.is_file():
-        raise OSError(f"{path} is missing; every picture needs a mask of the same name, empty where there is no tear")
+        raise FileError(f"{path} is missing; every picture needs a mask of the same name, empty where there is no tear")
     try:
         with Image.open(path) as image:
             if image.format == "JPEG":
-                raise ValueError(f"{path} is a JPEG, which blurs a mask's edges; export masks as PNG")
+                raise InputError(f"{path} is a JPEG, which blurs a mask's edges; export masks as PNG")
             marks = _marks(ImageOps.exif_transpose(image), path)
     except _UNREADABLE as error:
-        raise OSError(f"{path} is no picture that can be read ({_told(error)}); give a PNG mask") from error
+        raise FileError(f"{path} is no picture that can be read ({_told(error)}); give a PNG mask") from error
     values = int(np.count_nonzero(np.bincount(marks.ravel(), minlength=1)))
     if values > _MOST_VALUES:
-        raise ValueError(f"{path} has {values} grey values, as a photograph has; export a mask with one value a class")
+        raise InputError(f"{path} has {values} grey values, as a photograph has; export a mask with one value a class")
     return marks
 
 
@@ -198,10 +199,10 @@ def _marks(image: Image.Image, path: Path) -> NDArray[np.uint8]:
         channels = np.asarray(image)
         if bands[-1] in {"A", "a"}:
             if channels[..., -1].min() < 255:
-                raise ValueError(f"{path} is transparent in places; export a mask of one channel, 0 where no tear is")
+                raise InputError(f"{path} is transparent in places; export a mask of one channel, 0 where no tear is")
             channels = channels[..., :-1]
         if (channels != channels[..., :1]).any():
-            raise ValueError(f"{path} has colours; export a mask of one channel, with one grey value a class")
+            raise InputError(f"{path} has colours; export a mask of one channel, with one grey value a class")
         return np.array(channels[..., 0], np.uint8)
     if image.mode in {"P", "L"}:
         return np.array(image, np.uint8)

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from av.error import FFmpegError
 
+from ..errors import FileError, InputError
 from .labelled import SPLITS, read_grey
 from .pixels import Grey, Sector
 
@@ -33,7 +34,7 @@ def read_negatives(root: Path, split: str = "train") -> list[Grey]:
     if not table.is_file():
         found = [read_grey(path) for path in sorted(root.rglob("*")) if path.suffix.lower() in PICTURES]
         if not found:
-            raise ValueError(
+            raise InputError(
                 f"{root} holds neither pictures nor negatives.csv; give a folder of pictures without a tear"
             )
         return found
@@ -42,7 +43,7 @@ def read_negatives(root: Path, split: str = "train") -> list[Grey]:
     wanted = [line for line in lines if line.split in words]
     if not wanted:
         known = ", ".join(sorted({line.split for line in lines}))
-        raise ValueError(f"{table} gives no picture to the split {' or '.join(words)}; it has {known}")
+        raise InputError(f"{table} gives no picture to the split {' or '.join(words)}; it has {known}")
     return [picture for line in wanted for picture in _cut(root, line)]
 
 
@@ -64,11 +65,11 @@ def _read_table(table: Path) -> list[_Line]:
         reader = csv.DictReader(text.splitlines(), delimiter=separator)
         rows = [(f"{table}, line {reader.line_num}", row) for row in reader]
     except (UnicodeDecodeError, csv.Error) as error:
-        raise ValueError(f"{table} is not a CSV table in UTF-8 ({error}); save it as CSV again") from error
+        raise InputError(f"{table} is not a CSV table in UTF-8 ({error}); save it as CSV again") from error
     missing = [name for name in ("file", *Sector._fields) if name not in (reader.fieldnames or ())]
     if missing or not rows:
         lacks = f"lacks {', '.join(missing)}" if missing else "is all there is"
-        raise ValueError(
+        raise InputError(
             f"{table}, line 1 {lacks}; it needs the columns file,x,y,width,height (and every,split where wanted), and "
             "below it a line for every picture or clip"
         )
@@ -80,19 +81,19 @@ def _line(place: str, row: dict[str, str | None]) -> _Line:
     cells = {name: (value or "").strip() for name, value in row.items() if isinstance(value, str)}
     name, split = cells.get("file", ""), cells.get("split", "").lower() or "train"
     if not name:
-        raise ValueError(f"{place} names no file; complete it or take it out")
+        raise InputError(f"{place} names no file; complete it or take it out")
     if split not in [word for words in SPLITS.values() for word in words]:
-        raise ValueError(f"{place}: '{split}' is no split; write train, val or test")
+        raise InputError(f"{place}: '{split}' is no split; write train, val or test")
     try:
         x, y, width, height = (int(cells.get(column, "")) for column in Sector._fields)
         every = int(cells.get("every") or EVERY)
     except ValueError as error:
-        raise ValueError(
+        raise InputError(
             f"{place}: x,y,width,height are to be whole numbers, the picture's rectangle in {name} in pixels, and "
             "every as well where it is given; complete the line"
         ) from error
     if every < 1:
-        raise ValueError(f"{place}: every is {every}; give 1 for all frames of a clip, n for every n-th")
+        raise InputError(f"{place}: every is {every}; give 1 for all frames of a clip, n for every n-th")
     return _Line(place, name, Sector(x, y, width, height), every, split)
 
 
@@ -105,19 +106,19 @@ def _cut(root: Path, line: _Line) -> Iterator[Grey]:
             try:
                 sector.check(frame.shape)
             except ValueError as error:  # its own words are about an option
-                raise ValueError(
+                raise InputError(
                     f"{line.place}: the rectangle {','.join(map(str, sector))} (x,y,width,height) does not fit "
                     f"{line.file} of {frame.shape[1]} x {frame.shape[0]} pixels; correct it, at least 8 x 8"
                 ) from error
             yield np.array(sector.cut(frame), np.uint8)
     except OSError as error:
-        raise OSError(f"{line.place}: {error}") from error
+        raise FileError(f"{line.place}: {error}") from error
 
 
 def _clip(path: Path, every: int) -> Iterator[Grey]:
     """Every n-th frame of a clip, grey."""
     if not path.is_file():
-        raise OSError(f"{path} is missing; copy it there, or take its line out of the list")
+        raise FileError(f"{path} is missing; copy it there, or take its line out of the list")
     try:
         with av.open(str(path)) as container:
             for number, frame in enumerate(container.decode(video=0)):
@@ -125,7 +126,7 @@ def _clip(path: Path, every: int) -> Iterator[Grey]:
                     yield frame.to_ndarray(format="gray")
     except (FFmpegError, OSError, IndexError) as error:  # IndexError: sound, but no pictures
         told = getattr(error, "strerror", None) or "no pictures in it"
-        raise OSError(f"{path} cannot be read as a clip ({told}); correct its line in negatives.csv") from error
+        raise FileError(f"{path} cannot be read as a clip ({told}); correct its line in negatives.csv") from error
 
 
 def shrunk(pictures: Sequence[Grey], longest: int) -> list[Grey]:

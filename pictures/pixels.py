@@ -12,6 +12,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import InputError
+
 Grey = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
 
@@ -33,7 +35,7 @@ class Sector(NamedTuple):
         right, bottom = self.x + self.width, self.y + self.height
         inside = self.x >= 0 and self.y >= 0 and right <= columns and bottom <= rows
         if self.width < 8 or self.height < 8 or not inside:
-            raise ValueError(
+            raise InputError(
                 f"the sector {self.x},{self.y},{self.width},{self.height} (x,y,width,height) does not fit "
                 f"a picture of {columns} x {rows} pixels; give --crop values inside it, at least 8 x 8"
             )

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import InputError
 from .pixels import Sector, to_grey, whole
 
 _WORKING = 320  # pixels of the longer side while looking
@@ -22,7 +23,7 @@ def parse_crop(text: str) -> Sector | None:
         return None
     parts = text.split(",")
     if len(parts) != 4 or not all(part.strip().isdecimal() for part in parts):
-        raise ValueError(f"--crop {text} is not understood; give auto or x,y,width,height in pixels")
+        raise InputError(f"--crop {text} is not understood; give auto or x,y,width,height in pixels")
     return Sector(*(int(part) for part in parts))
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..errors import InputError
 from ..pictures.pixels import Mask
 
 
@@ -25,7 +26,7 @@ class Counts:
     def add(self, mask: Mask, truth: Mask) -> None:
         """Count one frame; both bool (rows, columns) of one shape, else ValueError."""
         if mask.shape != truth.shape:
-            raise ValueError(f"the mask is {mask.shape} but its truth is {truth.shape} (rows, columns)")
+            raise InputError(f"the mask is {mask.shape} but its truth is {truth.shape} (rows, columns)")
         tp = int(np.count_nonzero(mask & truth))
         marked, wanted = int(np.count_nonzero(mask)), int(np.count_nonzero(truth))
         self.tp += tp

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from ..errors import InputError
 from ..pictures.pixels import Mask
 
 COVERED = 0.1  # of a tear's pixels must be outlined for it to be found
@@ -28,7 +29,7 @@ class Lesions:
     def add(self, mask: Mask, truth: Mask) -> None:
         """Count one picture; both bool (rows, columns) of one shape, else ValueError."""
         if mask.shape != truth.shape:
-            raise ValueError(f"the mask is {mask.shape} but its truth is {truth.shape} (rows, columns)")
+            raise InputError(f"the mask is {mask.shape} but its truth is {truth.shape} (rows, columns)")
         covered = _shares(truth, mask)
         touched = _shares(mask, truth)
         self.tears += len(covered)

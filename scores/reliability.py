@@ -55,7 +55,7 @@ def near(truth: Mask, mm_per_pixel: tuple[float, float] | None = None) -> Mask:
     return inside
 
 
-class Calibration:
+class CalibrationScores:
     """Pixels by fitted confidence, summed over pictures: those of LEAST or more, and those near a tear."""
 
     def __init__(self) -> None:

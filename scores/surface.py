@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.spatial import KDTree
 
+from ..errors import InputError
 from ..pictures.pixels import Mask
 
 
@@ -27,7 +28,7 @@ def surface_distance(mask: Mask, truth: Mask, spacing: tuple[float, float] = (1.
     None where one of them is empty: there is no distance to nothing. Raises ValueError for unequal shapes.
     """
     if mask.shape != truth.shape:
-        raise ValueError(f"the mask is {mask.shape} but its truth is {truth.shape} (rows, columns)")
+        raise InputError(f"the mask is {mask.shape} but its truth is {truth.shape} (rows, columns)")
     if not (mask.any() and truth.any()):
         return None
     ours, theirs = (np.argwhere(surface(each)) * spacing for each in (mask, truth))

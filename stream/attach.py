@@ -14,8 +14,8 @@ from ..pictures.sector import SectorFinder, blank_outside
 from .capture import NOBODY, TOO_OLD, Capture, Captured
 from .frame import Frame
 from .link.credits import LEASE_NS
-from .link.endpoint import check, connect
-from .link.link import Rejections, Sender, read, transmitter, waiting
+from .link.endpoint import check_endpoint, connect
+from .link.link import Rejections, Sender, read_messages, transmitter, waiting
 from .link.wire import End, WireError
 from .sources import Source
 
@@ -58,7 +58,7 @@ class _Attached:
         self.epoch = time.time_ns()
         self.source, self.settings = source, settings
         self.finder = SectorFinder(settings.crop or source.sector, source.unrelated)
-        self.socket = connect(context, check(to, settings.insecure))
+        self.socket = connect(context, check_endpoint(to, settings.insecure))
         self.sender = Sender(transmitter(self.socket), self.epoch)
         self.rejections = Rejections()
         self.bell = context.socket(zmq.PULL)
@@ -84,7 +84,7 @@ class _Attached:
         for _ in waiting(self.bell):
             pass
         for parts in waiting(self.socket):
-            message = read(parts[-1], self.rejections)
+            message = read_messages(parts[-1], self.rejections)
             if message is None:
                 continue
             try:

@@ -11,8 +11,8 @@ import zmq
 
 from .frame import Frame, Result, Trail
 from .link.credits import LEASE_NS
-from .link.link import Rejections, Sender, read, transmitter, waiting
-from .link.wire import Answer, End, Message, WireError
+from .link.link import Rejections, Sender, read_messages, transmitter, waiting
+from .link.wire import End, Message, Reply, WireError
 
 MOST_VIEWERS = 16
 FORGET_NS = 5_000_000_000
@@ -20,10 +20,10 @@ NEWER = "newer frame at the viewer"
 TOO_OLD = "too old at the viewer"
 
 
-class Waiting(NamedTuple):
+class WaitingReply(NamedTuple):
     """A body and since when it waits."""
 
-    body: Answer | End
+    body: Reply | End
     since_ns: int
 
 
@@ -33,15 +33,15 @@ class Viewer:
 
     sender: Sender
     heard_ns: int = 0
-    waiting: deque[Waiting] = field(default_factory=deque)
+    waiting: deque[WaitingReply] = field(default_factory=deque)
     dropped: dict[int, Counter[str]] = field(default_factory=dict)  # by the feed's epoch
 
-    def put(self, body: Answer | End, now_ns: int) -> None:
+    def put(self, body: Reply | End, now_ns: int) -> None:
         """Queue a body; a live answer takes the place of every older one of its feed that still waits."""
-        if isinstance(body, Answer) and body.frame.live:
+        if isinstance(body, Reply) and body.frame.live:
             source = body.frame.source
             self._drop(NEWER, lambda old: _is_live(old.body) and old.body.frame.source == source)
-        self.waiting.append(Waiting(body, now_ns))
+        self.waiting.append(WaitingReply(body, now_ns))
 
     def flush(self, now_ns: int) -> None:
         """Send as much as there is credit for; a live answer that has waited too long is not sent at all."""
@@ -49,10 +49,10 @@ class Viewer:
         while self.waiting and self.sender.send(self._with_losses(self.waiting[0].body), now_ns):
             self.waiting.popleft()
 
-    def _drop(self, cause: str, which: Callable[[Waiting], bool]) -> None:
-        kept: deque[Waiting] = deque()
+    def _drop(self, cause: str, which: Callable[[WaitingReply], bool]) -> None:
+        kept: deque[WaitingReply] = deque()
         for old in self.waiting:
-            if isinstance(old.body, Answer) and which(old):
+            if isinstance(old.body, Reply) and which(old):
                 self._lost(old.body.frame.epoch)[cause] += 1
             else:
                 kept.append(old)
@@ -61,16 +61,16 @@ class Viewer:
     def _lost(self, epoch: int) -> Counter[str]:
         return self.dropped.setdefault(epoch, Counter())
 
-    def _with_losses(self, body: Answer | End) -> Answer | End:
+    def _with_losses(self, body: Reply | End) -> Reply | End:
         """The totals as this viewer must see them: what it missed itself is told too."""
-        if isinstance(body, Answer):
+        if isinstance(body, Reply):
             served = _add(body.result.served, self._lost(body.frame.epoch))
-            return Answer(body.frame, replace(body.result, served=served))
+            return Reply(body.frame, replace(body.result, served=served))
         return End(body.source, body.epoch, body.attached, _add(body.served, self._lost(body.epoch)), body.problem)
 
 
-def _is_live(body: Answer | End) -> TypeGuard[Answer]:
-    return isinstance(body, Answer) and body.frame.live
+def _is_live(body: Reply | End) -> TypeGuard[Reply]:
+    return isinstance(body, Reply) and body.frame.live
 
 
 def _add(trail: Trail, dropped: Counter[str]) -> Trail:
@@ -115,13 +115,13 @@ class Fanout:
 
     def offer(self, frame: Frame, result: Result, now_ns: int) -> None:
         """Queue an answer for every viewer that wants this feed, and send where there is credit."""
-        self._queue(Answer(frame, result), frame.source, now_ns)
+        self._queue(Reply(frame, result), frame.source, now_ns)
 
     def offer_end(self, end: End, now_ns: int) -> None:
         """Queue the end of a feed."""
         self._queue(end, end.source, now_ns)
 
-    def _queue(self, body: Answer | End, source: str, now_ns: int) -> None:
+    def _queue(self, body: Reply | End, source: str, now_ns: int) -> None:
         for viewer in self.viewers.values():
             allowance = viewer.sender.allowance
             if allowance.alive(now_ns) and allowance.source in ("", source):
@@ -129,7 +129,7 @@ class Fanout:
                 viewer.flush(now_ns)
 
     def _take(self, parts: list[memoryview], now_ns: int) -> None:
-        message = read(parts[-1], self._rejections) if len(parts) == 2 else None
+        message = read_messages(parts[-1], self._rejections) if len(parts) == 2 else None
         if message is None:
             return
         try:

@@ -11,8 +11,8 @@ import zmq
 from .fanout import Fanout
 from .frame import Frame, Trail
 from .link.credits import LEASE_NS, WINDOW
-from .link.link import Receiver, Rejections, read, transmitter, waiting
-from .link.wire import Answer, End, Message, WireError
+from .link.link import Receiver, Rejections, read_messages, transmitter, waiting
+from .link.wire import End, Message, Reply, WireError
 
 MOST_FEEDS = 16
 FORGET_NS = 5_000_000_000
@@ -20,7 +20,7 @@ NEWER = "newer frame at the engine"
 TOO_OLD = "too old at the engine"
 
 
-class Waiting(NamedTuple):
+class WaitingFrame(NamedTuple):
     """A body, the message it came in, and when it came."""
 
     message: Message
@@ -33,7 +33,7 @@ class Feed:
     """One attach process: its link, what waits of it, and its totals."""
 
     receiver: Receiver
-    waiting: deque[Waiting] = field(default_factory=deque)
+    waiting: deque[WaitingFrame] = field(default_factory=deque)
     inferred: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
 
@@ -44,7 +44,7 @@ class Feed:
                 self._drop_first(NEWER, now_ns)
         elif len(self.waiting) > WINDOW + 1:
             raise WireError("a feed sends more than it was granted")
-        self.waiting.append(Waiting(message, body, now_ns))
+        self.waiting.append(WaitingFrame(message, body, now_ns))
 
     def drop_old(self, now_ns: int) -> None:
         """Live frames that nobody could be shown in time are not shown at all."""
@@ -108,7 +108,7 @@ class Intake:
         if len(parts) != 2:
             self._rejections.add(f"a message of {len(parts)} parts instead of one")
             return
-        message = read(parts[1], self._rejections)
+        message = read_messages(parts[1], self._rejections)
         if message is None:
             return
         try:
@@ -122,7 +122,7 @@ class Intake:
         if body is None:
             self.feeds[peer] = feed
             return
-        if isinstance(body, Answer):
+        if isinstance(body, Reply):
             raise WireError("an answer came to the engine, which only takes frames")
         if body.epoch != message.epoch:
             raise WireError("a frame's epoch is not its sender's")

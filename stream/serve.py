@@ -15,7 +15,7 @@ from ..engine import Answer, DeviceLost, EngineError, NoPicture, Segmenter
 from .fanout import Fanout
 from .frame import Frame, Result, State
 from .intake import Feed, Intake
-from .link.endpoint import check, listen
+from .link.endpoint import check_endpoint, listen
 from .link.link import Rejections
 from .link.wire import End, Message
 
@@ -35,8 +35,8 @@ def serve(open_segmenter: Callable[[], Segmenter], bind: str, publish: str, inse
     rejections = Rejections()
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context(io_threads=1)
     try:
-        incoming = listen(context, check(bind, insecure))
-        outgoing = listen(context, check(publish, insecure))
+        incoming = listen(context, check_endpoint(bind, insecure))
+        outgoing = listen(context, check_endpoint(publish, insecure))
         segmenter = open_segmenter()
         with segmenter.runner:
             intake = Intake(incoming, epoch, rejections)

@@ -13,9 +13,9 @@ from .displays.contract import Display, Shown
 from .frame import Clock, Frame, State
 from .link.clock import chain
 from .link.credits import LEASE_NS
-from .link.endpoint import check, connect
-from .link.link import Receiver, Rejections, read, transmitter, waiting
-from .link.wire import Answer, End, Message, WireError
+from .link.endpoint import check_endpoint, connect
+from .link.link import Receiver, Rejections, read_messages, transmitter, waiting
+from .link.wire import End, Message, Reply, WireError
 from .order import Order
 from .tally import Tally
 
@@ -52,7 +52,7 @@ def view(
     """
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context(io_threads=1)
     try:
-        socket = connect(context, check(endpoint, insecure))
+        socket = connect(context, check_endpoint(endpoint, insecure))
         _Viewing(socket, displays, state, from_start, one_feed).run(keep)
     finally:
         context.destroy(linger=200)
@@ -81,7 +81,7 @@ class _Viewing:
         while keep():
             self.socket.poll(POLL_MS)
             for parts in waiting(self.socket):
-                message = read(parts[-1], self.rejections)
+                message = read_messages(parts[-1], self.rejections)
                 if message is not None:
                     self._take(message)
             now = time.monotonic_ns()
@@ -96,7 +96,7 @@ class _Viewing:
         except WireError as error:
             self.rejections.add(error)
             return
-        if isinstance(body, Answer):
+        if isinstance(body, Reply):
             self._show(body, now)
             self.receiver.finish(message, time.monotonic_ns())
         elif isinstance(body, End):
@@ -107,7 +107,7 @@ class _Viewing:
         elif self.receiver.last_beat is not None:
             self.state.engine = self.receiver.last_beat.engine or self.state.engine
 
-    def _show(self, answer: Answer, now: int) -> None:
+    def _show(self, answer: Reply, now: int) -> None:
         frame, result, tally = answer.frame, answer.result, self.state.tally
         first = f"{frame.epoch}" not in tally.attached and not self.from_start
         if not self.state.order.accepts(frame):

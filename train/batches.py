@@ -22,7 +22,7 @@ from .parallel import Crew
 from .settings import Settings
 
 Pair = tuple[Grey, Mask]
-View = Callable[[int, np.random.Generator], Pair]  # (a sample's number, its luck) -> an augmented picture and mask
+Augmented = Callable[[int, np.random.Generator], Pair]  # (a sample's number, its luck) -> an augmented picture and mask
 Arrays = tuple[NDArray[np.float32], NDArray[np.float32]]
 AHEAD = 2  # batches: the one in use and the next
 
@@ -52,7 +52,7 @@ class Batches:
     """
 
     def __init__(
-        self, view: View, samples: int, settings: Settings, crew: Crew, stage: int = 0, workers: int = 1
+        self, view: Augmented, samples: int, settings: Settings, crew: Crew, stage: int = 0, workers: int = 1
     ) -> None:
         self.view, self.samples, self.settings, self.crew, self.stage = view, samples, settings, crew, stage
         self.total = settings.total(samples)

@@ -12,6 +12,8 @@ from typing import Any, BinaryIO
 
 import torch
 
+from ..errors import FileError, InputError
+
 
 def replace_file(path: Path, write: Callable[[BinaryIO], object]) -> None:
     """Let `write` fill a file beside `path`, then put it in its place: whoever is killed leaves the old or the new one.
@@ -29,7 +31,7 @@ def replace_file(path: Path, write: Callable[[BinaryIO], object]) -> None:
         with contextlib.suppress(OSError):
             partial.unlink(missing_ok=True)
         reason = (error.strerror if isinstance(error, OSError) else None) or "the disk may be full"
-        raise OSError(
+        raise FileError(
             f"{path} cannot be written ({reason}); free some space or choose another --out, and give the same "
             f"command again: {'the one before it is kept' if path.exists() else 'nothing is lost but this file'}"
         ) from error
@@ -60,9 +62,9 @@ def read_checkpoint(path: Path, cure: str = "run `smartca train segment` to make
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch.load raises many kinds: pickle, zip and key errors among them
-        raise ValueError(f"{path} is missing or is no checkpoint; {cure}") from error
+        raise InputError(f"{path} is missing or is no checkpoint; {cure}") from error
     if not isinstance(content, dict):
-        raise ValueError(f"{path} is missing or is no checkpoint; {cure}")
+        raise InputError(f"{path} is missing or is no checkpoint; {cure}")
     return content
 
 
@@ -71,4 +73,4 @@ def digest(path: Path) -> str:
     try:
         return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
     except OSError as error:
-        raise ValueError(f"{path} cannot be read ({error.strerror}); give the file that training wrote") from error
+        raise InputError(f"{path} cannot be read ({error.strerror}); give the file that training wrote") from error

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ..errors import InputError
 from ..pictures.datasets import Samples
 from ..pictures.pixels import Grey, Mask
 from .batches import Pair, tensors
@@ -102,7 +103,7 @@ class Classify(Loop):
         """A training view: the whole picture or, where the answer 'no' is scarce, a crop."""
         if not self.crops or rng.random() < 0.5:
             return super().view(sample, rng)
-        part = cropped(*self.train[sample], holding=rng.random() < 1 / 3, rng=rng)
+        part = crop_with_or_without(*self.train[sample], holding=rng.random() < 1 / 3, rng=rng)
         return training_batch(Pairs([part]), [0], self.negatives, self.settings.negative_share, rng)[0]
 
     @torch.no_grad()
@@ -124,7 +125,9 @@ class Classify(Loop):
         pixels, mask = self.held[n]
         views = [(pixels, mask)]
         if self.crops:
-            views += [cropped(pixels, mask, kind, np.random.default_rng((n, kind))) for kind in (False, True)]
+            views += [
+                crop_with_or_without(pixels, mask, kind, np.random.default_rng((n, kind))) for kind in (False, True)
+            ]
         return views
 
 
@@ -138,7 +141,7 @@ def scores(answers: Tensor, truths: Tensor) -> Row:
     return {"balanced_accuracy": float(balanced), "auc": auc}
 
 
-def cropped(pixels: Grey, mask: Mask, holding: bool, rng: np.random.Generator) -> Pair:
+def crop_with_or_without(pixels: Grey, mask: Mask, holding: bool, rng: np.random.Generator) -> Pair:
     """A random part, a third to two thirds of each side, `holding` more than half of a lesion, or no pixel of any.
 
     Where the picture has no such part, it comes back whole.
@@ -170,7 +173,7 @@ def _one_lesion(mask: Mask, rng: np.random.Generator) -> Mask:
 def _backbone(settings: Settings, imagenet: bool) -> tuple[str, bool]:
     """(encoder's name, with ImageNet weights) of a SMART-CA network's name. Raises ValueError for another network."""
     if not settings.network.startswith(PREFIX):
-        raise ValueError(f"{settings.network} has no place for a classifier; give a network called {PREFIX}...")
+        raise InputError(f"{settings.network} has no place for a classifier; give a network called {PREFIX}...")
     name = settings.network[len(PREFIX) :]
     scratch = name.endswith(SUFFIX)
     return name.removesuffix(SUFFIX), settings.pretrained and not scratch and imagenet
@@ -185,7 +188,7 @@ def read_classifier(path: Path) -> Classifier:
         network = Classifier(*_backbone(settings, imagenet=False))
         network.load_state_dict(stored["state"])
     except (KeyError, TypeError, RuntimeError) as error:
-        raise ValueError(f"{path} holds no classifier; {cure}") from error
+        raise InputError(f"{path} holds no classifier; {cure}") from error
     return network.eval()
 
 

@@ -10,7 +10,7 @@ from .logs import Row
 NOT_SCORES = {"epoch", "step", "loss", "logit"}
 
 
-def plot(rows: Sequence[Row], path: Path) -> None:
+def plot_curves(rows: Sequence[Row], path: Path) -> None:
     """Loss (each epoch's mean) and validation scores by epoch, as PNG; nothing where there is no row."""
     if not rows:
         return

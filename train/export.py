@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from ..engine.cpu.openvino_import import ov
 from ..engine.files import write_whole
+from ..errors import InputError, RunError
 from ..version import __version__
 from . import loss_names
 from .checkpoint import read_checkpoint
@@ -55,18 +56,18 @@ def load_network(checkpoint: Path) -> tuple[nn.Module, FitSettings]:
     """The network of `best.pt` in eval mode, and its settings. Raises ValueError where it is damaged."""
     stored = read_checkpoint(checkpoint)
     if "loss" not in stored.get("settings", {"loss": ""}):
-        raise ValueError(
+        raise InputError(
             f"{checkpoint} is a classifier, which outlines nothing; give the best.pt that "
             f"`smartca train segment --classifier {checkpoint.with_name('classifier.pt')}` makes"
         )
     if "state" not in stored:
-        raise ValueError(f"{checkpoint} holds a run to go on with, not a network; give the best.pt beside it")
+        raise InputError(f"{checkpoint} holds a run to go on with, not a network; give the best.pt beside it")
     try:
         settings = FitSettings(**stored["settings"])
-        network = networks.build(settings.network, pretrained=False)
+        network = networks.build_network(settings.network, pretrained=False)
         network.load_state_dict(stored["state"])
     except (KeyError, TypeError, RuntimeError) as error:
-        raise ValueError(f"{checkpoint} was made by another version; train again with this one") from error
+        raise InputError(f"{checkpoint} was made by another version; train again with this one") from error
     return network.eval(), settings
 
 
@@ -144,7 +145,7 @@ def export(checkpoint: Path, out: Path, images: NDArray[np.float32] | None = Non
     given = smooth_noise(settings.size) if images is None else images
     difference = greatest_difference(confident, model, given)
     if not difference <= TOLERANCE:
-        raise RuntimeError(
+        raise RunError(
             f"{out.name} was not written: its q is {difference:.2g} off torch's, more than {TOLERANCE:g}; "
             f"update openvino and onnx, then export again"
         )

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ..errors import InputError
 from ..pictures.datasets import Samples
 from ..pictures.pixels import Grey
 from ..scores.histograms import Histograms, Score
@@ -19,7 +20,7 @@ from .checkpoint import digest, read_checkpoint
 from .classify import read_classifier
 from .data.samples import plain_views
 from .logs import Row
-from .loop import SAVE_EVERY_S, Loop, OnStep, Stopped, interrupts
+from .loop import SAVE_EVERY_S, Loop, OnStep, TrainingStopped, interrupts
 from .nets import networks
 from .nets.familiar import pooled
 from .nets.network import SmartCA
@@ -31,7 +32,7 @@ __all__ = [
     "FitSettings",
     "OnStep",
     "Row",
-    "Stopped",
+    "TrainingStopped",
     "interrupts",
     "learning_rate",
     "read_checkpoint",
@@ -101,14 +102,14 @@ class Fit(Loop):
     def build(self) -> nn.Module:
         """The network by its name, the classifier frozen inside it where one is given."""
         settings = self.settings
-        network = networks.build(settings.network, settings.pretrained and not self.resumed)
+        network = networks.build_network(settings.network, settings.pretrained and not self.resumed)
         if self.classifier and not self.resumed:
             if not isinstance(network, SmartCA):
-                raise ValueError(f"{settings.network} has no place for a classifier; leave --classifier out")
+                raise InputError(f"{settings.network} has no place for a classifier; leave --classifier out")
             try:
                 network.adopt(read_classifier(self.classifier), both=settings.from_classifier)
             except RuntimeError as error:
-                raise ValueError(
+                raise InputError(
                     f"{self.classifier} holds another encoder than {settings.network}; "
                     f"run `smartca train classify --network {settings.network}` for one that fits"
                 ) from error

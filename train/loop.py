@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
+from ..errors import InputError, RunError
 from ..pictures.datasets import Samples
 from ..pictures.pixels import Grey
 from . import parallel
@@ -40,7 +41,7 @@ SAVING_SHARE = 0.05  # of the time at most: large networks are saved less often
 LEARNT_SHARE = 0.4  # of the learning rate, for an encoder that starts from ImageNet weights
 
 
-class Stopped(RuntimeError):
+class TrainingStopped(RunError):
     """Training was interrupted and its checkpoint written."""
 
 
@@ -153,7 +154,7 @@ class Loop(ABC):
             with FileLock(self.out / ".training.lock", timeout=0):
                 yield
         except Timeout as error:
-            raise ValueError(f"another training writes to {self.out}; let it end, or give another --out") from error
+            raise InputError(f"another training writes to {self.out}; let it end, or give another --out") from error
 
     def _run(self) -> list[Row]:
         batches = Batches(self.view, len(self.train), self.settings, self.crew, self.stage, self.workers)
@@ -168,7 +169,9 @@ class Loop(ABC):
                 if stop or time.monotonic() >= self._due:
                     self._save()
                 if stop:
-                    raise Stopped(f"stopped at step {self.step} of {self.total}; the same command goes on from there")
+                    raise TrainingStopped(
+                        f"stopped at step {self.step} of {self.total}; the same command goes on from there"
+                    )
         return self.rows
 
     def _one_step(self, images: Tensor, masks: Tensor) -> float:
@@ -193,7 +196,7 @@ class Loop(ABC):
     def _count(self, loss: float, log: Log) -> None:
         """One step is done. Raises RuntimeError where its loss is no number any more: nothing would be learnt."""
         if not np.isfinite(loss):
-            raise RuntimeError(f"the loss is no number any more at step {self.step + 1}; lower --learning-rate")
+            raise RunError(f"the loss is no number any more at step {self.step + 1}; lower --learning-rate")
         log.step(self.step + 1, loss, self.optimiser.param_groups[0]["lr"])
         self.step, self._losses = self.step + 1, self._losses + loss
         if self.on_step:
@@ -252,16 +255,16 @@ class Loop(ABC):
     def _restore(self) -> None:
         stored = read_checkpoint(self.last, "delete it, or give --no-resume, to begin anew")
         if (stored.get("settings"), stored.get("origin")) != (asdict(self.settings), self.origin):
-            raise ValueError(
+            raise InputError(
                 f"{self.last} was made with other settings; give them again, another --out, or --no-resume"
             )
         if self.data and not stored.get("data"):
-            raise ValueError(
+            raise InputError(
                 f"{self.last} does not say which pictures it has learnt from, as an older version made it; "
                 f"give another --out, or --no-resume"
             )
         if self.data and stored["data"] != self.data:
-            raise ValueError(
+            raise InputError(
                 f"{self.last} holds a training on other pictures; give those again, another --out, or --no-resume"
             )
         try:
@@ -269,7 +272,7 @@ class Loop(ABC):
                 part.load_state_dict(stored[name])
             self.step, self.rows, self._losses = stored["step"], stored["rows"], stored["losses"]
         except (KeyError, ValueError, RuntimeError) as error:
-            raise ValueError(f"{self.last} was made by another version; give another --out, or --no-resume") from error
+            raise InputError(f"{self.last} was made by another version; give another --out, or --no-resume") from error
 
 
 @torch.no_grad()

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..errors import InputError, RunError
 from .losses import RunningIplf, iplf, iplf_region
 from .nets.network import confidence_logit
 
@@ -29,7 +30,7 @@ class Float32(nn.Module):
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         if logits.shape != target.shape:
-            raise ValueError(
+            raise InputError(
                 f"logits are {tuple(logits.shape)} but the target is {tuple(target.shape)}; give one shape"
             )
         with torch.autocast(logits.device.type, enabled=False):
@@ -105,7 +106,7 @@ def posterior(name: str) -> Callable[[Tensor], Tensor]:
 
 def _known(name: str) -> str:
     if name not in MADE:
-        raise ValueError(f"'{name}' is no loss; choose {', '.join(NAMES)}")
+        raise InputError(f"'{name}' is no loss; choose {', '.join(NAMES)}")
     return name
 
 
@@ -114,4 +115,4 @@ def _library(name: str) -> Any:
     try:
         return importlib.import_module(name)
     except ImportError as error:
-        raise RuntimeError(f"{name} is missing; install it with `pip install smartca[train]`") from error
+        raise RunError(f"{name} is missing; install it with `pip install smartca[train]`") from error

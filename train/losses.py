@@ -12,11 +12,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..errors import InputError
+
 
 def _checked(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     """Both in float32 (sums over a batch overflow float16); ValueError where their shapes differ."""
     if logits.shape != target.shape:
-        raise ValueError(f"logits are {tuple(logits.shape)} but the target is {tuple(target.shape)}; give one shape")
+        raise InputError(f"logits are {tuple(logits.shape)} but the target is {tuple(target.shape)}; give one shape")
     return logits.float(), target.float()
 
 

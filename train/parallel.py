@@ -18,6 +18,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from ..errors import InputError
 from .losses import RunningIplf, iplf, positive_domain
 
 PATIENCE = timedelta(hours=1)  # the others wait while the first renders phantoms or validates
@@ -40,7 +41,7 @@ class Crew:
     def slice(self, batch: int) -> range:
         """This process's places in a batch. Raises ValueError where it cannot be shared evenly."""
         if batch % self.size:
-            raise ValueError(f"a batch of {batch} cannot be shared by {self.size} processes; give --batch a multiple")
+            raise InputError(f"a batch of {batch} cannot be shared by {self.size} processes; give --batch a multiple")
         share = batch // self.size
         return range(self.rank * share, (self.rank + 1) * share)
 
@@ -109,12 +110,12 @@ def _device(name: str) -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError as error:
-        raise ValueError(f"'{name}' is no device; give --device cpu, cuda or cuda:N") from error
+        raise InputError(f"'{name}' is no device; give --device cpu, cuda or cuda:N") from error
     if device.type != "cuda":
         return device
     number = device.index if device.index is not None else int(os.environ.get("LOCAL_RANK", "0"))
     if number >= torch.cuda.device_count():
-        raise ValueError(f"there is no CUDA device {number} here; give --device cpu or start fewer processes")
+        raise InputError(f"there is no CUDA device {number} here; give --device cpu or start fewer processes")
     return torch.device("cuda", number)
 
 

@@ -11,12 +11,13 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from ..errors import InputError, RunError
 from ..phantom import TRAIN, VALIDATE
-from ..pictures.datasets import Samples, check, digest_of, needs_tear, open_data
+from ..pictures.datasets import Samples, check_samples, digest_of, needs_tear, open_data
 from ..pictures.negatives import read_negatives, shrunk
 from . import parallel
 from .classify import Classify, ClassifySettings
-from .curves import plot
+from .curves import plot_curves
 from .data.cache import Recipe, rendered
 from .export import export as write_onnx
 from .fit import Fit, FitSettings
@@ -83,9 +84,9 @@ class _Session:
         try:
             rows = fit.run()
         except torch.cuda.OutOfMemoryError as error:
-            raise RuntimeError(f"the memory of {self.crew.device} is too small; lower --batch or --size") from error
+            raise RunError(f"the memory of {self.crew.device} is too small; lower --batch or --size") from error
         if self.crew.first:
-            plot(rows, curves)
+            plot_curves(rows, curves)
         return fit.best
 
 
@@ -161,11 +162,11 @@ def _samples(
         train, validate = (open_data(data, split, mask_value, label) for split in ("train", "validate"))
         return (train, validate), [_checked(part, progress) for part in (train, validate)] if first else []
     if mask_value is not None or label is not None:
-        raise ValueError("phantoms have tears only; leave --mask-value and --label out, or give --data")
+        raise InputError("phantoms have tears only; leave --mask-value and --label out, or give --data")
     ranges = (("training", TRAIN, seeds), ("validation", VALIDATE, validation_seeds))
     for name, known, count in ranges:
         if not 0 < count <= len(known):
-            raise ValueError(f"{count} {name} seeds are wanted; give a number from 1 to {len(known)}")
+            raise InputError(f"{count} {name} seeds are wanted; give a number from 1 to {len(known)}")
     parts, keys = [], []
     for name, known, count in ranges:
         task = progress.add_task(f"rendering {name} frames", total=count * frames)
@@ -185,6 +186,6 @@ def _checked(samples: Samples, progress: Progress) -> str:
     """Read all of them, with a progress bar; returns their digest."""
     task = progress.add_task("reading the pictures", total=len(samples))
     try:
-        return check(samples, lambda done, total: progress.update(task, completed=done, total=total)).digest
+        return check_samples(samples, lambda done, total: progress.update(task, completed=done, total=total)).digest
     finally:
         progress.remove_task(task)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from ..errors import InputError
+
 SMALL_FIRST = 0.6  # of the steps at `size_from`
 MOST = 2**63 - 1  # a seed
 
@@ -32,15 +34,15 @@ class Settings:
     def __post_init__(self) -> None:
         for name, size in (("size", self.size), ("size-from", self.size_from)):
             if size % 32 or size < 0:
-                raise ValueError(f"--{name} is {size}; give a multiple of 32, as the networks need")
+                raise InputError(f"--{name} is {size}; give a multiple of 32, as the networks need")
         if self.size < 32 or self.size_from > self.size:
-            raise ValueError(f"--size is {self.size} and --size-from {self.size_from}; give 32 <= size-from <= size")
+            raise InputError(f"--size is {self.size} and --size-from {self.size_from}; give 32 <= size-from <= size")
         if min(self.epochs, self.batch) < 1 or min(self.steps, self.patience) < 0:
-            raise ValueError("give --epochs and --batch of 1 or more, and --steps and --patience of 0 or more")
+            raise InputError("give --epochs and --batch of 1 or more, and --steps and --patience of 0 or more")
         if not 0 < self.learning_rate < math.inf:  # nan is not, either
-            raise ValueError(f"--learning-rate is {self.learning_rate}; give a number above 0, such as 0.002")
+            raise InputError(f"--learning-rate is {self.learning_rate}; give a number above 0, such as 0.002")
         if not 0 <= self.seed <= MOST:
-            raise ValueError(f"--seed is {self.seed}; give a whole number from 0 to {MOST}")
+            raise InputError(f"--seed is {self.seed}; give a whole number from 0 to {MOST}")
 
     @property
     def starts_learnt(self) -> bool:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...pictures.pixels import Grey
-from .network import Network
+from .network import WatchedNetwork
 from .quantise import QUANTISED, convolutions
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def biases_corrected(narrow: ModelProto, exact: ModelProto, pictures: Sequence[G
     if not layers:
         return copy
     outputs = [node.output[0] for node in layers]
-    both = Network(_side_by_side(narrow, exact), [*outputs, *map(_beside, outputs)], threads)
+    both = WatchedNetwork(_side_by_side(narrow, exact), [*outputs, *map(_beside, outputs)], threads)
     means = _means(both.watch(pictures), channels_only=True)
     biases = {tensor.name: numpy_helper.to_array(tensor) for tensor in exact.graph.initializer}
     here = {node.output[0]: node for node in copy.graph.node}
@@ -56,7 +56,7 @@ def heads_corrected(
     exact: ModelProto,
     pictures: Sequence[Grey],
     threads: int = 1,
-    run: type[Network] = Network,
+    run: type[WatchedNetwork] = WatchedNetwork,
 ) -> ModelProto:
     """What is pooled over a picture for a head (and for no further convolution) gets back its exact mean.
 
@@ -69,7 +69,7 @@ def heads_corrected(
     pooled = [node.output[0] for node in _pooled_for_heads(exact)]
     if not pooled:
         return copy
-    wanted = _means(Network(exact, pooled, threads).watch(pictures))
+    wanted = _means(WatchedNetwork(exact, pooled, threads).watch(pictures))
     found = _means(run(copy, pooled, threads).watch(pictures))
     nodes: list[NodeProto] = []
     for node in copy.graph.node:

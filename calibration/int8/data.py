@@ -12,8 +12,8 @@ from ...engine.building.assembly import Asked
 from ...engine.contract import Progress
 from ...engine.letterbox import letterbox, letterbox_mask
 from ...evaluation.samples import Sample, samples, watched
-from .findings import Findings, Material
-from .picture_choice import Shown
+from .findings import Int8Findings, Material
+from .picture_choice import CalibrationPicture
 
 READING = "reading pictures"
 
@@ -38,7 +38,7 @@ WORST_FRAME = 0.05  # of Dice, that a frame may lose
 
 
 @dataclass(frozen=True, slots=True)
-class Data:
+class CalibrationData:
     """What was typed: calibrate and gate (None: other frames of the same), the picture's place, the masks' class.
 
     worst_frame: how much of its Dice any one frame of the gate may lose.
@@ -67,7 +67,7 @@ class Data:
         typed += ["--worst-frame", f"{self.worst_frame:g}"] if self.worst_frame != WORST_FRAME else []
         return tuple(typed)
 
-    def findings(self, asked: Asked, progress: Progress) -> Findings:
+    def findings(self, asked: Asked, progress: Progress) -> Int8Findings:
         """What comes of `asked` with these pictures, the gate's verdict among it.
 
         Raises ValueError, OSError or EngineError with one sentence.
@@ -99,13 +99,13 @@ class Data:
         chosen, gate = _apart(pictures)
         return Material(chosen, gate, self.calibrate, f"{self.calibrate}, other frames")
 
-    def _gate(self, data: str, size: int) -> list[Shown]:
+    def _gate(self, data: str, size: int) -> list[CalibrationPicture]:
         return self._pictures(GATE_PHANTOM if data == "phantom" else data, "val", size, GATE)
 
-    def _pictures(self, data: str, split: str, size: int, most: int) -> list[Shown]:
+    def _pictures(self, data: str, split: str, size: int, most: int) -> list[CalibrationPicture]:
         """At most `most` of them, evenly spread; a live source is watched for a minute."""
         from ...pictures.sector import parse_crop
-        from .picture_choice import Shown
+        from .picture_choice import CalibrationPicture
 
         crop = parse_crop(self.crop)
         word = split if _labelled(data) else "all"
@@ -116,7 +116,7 @@ class Data:
             step = max(1, -(-(found.count or 1) // most))
             each = itertools.islice(found.each, 0, None, step)
         return [
-            Shown(
+            CalibrationPicture(
                 letterbox(sample.pixels, sample.sector, size),
                 None if sample.truth is None else letterbox_mask(sample.truth, sample.sector, size),
             )
@@ -134,7 +134,7 @@ def _words(data: str) -> str:
     return f"{data}, split val" if _labelled(data) else GATE_PHANTOM if data == "phantom" else data
 
 
-def _apart(pictures: list[Shown]) -> tuple[list[Shown], list[Shown]]:
+def _apart(pictures: list[CalibrationPicture]) -> tuple[list[CalibrationPicture], list[CalibrationPicture]]:
     """Two thirds to calibrate, the rest for the gate; neighbours in a film, which are alike, stay together."""
     block = max(1, min(BLOCK, len(pictures) // 6))
     gate = [shown for number, shown in enumerate(pictures) if number // block % 3 == 2]

@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...engine.operating_point import OperatingPoint
+from ...errors import MissingPackage
 from ...pictures.pixels import Grey, Mask
 from ...scores.reliability import Reliability
-from .findings import Findings
+from .findings import Int8Findings
 from .gate import outlined
 from .picture_choice import ALIKE
 
@@ -36,17 +37,17 @@ def need_matplotlib() -> None:
     try:
         import matplotlib.figure  # noqa: F401
     except ModuleNotFoundError as error:
-        raise ImportError("the report needs matplotlib, which is not installed: pip install matplotlib") from error
+        raise MissingPackage("the report needs matplotlib, which is not installed: pip install matplotlib") from error
 
 
-def sheet(found: Findings) -> str:
+def sheet(found: Int8Findings) -> str:
     """The chosen pictures, small, in the order in which they were chosen."""
     size = (PIXELS, PIXELS)
     chosen = [found.material.calibrate[index].square for index in found.chosen.chosen]
     return _tiles([cv2.resize(square, size, interpolation=cv2.INTER_AREA) for square in chosen], COLUMNS)
 
 
-def reach(found: Findings) -> str:
+def reach(found: Int8Findings) -> str:
     """How far the farthest picture still is from a chosen one, after each choice."""
     figure, axes = _figure(6.4, 2.5)
     steps = range(1, len(found.chosen.reach) + 1)
@@ -59,21 +60,21 @@ def reach(found: Findings) -> str:
     return _svg(figure)
 
 
-def methods(found: Findings) -> str:
+def methods(found: Int8Findings) -> str:
     """What each way to find ranges changes."""
     names = list(found.methods)[::-1]
     colours = [BLUE if name == found.method else GREY for name in names]
     return _bars(names, [found.methods[name] for name in names], colours)
 
 
-def harms(found: Findings) -> str:
+def harms(found: Int8Findings) -> str:
     """What each group of layers changes when it alone is in INT8."""
     groups = found.harms[::-1]
     colours = [RED if harm.group in found.kept else BLUE for harm in groups]
     return _bars([harm.group for harm in groups], [(harm.disagreement, harm.change) for harm in groups], colours)
 
 
-def scatter(found: Findings) -> str | None:
+def scatter(found: Int8Findings) -> str | None:
     """Every frame of the gate in both precisions; None where there is no frame to compare."""
     told = [frame for frame in found.verdict.frames if frame.exact is not None and frame.narrow is not None]
     exact = [frame.exact for frame in told if frame.exact is not None]
@@ -101,7 +102,7 @@ def scatter(found: Findings) -> str | None:
     return _svg(figure)
 
 
-def changed(found: Findings, point: OperatingPoint) -> str | None:
+def changed(found: Int8Findings, point: OperatingPoint) -> str | None:
     """Where outlines of the gate's frames changed most: fp32's outline amber, over it INT8's in cyan."""
     agreements = [1.0 if frame.agreement is None else frame.agreement for frame in found.verdict.frames]
     worst = [int(index) for index in np.argsort(agreements, kind="stable") if agreements[index] < 1.0][:SHOWN]
@@ -132,7 +133,7 @@ def _enlarged(square: NDArray[np.uint8], how: int) -> Any:
     return cv2.resize(square, (SIDE, SIDE), interpolation=how)
 
 
-def reliability(exact: Reliability, narrow: Reliability) -> str:
+def reliability_figure(exact: Reliability, narrow: Reliability) -> str:
     """Shown confidence against the share of tear, in both precisions."""
     figure, axes = _figure(4.6, 4.3)
     axes.plot([0, 1], [0, 1], "--", color=GREY, lw=1)
@@ -144,7 +145,7 @@ def reliability(exact: Reliability, narrow: Reliability) -> str:
     return _svg(figure)
 
 
-def outlines_change(found: Findings) -> bool:
+def outlines_change(found: Int8Findings) -> bool:
     """Whether INT8 changed any outline of the pictures that ways and layers were compared on."""
     return any(share for share, _ in found.methods.values()) or any(harm.disagreement for harm in found.harms)
 

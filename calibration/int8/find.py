@@ -10,10 +10,11 @@ from ...engine import onnx_graph
 from ...engine.contract import Answer, EngineError
 from ...engine.letterbox import to_input
 from ...engine.operating_point import OperatingPoint
-from .findings import Findings, Material
+from ...errors import InputError
+from .findings import Int8Findings, Material
 from .gate import Limits, judge, require_outlines
-from .network import CpuNetwork, Network
-from .picture_choice import Shown
+from .network import CpuNetwork, WatchedNetwork
+from .picture_choice import CalibrationPicture
 from .quantise import convolutions, named
 from .search import Progress, Search
 
@@ -29,7 +30,7 @@ def find(
     on_cpu: bool = True,
     limits: Limits | None = None,
     threads: int = 1,
-) -> Findings:
+) -> Int8Findings:
     """Make the INT8 network of `data`, the bytes of an fp32 ONNX file, and let the gate judge it.
 
     on_cpu: judged as OpenVINO computes it here; else exactly as its Q/DQ nodes are written, as TensorRT does. Raises
@@ -37,13 +38,13 @@ def find(
     pictures to prove anything, ValueError without pictures. Where the gate refuses, it is asked
     again with one more sensitive group of layers in fp32, as long as there is one to give.
     """
-    exact = named(onnx_graph.read(data, name))
+    exact = named(onnx_graph.read_network(data, name))
     if not convolutions(exact):
         raise EngineError(f"{name} holds no convolution to compute in INT8: use --precision fp32")
-    run = CpuNetwork if on_cpu else Network
+    run = CpuNetwork if on_cpu else WatchedNetwork
     ask, limits = _in_openvino if on_cpu else _as_written, limits or Limits()
     if not material.gate:
-        raise ValueError(f"there is not one picture for the gate in {material.gate_words}; give it some with --gate")
+        raise InputError(f"there is not one picture for the gate in {material.gate_words}; give it some with --gate")
     progress(ASKING_EXACT, 0, 1)
     answers, judged_by = ask(data, name, material.gate, threads)
     progress(ASKING_EXACT, 1, 1)
@@ -62,15 +63,15 @@ def find(
     return found
 
 
-def _as_written(data: bytes, name: str, gate: Sequence[Shown], threads: int) -> tuple[list[Answer], str]:
-    network = Network(onnx_graph.read(data, name), threads=threads)
+def _as_written(data: bytes, name: str, gate: Sequence[CalibrationPicture], threads: int) -> tuple[list[Answer], str]:
+    network = WatchedNetwork(onnx_graph.read_network(data, name), threads=threads)
     return network.answers(shown.square for shown in gate), "onnxruntime on the CPU, Q/DQ nodes as written"
 
 
-def _in_openvino(data: bytes, name: str, gate: Sequence[Shown], threads: int) -> tuple[list[Answer], str]:
+def _in_openvino(data: bytes, name: str, gate: Sequence[CalibrationPicture], threads: int) -> tuple[list[Answer], str]:
     from ...engine.cpu.openvino_runner import OpenVinoRunner
 
-    precision = "auto" if onnx_graph.is_quantised(onnx_graph.read(data, name)) else "fp32"
+    precision = "auto" if onnx_graph.is_quantised(onnx_graph.read_network(data, name)) else "fp32"
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / Path(name).name
         path.write_bytes(data)

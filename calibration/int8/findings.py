@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from ...engine.contract import Answer, EngineError
-from .gate import Limits, Scores, Verdict
-from .picture_choice import Choice, Shown
+from .gate import GateScores, Limits, Verdict
+from .picture_choice import CalibrationPicture, PictureChoice
 from .sensitivity import Harm
 
 
@@ -15,18 +15,18 @@ from .sensitivity import Harm
 class Material:
     """Pictures to calibrate with, pictures for the gate, and where each came from, in words."""
 
-    calibrate: Sequence[Shown]
-    gate: Sequence[Shown]
+    calibrate: Sequence[CalibrationPicture]
+    gate: Sequence[CalibrationPicture]
     calibrate_words: str
     gate_words: str
 
 
 @dataclass(slots=True)
-class Findings:
-    """Everything that was found on the way, for the report and the sidecar."""
+class Int8Findings:
+    """Everything that was found on the way, for the report and the build sheet."""
 
     material: Material
-    chosen: Choice = field(default_factory=lambda: Choice([], []))
+    chosen: PictureChoice = field(default_factory=lambda: PictureChoice([], []))
     methods: dict[str, tuple[float, float]] = field(default_factory=dict)  # share of pixels changed, change of q
     method: str = ""
     harms: list[Harm] = field(default_factory=list)
@@ -42,8 +42,8 @@ class Findings:
     narrow: list[Answer] = field(default_factory=list)  # and in INT8
 
     @property
-    def scores(self) -> Scores:
-        """For the sidecar."""
+    def scores(self) -> GateScores:
+        """For the build sheet."""
         return {
             **self.verdict.scores,
             "data": self.material.gate_words,

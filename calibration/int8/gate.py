@@ -17,9 +17,9 @@ from ...engine.operating_point import OperatingPoint
 from ...engine.segmenter import without_spots
 from ...pictures.pixels import Mask
 from ...scores.counts import Counts
-from .picture_choice import Shown
+from .picture_choice import CalibrationPicture
 
-Scores = dict[str, float | int | bool | str | None]
+GateScores = dict[str, float | int | bool | str | None]
 FEW = 16  # pixels of the network's square: a frame's Dice of fewer is chance
 CURE = "give --gate pictures that show what is to be outlined"
 ROUNDING = 1e-9  # of floats: a loss of just the limit is no more than it
@@ -48,7 +48,7 @@ class Limits:
         return replace(self, dice=self.dice / 2, outlined_frames=0)
 
 
-class Frame(NamedTuple):
+class JudgedFrame(NamedTuple):
     """One frame's Dice against its truth (or None) in both precisions, and of their outlines with each other."""
 
     exact: float | None
@@ -60,8 +60,8 @@ class Frame(NamedTuple):
 class Verdict:
     """What the gate found; `refusals` names every limit that is passed, in words."""
 
-    scores: Scores
-    frames: list[Frame] = field(default_factory=list)
+    scores: GateScores
+    frames: list[JudgedFrame] = field(default_factory=list)
     refusals: list[str] = field(default_factory=list)
 
     @property
@@ -92,7 +92,7 @@ def require_outlines(exact: Sequence[Answer], point: OperatingPoint, limits: Lim
 def judge(
     exact: Sequence[Answer],
     narrow: Sequence[Answer],
-    frames: Sequence[Shown],
+    frames: Sequence[CalibrationPicture],
     point: OperatingPoint,
     limits: Limits | None = None,
 ) -> Verdict:
@@ -107,8 +107,8 @@ def judge(
         if truth is not None:
             before.add(one, truth)
             after.add(other, truth)
-        each.append(Frame(_dice(one, truth), _dice(other, truth), _dice(other, one)))
-    scores: Scores = {
+        each.append(JudgedFrame(_dice(one, truth), _dice(other, truth), _dice(other, one)))
+    scores: GateScores = {
         "frames": len(frames),
         "outlined_frames": sum(f.agreement is not None for f in each),  # in either precision
         "labelled": labelled,
@@ -131,7 +131,7 @@ def _dice(mask: Mask, truth: Mask | None) -> float | None:
     return float(2 * (mask & truth).sum() / (mask.sum() + truth.sum()))
 
 
-def _against_truth(before: Counts, after: Counts, frames: Sequence[Frame]) -> Scores:
+def _against_truth(before: Counts, after: Counts, frames: Sequence[JudgedFrame]) -> GateScores:
     changes = [f.narrow - f.exact for f in frames if f.narrow is not None and f.exact is not None]
     return {
         "dice_fp32": before.dice_pooled,
@@ -147,7 +147,7 @@ def _against_truth(before: Counts, after: Counts, frames: Sequence[Frame]) -> Sc
     }
 
 
-def _refusals(scores: Scores, limits: Limits) -> list[str]:
+def _refusals(scores: GateScores, limits: Limits) -> list[str]:
     """In words, every limit that is passed."""
     agreement = scores["agreement"]
     if not isinstance(agreement, float):
@@ -176,7 +176,7 @@ def _agreement(words: str, dice: float | int | str | None, most_lost: float) -> 
     return [f"{words} {dice:.4f} (at least {1.0 - most_lost:.4g})"]
 
 
-def _too_few(scores: Scores, limits: Limits) -> list[str]:
+def _too_few(scores: GateScores, limits: Limits) -> list[str]:
     number = int(scores["outlined_frames"] or 0)
     if number >= limits.outlined_frames:
         return []
@@ -186,7 +186,7 @@ def _too_few(scores: Scores, limits: Limits) -> list[str]:
     ]
 
 
-def _false_outlines(scores: Scores, limits: Limits) -> list[str]:
+def _false_outlines(scores: GateScores, limits: Limits) -> list[str]:
     """In words, if more frames without a tear are outlined than may be."""
     before, after, empty = (
         int(scores[name] or 0) for name in ("false_positive_frames_fp32", "false_positive_frames", "negative_frames")

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ...engine.contract import Answer, EngineError
 from ...engine.letterbox import to_input
+from ...errors import MissingPackage
 from ...pictures.pixels import Grey
 
 if TYPE_CHECKING:
@@ -25,12 +26,12 @@ def need_onnxruntime() -> Any:
         runtime: Any = importlib.import_module("onnxruntime")
         importlib.import_module("onnxruntime.quantization")
     except ModuleNotFoundError as error:
-        raise ImportError(INSTALL) from error
+        raise MissingPackage(INSTALL) from error
     runtime.disable_telemetry_events()
     return runtime
 
 
-class Network:
+class WatchedNetwork:
     """`model` in onnxruntime, no layer fused with another; `watched` names tensors inside it."""
 
     def __init__(self, model: ModelProto, watched: Sequence[str] = (), threads: int = 1) -> None:
@@ -64,7 +65,7 @@ class Network:
             yield dict(zip(self._watched, values, strict=True))
 
 
-class CpuNetwork(Network):
+class CpuNetwork(WatchedNetwork):
     """The same in OpenVINO as `engine.ov` runs it: unsigned where that is quicker, layers fused, one thread."""
 
     def __init__(self, model: ModelProto, watched: Sequence[str] = (), threads: int = 1) -> None:

@@ -11,6 +11,8 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from ...errors import InputError
+
 METHODS = ("entropy", "percentile", "minmax")
 BINS = 2048
 LEVELS = 128  # of one sign in INT8
@@ -19,7 +21,7 @@ ENOUGH = 32_768  # values of one tensor in one picture; more change a histogram 
 CANDIDATES = 120  # ranges tried by entropy
 
 
-class Spread:
+class ValueSpread:
     """Histogram of the sizes |x| of one tensor, zeros left out: INT8 holds a zero exactly whatever the range."""
 
     def __init__(self) -> None:
@@ -32,7 +34,7 @@ class Spread:
         flat = values.ravel()
         top = float(max(flat.max(), -flat.min()))
         if not np.isfinite(top):
-            raise ValueError("the network computes numbers that are not finite on one of the pictures")
+            raise InputError("the network computes numbers that are not finite on one of the pictures")
         self.largest = max(self.largest, top)
         if top == 0.0:
             return
@@ -51,7 +53,7 @@ class Spread:
         Raises ValueError for an unknown method.
         """
         if method not in METHODS:
-            raise ValueError(f"there is no method {method!r} to find ranges; choose one of {', '.join(METHODS)}")
+            raise InputError(f"there is no method {method!r} to find ranges; choose one of {', '.join(METHODS)}")
         if self.largest == 0.0:
             return 1.0
         if method == "minmax" or not self.counts.any():  # so few that none of them was counted
@@ -89,15 +91,15 @@ def _divergence(counts: NDArray[np.float64], cut: int) -> float:
     return float((p[some] * np.log(p[some] / np.maximum(q[some], 1e-12))).sum())
 
 
-def ranges(spreads: Mapping[str, Spread], method: str) -> dict[str, float]:
+def ranges(spreads: Mapping[str, ValueSpread], method: str) -> dict[str, float]:
     """The range of every tensor by one method."""
     return {tensor: spread.range(method) for tensor, spread in spreads.items()}
 
 
-def spreads(watched: Iterable[Mapping[str, NDArray[np.float32]]]) -> dict[str, Spread]:
+def spreads(watched: Iterable[Mapping[str, NDArray[np.float32]]]) -> dict[str, ValueSpread]:
     """Histograms of all tensors over all pictures; `watched` gives tensor -> values, picture by picture."""
-    found: dict[str, Spread] = {}
+    found: dict[str, ValueSpread] = {}
     for tensors in watched:
         for name, values in tensors.items():
-            found.setdefault(name, Spread()).add(values)
+            found.setdefault(name, ValueSpread()).add(values)
     return found

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Sequence
 from ...engine.building.assembly import Asked
 from ...engine.contract import Answer
 from ...engine.operating_point import NOT_CALIBRATED, OperatingPoint
-from ...scores.reliability import LEAST, REACH_SHARE, Calibration, Reliability
+from ...scores.reliability import LEAST, REACH_SHARE, CalibrationScores, Reliability
 from . import figures
-from .findings import Findings
+from .findings import Int8Findings
 from .picture_choice import ALIKE
 
 FEW = 8  # different pictures; fewer can hardly show all that the engine will see
@@ -29,7 +29,7 @@ DISCLAIMER = "Research software. Not a medical device. Not for diagnosis or trea
 Value = float | int | bool | str | None
 
 
-def page(found: Findings, asked: Asked, command: str) -> str:
+def page(found: Int8Findings, asked: Asked, command: str) -> str:
     """The HTML page about `found`, which was made of `asked`; `command` would build that network.
 
     Raises ImportError where matplotlib is missing.
@@ -53,7 +53,7 @@ def page(found: Findings, asked: Asked, command: str) -> str:
     return f"<!doctype html>\n<html lang='en'><head>{head}</head>\n<body>{chr(10).join(parts)}</body></html>\n"
 
 
-def _verdict(found: Findings, command: str) -> str:
+def _verdict(found: Int8Findings, command: str) -> str:
     if found.verdict.accepted:
         build = f"<p>To build it: <code>{html.escape(command)}</code></p>"
         return f"<p class='verdict yes'>The gate lets it pass.</p>{build}"
@@ -65,7 +65,7 @@ def _verdict(found: Findings, command: str) -> str:
     return f"<p class='verdict no'>The gate refuses it:{lost}</p>{advice}"
 
 
-def _network(found: Findings, asked: Asked) -> str:
+def _network(found: Int8Findings, asked: Asked) -> str:
     before, after, point = len(asked.data), len(found.network), asked.point
     on = "" if point.fitted_on == NOT_CALIBRATED else "found on "
     rows: list[tuple[str, Value]] = [
@@ -80,7 +80,7 @@ def _network(found: Findings, asked: Asked) -> str:
     return f"<h2>The network</h2>{_table([], rows)}"
 
 
-def _gate(found: Findings, point: OperatingPoint) -> str:
+def _gate(found: Int8Findings, point: OperatingPoint) -> str:
     scores, limits = found.verdict.scores, found.limits
     labelled = bool(scores.get("labelled"))
     rows: list[Sequence[Value]] = []
@@ -114,7 +114,7 @@ def _gate(found: Findings, point: OperatingPoint) -> str:
     return "".join(parts)
 
 
-def _confidence(found: Findings, point: OperatingPoint) -> str:
+def _confidence(found: Int8Findings, point: OperatingPoint) -> str:
     title = "<h2>Is the shown confidence right?</h2>"
     exact, narrow = (_reliability(found, point, answers) for answers in (found.exact, found.narrow))
     if exact is None or narrow is None:
@@ -126,13 +126,13 @@ def _confidence(found: Findings, point: OperatingPoint) -> str:
         f"the expected calibration error, is the mean distance from that: {exact.expected_error:.4f} in fp32, "
         f"{narrow.expected_error:.4f} in INT8. Over {narrow.pixels.sum():,} pixels of a confidence of {LEAST} or more, "
         f"or with a tear within {REACH_SHARE:.0%} of the picture's height.</p>"
-        f"{_image(figures.reliability(exact, narrow), 'reliability diagram')}"
+        f"{_image(figures.reliability_figure(exact, narrow), 'reliability diagram')}"
     )
 
 
-def _reliability(found: Findings, point: OperatingPoint, answers: Iterable[Answer]) -> Reliability | None:
+def _reliability(found: Int8Findings, point: OperatingPoint, answers: Iterable[Answer]) -> Reliability | None:
     """Of the fitted confidence on the gate's pictures; None where their truth is not known."""
-    calibration = Calibration()
+    calibration = CalibrationScores()
     for answer, shown in zip(answers, found.material.gate, strict=True):
         if shown.truth is None:
             return None
@@ -140,7 +140,7 @@ def _reliability(found: Findings, point: OperatingPoint, answers: Iterable[Answe
     return calibration.reliability()
 
 
-def _pictures(found: Findings) -> str:
+def _pictures(found: Int8Findings) -> str:
     number, last = len(found.chosen.chosen), found.chosen.reach[-1]
     rest = (
         f"Every other one looks like one of these (the farthest is {last:.3f} away; up to {ALIKE:g} two are alike)."
@@ -158,7 +158,7 @@ def _pictures(found: Findings) -> str:
     )
 
 
-def _search(found: Findings) -> str:
+def _search(found: Int8Findings) -> str:
     method, kept = html.escape(found.method), html.escape(", ".join(found.kept))
     stay = f"In fp32 stay (red): {kept}." if kept else "All of them are in INT8."
     words = "No outline changed on the pictures tried (perhaps there is none): only q itself can be compared."

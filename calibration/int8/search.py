@@ -13,12 +13,12 @@ from ...engine.contract import Answer
 from ...engine.operating_point import OperatingPoint
 from . import picture_choice as pictures
 from .corrections import biases_corrected, heads_corrected
-from .findings import Findings, Material
+from .findings import Int8Findings, Material
 from .gate import Limits, judge
-from .network import Network
-from .picture_choice import Choice, Shown
+from .network import WatchedNetwork
+from .picture_choice import CalibrationPicture, PictureChoice
 from .quantise import convolutions, loosened, quantised
-from .ranges import METHODS, Spread, ranges, spreads
+from .ranges import METHODS, ValueSpread, ranges, spreads
 from .sensitivity import difference, measure
 
 if TYPE_CHECKING:
@@ -43,19 +43,19 @@ class Search:
         progress: Progress,
         limits: Limits,
         threads: int,
-        run: type[Network],
+        run: type[WatchedNetwork],
     ) -> None:
         self._run, self._narrow = run, exact
         self._tried: dict[int, ModelProto] = {}
         self._exact, self._point, self._progress, self._threads = exact, point, progress, threads
         squares = [shown.square for shown in material.calibrate]
-        choice = pictures.choose(squares)
-        self.found = Findings(material, choice, layers=len(convolutions(exact)), limits=limits)
+        choice = pictures.choose_pictures(squares)
+        self.found = Int8Findings(material, choice, layers=len(convolutions(exact)), limits=limits)
         self._chosen = [squares[index] for index in choice.chosen]
         self._tuning = _tuning(material.calibrate, choice)
         self._answers = self._ask(exact)
 
-    def run(self) -> Findings:
+    def run(self) -> Int8Findings:
         """Ranges, method, biases, sensitive layers."""
         narrow = self._best_method(self._spreads())
         narrow = biases_corrected(narrow, self._exact, self._chosen[:CORRECTED_ON], self._threads)
@@ -76,9 +76,9 @@ class Search:
     def _ask(self, network: ModelProto) -> list[Answer]:
         return self._run(network, threads=self._threads).answers(shown.square for shown in self._tuning)
 
-    def _spreads(self) -> dict[str, Spread]:
+    def _spreads(self) -> dict[str, ValueSpread]:
         inputs = sorted({node.input[0] for node in convolutions(self._exact)})
-        network = Network(self._exact, inputs, self._threads)
+        network = WatchedNetwork(self._exact, inputs, self._threads)
 
         def told() -> Iterator[dict[str, NDArray[np.float32]]]:
             for done, tensors in enumerate(network.watch(self._chosen), 1):
@@ -87,7 +87,7 @@ class Search:
 
         return spreads(told())
 
-    def _best_method(self, seen: dict[str, Spread]) -> ModelProto:
+    def _best_method(self, seen: dict[str, ValueSpread]) -> ModelProto:
         """The Q/DQ network by the method that changes least on the tuning pictures."""
         made, found = {}, self.found
         for done, method in enumerate(METHODS):
@@ -142,7 +142,7 @@ class Search:
         found.narrow_layers = found.layers - sum(len(harm.layers) for harm in found.harms[:number])
 
 
-def _tuning(candidates: Sequence[Shown], choice: Choice) -> list[Shown]:
+def _tuning(candidates: Sequence[CalibrationPicture], choice: PictureChoice) -> list[CalibrationPicture]:
     """Pictures that no range was taken from, evenly spread, of near-duplicates only one.
 
     The chosen ones themselves where there are no others.
@@ -151,7 +151,7 @@ def _tuning(candidates: Sequence[Shown], choice: Choice) -> list[Shown]:
     rest = [shown for index, shown in enumerate(candidates) if index not in taken]
     rest = rest or [candidates[index] for index in choice.chosen]
     rest = _spread(rest, TUNED_ON)
-    return [rest[index] for index in sorted(pictures.choose([shown.square for shown in rest]).chosen)]
+    return [rest[index] for index in sorted(pictures.choose_pictures([shown.square for shown in rest]).chosen)]
 
 
 def _spread(items: Sequence[Item], most: int) -> list[Item]:

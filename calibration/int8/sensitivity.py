@@ -11,7 +11,7 @@ import numpy as np
 from ...engine.contract import Answer
 from ...engine.operating_point import OperatingPoint
 from ...pictures.pixels import Grey
-from .network import Network
+from .network import WatchedNetwork
 from .quantise import convolutions, loosened
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def measure(
     for done, (group, layers) in enumerate(parts.items()):
         tell(done, len(parts))
         rest = {name for other, names in parts.items() if other != group for name in names}
-        alone = Network(loosened(narrow, exact, rest), threads=threads).answers(squares)
+        alone = WatchedNetwork(loosened(narrow, exact, rest), threads=threads).answers(squares)
         found.append(Harm(group, layers, *difference(alone, answers, point)))
     tell(len(parts), len(parts))
     return sorted(found, key=lambda harm: (-harm.disagreement, -harm.change))

@@ -1,4 +1,4 @@
-"""ONNX in the wanted precision and batch -> an engine's file, with operating point and sidecar, in one folder."""
+"""ONNX in the wanted precision and batch -> an engine's file, with operating point and build sheet, in one folder."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from ..files import sha256, write_whole
 from ..nvidia.compile import compile_network
 from ..opening import open_runner
 from ..operating_point import OperatingPoint
-from ..plan import Gate, Input, Plan, Sidecar, suffix
+from ..plan import BuildSheet, EnginePlan, Gate, Input, suffix
 
 if TYPE_CHECKING:
     from onnx import ModelProto
 
-READING = "preparing the network"
+PREPARING = "preparing the network"
 OPENING = "opening it in OpenVINO"
 
 
@@ -38,7 +38,7 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Calibration:
+class Int8Calibration:
     """How INT8 is to be had: `words` is DATA as typed, `digest` (of all that decides the result) decides the cache.
 
     quantise(asked, progress) gives the bytes of the Q/DQ network and what the gate found of it. It raises EngineError
@@ -66,24 +66,27 @@ class Options:
     batch: int = 1
     size: int | None = None
     workspace_mb: int | None = None
-    calibration: Calibration | None = None
+    calibration: Int8Calibration | None = None
     out: Path | None = None
 
 
-def assemble(folder: Path, model: Path, data: bytes, made: Plan, options: Options, progress: Progress) -> None:
-    """Write engine, operating point and sidecar of `data`, the bytes of `model`, into `folder`. Raises EngineError."""
+def assemble(folder: Path, model: Path, data: bytes, made: EnginePlan, options: Options, progress: Progress) -> None:
+    """Write engine, operating point and build sheet of `data`, the bytes of `model`, into `folder`.
+
+    Raises EngineError.
+    """
     started = time.perf_counter()
-    progress(READING, 0, 1)
-    network = onnx_graph.read(data, model.name)
+    progress(PREPARING, 0, 1)
+    network = onnx_graph.read_network(data, model.name)
     ends = onnx_graph.contract(network, model.name)
     right_size(options.size, ends.size, model.name)
-    progress(READING, 1, 1)
+    progress(PREPARING, 1, 1)
     gate: Gate | None = None
     if options.calibration is not None:
         _check_ranges(network, model.name, wanted=False)
-        asked = Asked(data, model.name, ends.size, points.load(model, made.onnx_sha256), made.backend)
+        asked = Asked(data, model.name, ends.size, points.load_point(model, made.onnx_sha256), made.backend)
         data, gate = options.calibration.quantise(asked, progress)
-        network = onnx_graph.read(data, model.name)
+        network = onnx_graph.read_network(data, model.name)
     network, ready = _prepare(network, data, model.name, made)
     engine = folder / f"{model.stem}-{made.precision}{suffix(made.backend)}"
     if made.backend == "openvino":
@@ -93,9 +96,9 @@ def assemble(folder: Path, model: Path, data: bytes, made: Plan, options: Option
         timings = folder.parent / f"timings-{made.backend_version}-{made.compute_capability}.cache"
         write_whole(engine, compile_network(ready, ends, made, progress, timings))
     _write_point(engine, model)
-    plan.save(
+    plan.save_sheet(
         engine,
-        Sidecar(
+        BuildSheet(
             plan=made,
             engine_sha256=sha256(engine),
             model=str(model.resolve()),
@@ -110,11 +113,11 @@ def assemble(folder: Path, model: Path, data: bytes, made: Plan, options: Option
     )
 
 
-def _gate_of(model: Path, made: Plan) -> Gate | None:
+def _gate_of(model: Path, made: EnginePlan) -> Gate | None:
     """What the gate found of a model that `smartca build` made itself: it holds for an engine of the same network."""
-    if made.precision != "int8" or not plan.sidecar_path(model).is_file():
+    if made.precision != "int8" or not plan.sheet_path(model).is_file():
         return None
-    told = plan.load(model)
+    told = plan.load_sheet(model)
     return told.gate if told.engine_sha256 == made.onnx_sha256 else None
 
 
@@ -130,7 +133,7 @@ def right_size(asked: int | None, size: int, name: str) -> None:
         )
 
 
-def _prepare(network: ModelProto, data: bytes, name: str, made: Plan) -> tuple[ModelProto, bytes]:
+def _prepare(network: ModelProto, data: bytes, name: str, made: EnginePlan) -> tuple[ModelProto, bytes]:
     """The network in the wanted precision and with the wanted batch: parsed, and as bytes."""
     _check_ranges(network, name, wanted=made.precision == "int8")
     # in bf16 OpenVINO takes the fp32 network and narrows it itself, better than casts in the file would
@@ -164,11 +167,11 @@ def _open_once(engine: Path, precision: str, progress: Progress) -> None:
 
 def _write_point(engine: Path, model: Path) -> None:
     """The model's operating point, as the engine's own."""
-    if not points.sidecar(model).is_file():
+    if not points.point_path(model).is_file():
         return
-    point = points.load(model, sha256(model))
+    point = points.load_point(model, sha256(model))
     told = f"{point.fitted_on}; taken over from {model.name}"
-    points.save(msgspec.structs.replace(point, model_sha256=sha256(engine), fitted_on=told), engine)
+    points.save_point(msgspec.structs.replace(point, model_sha256=sha256(engine), fitted_on=told), engine)
 
 
 def _counts(network: ModelProto) -> dict[str, dict[str, int]]:

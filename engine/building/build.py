@@ -13,9 +13,9 @@ from .. import onnx_graph, plan
 from .. import operating_point as points
 from ..contract import EngineError, Progress
 from ..files import cache_folder, sha256
-from ..machine import LIBRARIES, gpus, processor, version_of
-from ..nvidia.compile import AHEAD_OF_TIME, EXAMPLE, FLAGS, load
-from ..plan import Plan, suffix
+from ..machine import LIBRARIES, gpus, library_version, processor
+from ..nvidia.compile import AHEAD_OF_TIME, EXAMPLE, FLAGS, load_library
+from ..plan import EnginePlan, suffix
 from . import output_checks as places
 from .assembly import Options, assemble, right_size
 from .cache import EngineCache, deliver
@@ -26,8 +26,8 @@ PRECISIONS = ("fp32", "fp16", "bf16", "int8")
 EVERY_RECENT_GPU = ("sm80", "sm86", "sm89", "sm120")
 
 
-def build(model: Path, options: Options, progress: Progress, cache: Path | None = None) -> Path:
-    """The engine of `model` as `options` say, with its sidecar and operating point beside it.
+def build_engine(model: Path, options: Options, progress: Progress, cache: Path | None = None) -> Path:
+    """The engine of `model` as `options` say, with its build sheet and operating point beside it.
 
     Returns `options.out`, or its place in the cache (`cache`, or the user's own). An engine that is already there is
     returned without `progress` being called; two processes that ask for one engine build it once.
@@ -45,7 +45,7 @@ def build(model: Path, options: Options, progress: Progress, cache: Path | None 
             engine = store.find(made) or store.add(
                 made, lambda folder: assemble(folder, model, data, made, options, progress)
             )
-    right_size(options.size, plan.load(engine).input.shape[2], model.name)
+    right_size(options.size, plan.load_sheet(engine).input.shape[2], model.name)
     return engine if options.out is None else deliver(engine, model, options.out)
 
 
@@ -54,7 +54,7 @@ def fastest(targets: tuple[str, ...] = ()) -> str:
     if any(target != "current" for target in targets):
         return "tensorrt-rtx"
     if targets or gpus():
-        return "tensorrt" if version_of("tensorrt") else "tensorrt-rtx"
+        return "tensorrt" if library_version("tensorrt") else "tensorrt-rtx"
     return "openvino"
 
 
@@ -67,24 +67,24 @@ def usual_precision(backend: str, calibrated: bool) -> str:
     return "bf16" if any("BF16" in name for name in processor().instructions or ()) else "fp32"
 
 
-def make_plan(model: Path, data: bytes, options: Options) -> Plan:
+def make_plan(model: Path, data: bytes, options: Options) -> EnginePlan:
     """Everything that decides the engine of `data`, the bytes of `model`; what builds it is not imported.
 
     Raises EngineError where that is absent or there is no such GPU, ValueError for an operating point of other weights.
     """
     from ...version import __version__
 
-    version = version_of(options.backend)
+    version = library_version(options.backend)
     if version is None:
         raise EngineError(f"{options.backend} is not installed: {LIBRARIES[options.backend][2]}")
     digest = hashlib.sha256(data).hexdigest()
     try:
-        points.load(model, digest)  # one of other weights is refused
+        points.load_point(model, digest)  # one of other weights is refused
     except ValueError:
-        onnx_graph.read(data, model.name)  # a file that is cut short has other bytes, too
+        onnx_graph.read_network(data, model.name)  # a file that is cut short has other bytes, too
         raise
-    point = points.sidecar(model)
-    known = Plan(
+    point = points.point_path(model)
+    known = EnginePlan(
         onnx_sha256=digest,
         backend=options.backend,
         backend_version=version,
@@ -126,7 +126,7 @@ def _need(backend: str) -> None:
     """What builds must be there before INT8 ranges are found, for minutes. Raises EngineError or ImportError."""
     onnx_graph.need_onnx()
     if backend != "openvino":
-        load(backend)
+        load_library(backend)
 
 
 def _quantiser() -> str:

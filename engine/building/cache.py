@@ -17,7 +17,7 @@ from .. import operating_point as points
 from .. import plan
 from ..contract import EngineError, Progress
 from ..files import sha256
-from ..plan import Plan, suffix, write_whole
+from ..plan import EnginePlan, suffix, write_whole
 from .output_checks import is_point
 
 KEY_DIGITS = 20  # of a folder's name; the whole plan is compared
@@ -30,23 +30,23 @@ class EngineCache:
     def __init__(self, root: Path) -> None:
         self.root = root
 
-    def folder(self, made: Plan) -> Path:
+    def folder(self, made: EnginePlan) -> Path:
         """Where the engine of this plan is, or would be."""
         return self.root / made.key()[:KEY_DIGITS]
 
-    def find(self, made: Plan) -> Path | None:
+    def find(self, made: EnginePlan) -> Path | None:
         """The engine of exactly this plan, whole and undamaged; None where there is none."""
         for path in self.folder(made).glob(f"*{suffix(made.backend)}.json"):
             engine = path.with_suffix("")
             with contextlib.suppress(EngineError, OSError):
-                sidecar = plan.load(engine)
-                has_point = points.sidecar(engine).is_file() or made.operating_point is None
-                if sidecar.plan == made and sha256(engine) == sidecar.engine_sha256 and has_point:
+                sheet = plan.load_sheet(engine)
+                has_point = points.point_path(engine).is_file() or made.operating_point is None
+                if sheet.plan == made and sha256(engine) == sheet.engine_sha256 and has_point:
                     return engine
         return None
 
     @contextlib.contextmanager
-    def locked(self, made: Plan, progress: Progress) -> Iterator[None]:
+    def locked(self, made: EnginePlan, progress: Progress) -> Iterator[None]:
         """One process at a time for this plan; the system frees the lock of one that was killed.
 
         Raises EngineError where the cache cannot be written.
@@ -71,8 +71,8 @@ class EngineCache:
         finally:
             lock.release()
 
-    def add(self, made: Plan, fill: Callable[[Path], object]) -> Path:
-        """Let `fill` write an engine and its sidecar into a new folder, which then takes its place in one rename.
+    def add(self, made: EnginePlan, fill: Callable[[Path], object]) -> Path:
+        """Let `fill` write an engine and its build sheet into a new folder, which then takes its place in one rename.
 
         To be called with the plan locked. Raises what `fill` raises, and then leaves nothing behind.
         """
@@ -93,25 +93,25 @@ class EngineCache:
 
 
 def deliver(engine: Path, model: Path, out: Path) -> Path:
-    """Copy an engine with its operating point and, last, its sidecar to `out`; `model` is what it was built from.
+    """Copy an engine with its operating point and, last, its build sheet to `out`; `model` is what it was built from.
 
-    A copy cut off before its sidecar is refused by `plan.check`.
+    A copy cut off before its build sheet is refused by `plan.misfit`.
     """
     whole = model.resolve()
     together = whole.parent == out.resolve().parent
-    sidecar = msgspec.structs.replace(plan.load(engine), model=whole.name if together else str(whole))
-    plan.sidecar_path(out).unlink(missing_ok=True)
+    sheet = msgspec.structs.replace(plan.load_sheet(engine), model=whole.name if together else str(whole))
+    plan.sheet_path(out).unlink(missing_ok=True)
     write_whole(out, engine.read_bytes())
-    point = points.sidecar(engine)
+    point = points.point_path(engine)
     if point.is_file():
-        write_whole(points.sidecar(out), point.read_bytes())
+        write_whole(points.point_path(out), point.read_bytes())
     else:
         _forget_point(out)
-    plan.save(out, sidecar)
+    plan.save_sheet(out, sheet)
     return out
 
 
 def _forget_point(engine: Path) -> None:
     """Take away the operating point of the engine that was there before; what is none stays."""
-    if is_point(points.sidecar(engine)):
-        points.sidecar(engine).unlink()
+    if is_point(points.point_path(engine)):
+        points.point_path(engine).unlink()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from ...errors import FileError, InputError
 from .. import operating_point as points
 from .. import plan
 from ..contract import EngineError
@@ -17,7 +18,7 @@ from ..files import sha256
 def refuse_engine(out: Path) -> None:
     """Raises EngineError where an engine cannot be put at `out`, or would take the place of somebody's file.
 
-    Ours is an engine that its sidecar beside it describes, and the two files that stand beside one.
+    Ours is an engine that its build sheet beside it describes, and the two files that stand beside one.
     """
     if out.is_dir() or not out.absolute().parent.is_dir():
         raise EngineError(f"{out} cannot be a file there; make its folder first, or change -o")
@@ -27,15 +28,15 @@ def refuse_engine(out: Path) -> None:
         raise EngineError(
             f"{out} cannot be written there ({error.strerror}); make its folder writable, or change -o"
         ) from error
-    beside = plan.sidecar_path(out)
+    beside = plan.sheet_path(out)
     ours = (
-        (out, lambda: plan.load(out).engine_sha256 == sha256(out)),
-        (beside, lambda: bool(plan.load(out))),
-        (points.sidecar(out), lambda: is_point(points.sidecar(out))),
+        (out, lambda: plan.load_sheet(out).engine_sha256 == sha256(out)),
+        (beside, lambda: bool(plan.load_sheet(out))),
+        (points.point_path(out), lambda: is_point(points.point_path(out))),
     )
     for path, is_ours in ours:
         if path.exists() and not (path.is_file() and _told(is_ours)):
-            if path == out and _told(lambda: bool(plan.load(out))):
+            if path == out and _told(lambda: bool(plan.load_sheet(out))):
                 raise EngineError(
                     f"{out} is damaged, or another file stands in its place: not what smartca built there; take it away"
                 )
@@ -46,16 +47,16 @@ def refuse_engine(out: Path) -> None:
 
 def refuse_point(model: Path) -> None:
     """Raises ValueError or OSError where no operating point can be stored for `model`, or a foreign file is there."""
-    path = points.sidecar(model)
+    path = points.point_path(model)
     if path.exists() and not is_point(path):
-        raise ValueError(
+        raise InputError(
             f"{path} is there already and is no operating point, which is stored under this name; "
             "take it away, or give the model another name"
         )
     try:
         _try_to_write(path)
     except OSError as error:
-        raise OSError(
+        raise FileError(
             f"{path} cannot be written ({error.strerror}); make its folder writable, or copy the model elsewhere"
         ) from error
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from ...errors import InputError
 from ..contract import EngineError
 from ..onnx_graph import is_quantised
 
@@ -52,7 +53,7 @@ def narrowed(model: ModelProto, precision: str, name: str) -> ModelProto:
     from onnx import ModelProto
 
     if precision not in NARROW:
-        raise ValueError(f"{precision!r} is no narrow precision; choose one of {', '.join(NARROW)}")
+        raise InputError(f"{precision!r} is no narrow precision; choose one of {', '.join(NARROW)}")
     if is_quantised(model):
         raise EngineError(f"{name} holds INT8 ranges (Q/DQ nodes): build it with --precision int8")
     copy = ModelProto()

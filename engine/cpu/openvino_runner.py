@@ -13,7 +13,7 @@ from platformdirs import user_cache_dir
 from typing_extensions import Self
 
 from ..contract import Answer, EngineError, EngineInfo, checked_answer
-from ..files import sha256, sidecar_path
+from ..files import sha256, sheet_path
 from .openvino_import import ov
 from .quick_int8 import is_quantised, make_quick
 
@@ -112,7 +112,7 @@ def most_exact(model: Path) -> str:
 
     auto for a plain .onnx file with INT8 ranges of its own, which computes in nothing else.
     """
-    plain = model.suffix == ".onnx" and model.is_file() and not sidecar_path(model).exists()
+    plain = model.suffix == ".onnx" and model.is_file() and not sheet_path(model).exists()
     return "auto" if plain and is_quantised(_read(ov.Core(), model)) else "fp32"
 
 

@@ -1,7 +1,7 @@
 """The INT8 network that stands ready beside a model: MODEL-int8.onnx, made of the very same weights and let through.
 
-It is found by its name, but believed only by its sidecar: made of this model's bytes, itself unchanged, and accepted by
-the gate. Anything else beside a model is left alone.
+It is found by its name, but believed only by its build sheet: made of this model's bytes, itself unchanged, and
+accepted by the gate. Anything else beside a model is left alone.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ def why_not(model: Path) -> str | None:
     make = f"`smartca build {model} --backend openvino --precision int8 --calibrate DATA -o {path}` makes one"
     if not path.is_file():
         return f"there is no {path.name} beside {model.name}; {make}"
-    wrong = plan.check(path)
+    wrong = plan.misfit(path)
     if wrong is not None:
         return wrong
-    told = plan.load(path)
+    told = plan.load_sheet(path)
     if told.plan.onnx_sha256 != sha256(model):
         return f"{path.name} was made of other weights than those of {model.name}; {make}"
     if told.plan.precision != "int8" or not (told.gate or {}).get("accepted"):
@@ -46,10 +46,10 @@ def chosen(model: Path, precision: str) -> Path:
     auto takes the latter where it may be used and this processor has dot products of bytes. Raises EngineError where
     int8 is asked for and there is none.
     """
-    if precision == "int8" and not plan.sidecar_path(model).exists():
+    if precision == "int8" and not plan.sheet_path(model).exists():
         if model.stem.endswith(ENDING):
             raise EngineError(
-                f"{model} stands without {plan.sidecar_path(model).name}, which says what it was made of; put it back"
+                f"{model} stands without {plan.sheet_path(model).name}, which says what it was made of; put it back"
             )
         wrong = why_not(model)
         if wrong is not None:

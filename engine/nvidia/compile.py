@@ -20,14 +20,14 @@ from ..contract import EngineError, Inside, Progress
 from ..files import write_whole
 from ..machine import LIBRARIES
 from ..onnx_graph import Contract
-from ..plan import Plan
+from ..plan import EnginePlan
 
 FLAGS = ("STRONGLY_TYPED", "NO_TF32")  # of every engine: fp32 means fp32, not the GPU's 19-bit float
 EXAMPLE = "sm86,sm89,sm120"
 AHEAD_OF_TIME = "--backend tensorrt-rtx builds for GPUs that are not here"
 
 
-def load(backend: str) -> Any:
+def load_library(backend: str) -> Any:
     """The library's module. Raises EngineError with the command that installs it."""
     module, _, install = LIBRARIES[backend]
     try:
@@ -39,7 +39,7 @@ def load(backend: str) -> Any:
 
 
 def compile_network(
-    network: bytes, ends: Contract, plan: Plan, progress: Progress, timings: Path | None = None
+    network: bytes, ends: Contract, plan: EnginePlan, progress: Progress, timings: Path | None = None
 ) -> bytes:
     """Build `network` (an ONNX file's bytes, already in the wanted precision) as `plan` says.
 
@@ -47,7 +47,7 @@ def compile_network(
     keeps what it measured, for the next build to take less long (RTX measures nothing).
     Raises EngineError in one sentence for whatever TensorRT refuses, and KeyboardInterrupt after Ctrl-C.
     """
-    trt = load(plan.backend)
+    trt = load_library(plan.backend)
     monitor = _monitor(trt, progress)
     with _interrupts(monitor):
         engine = _compile(trt, network, ends, plan, monitor, timings)
@@ -75,7 +75,7 @@ def _interrupts(monitor: Any) -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-def _compile(trt: Any, network: bytes, ends: Contract, plan: Plan, monitor: Any, timings: Path | None) -> bytes:
+def _compile(trt: Any, network: bytes, ends: Contract, plan: EnginePlan, monitor: Any, timings: Path | None) -> bytes:
     log = quiet_logger(trt)
     builder = _builder(trt, log)
     typed = 1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED)
@@ -109,7 +109,7 @@ def _builder(trt: Any, log: Any) -> Any:
         ) from error
 
 
-def _configure(trt: Any, builder: Any, config: Any, ends: Contract, plan: Plan) -> None:
+def _configure(trt: Any, builder: Any, config: Any, ends: Contract, plan: EnginePlan) -> None:
     """Flags, workspace, profile and targets."""
     config.clear_flag(trt.BuilderFlag.TF32)
     config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED  # names of layers, for --inspect
@@ -134,7 +134,7 @@ def _capability(trt: Any, target: str) -> Any:
     return known[target.upper()]
 
 
-def _timing_cache(config: Any, plan: Plan, timings: Path | None) -> Any:
+def _timing_cache(config: Any, plan: EnginePlan, timings: Path | None) -> Any:
     """TensorRT's timing cache, with what earlier builds measured; None where the flavour keeps none."""
     if plan.backend != "tensorrt" or timings is None:
         return None
@@ -190,7 +190,7 @@ def _monitor(trt: Any, progress: Progress) -> Any:
     return Monitor()
 
 
-def _refusal(plan: Plan, reasons: list[str]) -> str:
+def _refusal(plan: EnginePlan, reasons: list[str]) -> str:
     """One sentence out of what TensorRT said, with the cure where it is known."""
     said = " ".join(reasons)
     where = f"for {', '.join(plan.targets)}" if plan.targets else "here"
@@ -222,7 +222,7 @@ def in_one_line(said: str) -> str:
 
 def inspect(engine: bytes, backend: str) -> Inside | str:
     """Layers and memory, or the reason why they cannot be known here: reading an engine back needs a GPU."""
-    trt = load(backend)
+    trt = load_library(backend)
     log = quiet_logger(trt)
     runtime: Any = None
     with contextlib.suppress(TypeError, RuntimeError):

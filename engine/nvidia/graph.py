@@ -7,8 +7,10 @@ import importlib
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from ...errors import RunError
 
-class CudaError(RuntimeError):
+
+class CudaError(RunError):
     """A call of the driver's failed; the message is the driver's own."""
 
 

@@ -16,7 +16,7 @@ NOT_OPENED = "the TensorRT engine cannot be opened on this GPU"
 REMAKE = "build it again with `smartca build`"
 
 
-class Network:
+class TensorRtNetwork:
     """An engine and its input and outputs.
 
     ends: tensor -> shape for one picture: the input's first, then q's, then perhaps picture's. own_graph: TensorRT-RTX
@@ -25,7 +25,7 @@ class Network:
     """
 
     def __init__(self, data: bytes, backend: str, device: Device, cache: Path | None = None) -> None:
-        self._trt = trt_build.load(backend)
+        self._trt = trt_build.load_library(backend)
         self._log = trt_build.quiet_logger(self._trt)
         self._device = device
         self._cache = cache

@@ -19,7 +19,7 @@ from ..contract import Answer, DeviceLost, EngineError, EngineInfo, checked_answ
 from ..files import cache_folder
 from .device import open_device
 from .lane import Lane
-from .network import Network
+from .network import TensorRtNetwork
 
 log = logging.getLogger(__name__)
 LANES = 2
@@ -31,14 +31,14 @@ def open_engine(engine: Path, precision: str) -> TrtRunner:
 
     Raises EngineError, in one sentence, without driver, pycuda or library, or where the library refuses the engine.
     """
-    sidecar = plan.load(engine)
+    sheet = plan.load_sheet(engine)
     data = engine.read_bytes()
     digest = hashlib.sha256(data).hexdigest()
-    if digest != sidecar.engine_sha256:
+    if digest != sheet.engine_sha256:
         raise EngineError(f"{engine.name} was exchanged while it was being opened; try again")
-    backend = f"{sidecar.plan.backend} {sidecar.plan.backend_version}"
-    info = EngineInfo(backend, precision, digest, _one(sidecar.input.shape))
-    return open_bytes(data, sidecar.plan.backend, info, sidecar.plan.gpu)
+    backend = f"{sheet.plan.backend} {sheet.plan.backend_version}"
+    info = EngineInfo(backend, precision, digest, _one(sheet.input.shape))
+    return open_bytes(data, sheet.plan.backend, info, sheet.plan.gpu)
 
 
 def open_bytes(data: bytes, backend: str, info: EngineInfo, gpu: str | None = None) -> TrtRunner:
@@ -50,10 +50,10 @@ def open_bytes(data: bytes, backend: str, info: EngineInfo, gpu: str | None = No
     with contextlib.ExitStack() as undo:  # contexts first, then what they were made of
         device = open_device(gpu)
         undo.callback(device.close)
-        network = Network(data, backend, device, cache)
+        network = TensorRtNetwork(data, backend, device, cache)
         undo.callback(network.close)
         if network.ends[network.input] != info.input:
-            raise EngineError(f"the engine takes {network.ends[network.input]}, and its sidecar says {info.input}")
+            raise EngineError(f"the engine takes {network.ends[network.input]}, and its build sheet says {info.input}")
         lanes: list[Lane] = []
         for _ in range(LANES):
             lanes.append(Lane(device, network))

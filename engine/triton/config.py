@@ -9,8 +9,8 @@ import msgspec
 from ..contract import EngineError
 from ..operating_point import OperatingPoint
 
-BACKENDS = ("onnxruntime", "openvino", "tensorrt")
-PRECISIONS = ("fp32", "fp16", "bf16", "int8")
+TRITON_BACKENDS = ("onnxruntime", "openvino", "tensorrt")
+TRITON_PRECISIONS = ("fp32", "fp16", "bf16", "int8")
 LEVELS = 2  # priorities: 1 = a live feed (what TritonRunner asks for), 2 = everything else
 WARM_UP = 3
 
@@ -41,10 +41,10 @@ class Serving:
     patience_ms: int = 100
 
     def __post_init__(self) -> None:
-        if self.backend not in ("auto", *BACKENDS):
-            raise EngineError(f"there is no Triton backend {self.backend!r}; choose auto, {', '.join(BACKENDS)}")
-        if self.precision not in ("auto", *PRECISIONS):
-            raise EngineError(f"there is no precision {self.precision!r}; choose auto, {', '.join(PRECISIONS)}")
+        if self.backend not in ("auto", *TRITON_BACKENDS):
+            raise EngineError(f"there is no Triton backend {self.backend!r}; choose auto, {', '.join(TRITON_BACKENDS)}")
+        if self.precision not in ("auto", *TRITON_PRECISIONS):
+            raise EngineError(f"there is no precision {self.precision!r}; choose auto, {', '.join(TRITON_PRECISIONS)}")
         for name in ("instances", "max_batch", "queue", "patience_ms"):
             if getattr(self, name) < 1:
                 raise EngineError(f"{name} is {getattr(self, name)}; it must be at least 1")
@@ -53,7 +53,7 @@ class Serving:
 
 
 @dataclass(frozen=True, slots=True)
-class Network:
+class ServedNetwork:
     """What a server must know: the side of its square, does it say more than q, take batches, hold INT8 ranges."""
 
     size: int
@@ -62,14 +62,14 @@ class Network:
     quantised: bool
 
 
-def version_of(digest: str) -> str:
+def model_version(digest: str) -> str:
     """The version Triton knows the weights with this sha256 by: their first 12 hex digits as a number."""
     return str(int(digest[:12], 16))
 
 
 def config(
     name: str,
-    network: Network,
+    network: ServedNetwork,
     serving: Serving,
     digest: str,
     point: OperatingPoint | None,
@@ -89,7 +89,7 @@ def config(
         f"name: {_quoted(name)}",
         f"backend: {_quoted(serving.backend)}",
         f"default_model_filename: {_quoted(file_name(serving.backend))}",
-        f"version_policy {{ specific {{ versions: {version_of(digest)} }} }}",
+        f"version_policy {{ specific {{ versions: {model_version(digest)} }} }}",
         f"max_batch_size: {batch}",
         _tensor("input", "image", picture),
         *outputs,

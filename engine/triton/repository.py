@@ -19,7 +19,7 @@ from pathlib import Path
 from .. import operating_point, plan
 from ..contract import EngineError
 from ..files import sha256
-from .config import Network, Serving, config, file_name, version_of
+from .config import ServedNetwork, Serving, config, file_name, model_version
 
 PLANS = (".engine", ".plan", ".trt")
 
@@ -29,9 +29,9 @@ def write_repository(
 ) -> Path:
     """Write `model` as `name` into the model repository at `repository`, all of it or nothing; returns its folder.
 
-    model: an .onnx file, or a TensorRT engine with its sidecar as `smartca build` made it; source: where the .onnx file
-    it was built from is now, if not where it was. What `smartca calibrate` stored beside the .onnx file goes along. A
-    folder of that name is replaced.
+    model: an .onnx file, or a TensorRT engine with its build sheet as `smartca build` made it; source: where the .onnx
+    file it was built from is now, if not where it was. What `smartca calibrate` stored beside the .onnx file goes
+    along. A folder of that name is replaced.
     Raises EngineError for what cannot be served, ValueError for another network's operating point, OSError.
     """
     onnx, told = _origin(model, source)
@@ -46,9 +46,9 @@ def write_repository(
         digest = sha256(onnx if told else weights)  # of what was copied, whatever happens meanwhile
         if told and (digest, sha256(weights)) != (told.plan.onnx_sha256, told.engine_sha256):
             raise EngineError(f"{model.name} is not what was built from {onnx}: build it again with `smartca build`")
-        point = operating_point.load(onnx, digest) if operating_point.sidecar(onnx).exists() else None
+        point = operating_point.load_point(onnx, digest) if operating_point.point_path(onnx).exists() else None
         (partial / "config.pbtxt").write_text(config(name, network, serving, digest, point))
-        version = partial / version_of(digest)
+        version = partial / model_version(digest)
         version.mkdir()
         weights.rename(version / weights.name)
         _swap(partial, target)
@@ -57,22 +57,22 @@ def write_repository(
     return target
 
 
-def _origin(model: Path, source: Path | None) -> tuple[Path, plan.Sidecar | None]:
-    """The ONNX file that says which weights these are, and what an engine's sidecar tells."""
+def _origin(model: Path, source: Path | None) -> tuple[Path, plan.BuildSheet | None]:
+    """The ONNX file that says which weights these are, and what an engine's build sheet tells."""
     if not model.is_file():
         raise EngineError(f"there is no model at {model}; `smartca export` writes one, `smartca build` makes it faster")
     if model.suffix == ".onnx":
         return model, None
     if model.suffix not in PLANS:
         raise EngineError(f"{model.name} is neither an .onnx file nor a TensorRT engine ({', '.join(PLANS)})")
-    told = plan.load(model)
+    told = plan.load_sheet(model)
     onnx = source or Path(told.model)
     if not onnx.is_file() or onnx.suffix != ".onnx":
         raise EngineError(f"there is no {onnx}, which {model.name} was built from: say where that .onnx file is now")
     return onnx, told
 
 
-def _settled(serving: Serving, model: Path, network: Network, told: plan.Sidecar | None) -> Serving:
+def _settled(serving: Serving, model: Path, network: ServedNetwork, told: plan.BuildSheet | None) -> Serving:
     """`serving` with nothing left to 'auto', checked against the file."""
     own = told.plan.precision if told else "int8" if network.quantised else "fp32"
     backend = serving.backend if serving.backend != "auto" else "tensorrt" if told else "onnxruntime"
@@ -92,7 +92,7 @@ def _settled(serving: Serving, model: Path, network: Network, told: plan.Sidecar
     return replace(serving, backend=backend, precision=precision)
 
 
-def _look_at(onnx: Path, told: plan.Sidecar | None) -> Network:
+def _look_at(onnx: Path, told: plan.BuildSheet | None) -> ServedNetwork:
     """The network's contract: image (1 or any, 1, S, S) -> q of that shape, perhaps picture (1 or any, 2)."""
     from ..cpu.openvino_import import ov
 
@@ -112,7 +112,7 @@ def _look_at(onnx: Path, told: plan.Sidecar | None) -> Network:
     assert first is not None
     quantised = any(node.get_type_name() == "FakeQuantize" for node in network.get_ops())
     batches = told.plan.batch[2] > 1 if told else first[0].is_dynamic
-    return Network(first[2].get_length(), "picture" in shapes, batches, quantised)
+    return ServedNetwork(first[2].get_length(), "picture" in shapes, batches, quantised)
 
 
 def _target(repository: Path, name: str) -> Path:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from ..contract import Answer, EngineError, EngineInfo
 from ..operating_point import OperatingPoint
 from .address import Address
-from .config import POINT, PRECISION, SHA256, version_of
+from .config import POINT, PRECISION, SHA256, model_version
 from .memory import POSSIBLE, SharedPicture
 
 OPENING_S = 5.0  # for each question while connecting; nobody's picture waits for these
@@ -151,7 +151,7 @@ class Session:
             digest = told.get(SHA256, "")
             if len(digest) != 64:
                 raise EngineError(f"the model {model!r} at {host} does not say which weights it holds; {NO_MODEL}")
-            self._version = version_of(digest)
+            self._version = model_version(digest)
             ready = self._client.is_model_ready(model, self._version, client_timeout=OPENING_S)
         except self._package.InferenceServerException as error:
             raise self._failure(error) from error

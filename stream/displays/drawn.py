@@ -9,11 +9,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ...errors import RunError
 from ..frame import State
 from ..tally import Tally
 from .contract import Shown
-from .overlay import draw, outlines
-from .page.hub import Header, PageServer
+from .overlay import draw_overlay, outlines
+from .page.hub import PageHeader, PageServer
 from .recorder import Recorder
 
 JPEG_QUALITY = 90
@@ -25,14 +26,14 @@ class PageDisplay:
     def __init__(self, server: PageServer, engine: Callable[[], dict[str, str | list[int]] | None]) -> None:
         self.server = server
         self._engine = engine
-        self._last: Header = {}
+        self._last: PageHeader = {}
 
     def show(self, shown: Shown, tally: Tally) -> None:
         """See `Display.show`."""
         frame, result = shown.frame, shown.result
         ok, jpeg = cv2.imencode(".jpg", frame.pixels, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
         if not ok:
-            raise RuntimeError("the picture cannot be encoded as JPEG")
+            raise RunError("the picture cannot be encoded as JPEG")
         lines = [] if result.mask is None else [line.ravel().tolist() for line in outlines(result.mask)]
         self._last = {
             "state": result.state.value,
@@ -59,7 +60,7 @@ class PageDisplay:
         kept = {name: self._last[name] for name in ("source", "seq", "epoch") if name in self._last}
         self.server.status({"state": state.value, "note": note, **self._totals(tally), **kept})
 
-    def _totals(self, tally: Tally) -> Header:
+    def _totals(self, tally: Tally) -> PageHeader:
         engine = self._engine() or {}
         digest = str(engine.get("model_sha256", ""))[:12]
         name = f"{engine.get('backend', '')} {engine.get('precision', '')} {digest}".strip()
@@ -84,7 +85,7 @@ class DrawnDisplay:
     def show(self, shown: Shown, tally: Tally) -> None:
         """See `Display.show`."""
         result = shown.result
-        drawn = draw(shown.frame.pixels, result.mask, result.state, result.reason)
+        drawn = draw_overlay(shown.frame.pixels, result.mask, result.state, result.reason)
         if self._record is not None:
             try:
                 self._add(self._record, drawn, shown)

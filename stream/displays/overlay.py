@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ...pictures.pixels import Mask
 from ..frame import State
 
-Outline = NDArray[np.int32]  # (n, 2) corners x, y in pixels of the frame, closed
+Corners = NDArray[np.int32]  # (n, 2) corners x, y in pixels of the frame, closed
 Bgr = tuple[int, int, int]
 
 AMBER: Bgr = (0, 191, 255)
@@ -37,7 +37,7 @@ LOOKS = {
 }
 
 
-def outlines(mask: Mask) -> list[Outline]:
+def outlines(mask: Mask) -> list[Corners]:
     """The borders of all parts of `mask` (bool (rows, columns)) and of the holes in them.
 
     Corners are centres of border pixels of the part (for a hole: of the pixels around it), so that
@@ -47,8 +47,8 @@ def outlines(mask: Mask) -> list[Outline]:
     return [np.asarray(contour, np.int32)[:, 0] for contour in found]
 
 
-def draw(
-    pixels: NDArray[np.uint8], mask: Mask | Sequence[Outline] | None, state: State, note: str = ""
+def draw_overlay(
+    pixels: NDArray[np.uint8], mask: Mask | Sequence[Corners] | None, state: State, note: str = ""
 ) -> NDArray[np.uint8]:
     """A BGR copy (rows, columns, 3) of the grey or BGR `pixels` with the state drawn in.
 

@@ -27,6 +27,7 @@ from av.container import OutputContainer
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
+from ...errors import FileError, InputError, MissingFile, RunError
 from ...pictures.pixels import Mask
 from ..frame import Frame, Result
 
@@ -66,7 +67,7 @@ class Recorder:
 
     def __init__(self, path: Path, fps: float | None, meta: dict[str, Any], replace: bool = False) -> None:
         if replace:
-            for old in (path, sidecar(path)):
+            for old in (path, frame_log_path(path)):
                 old.unlink(missing_ok=True)
         self.path, self._film = _create(Path(path))
         self.problem: str | None = None
@@ -74,7 +75,7 @@ class Recorder:
         self._fps = fps or 30.0
         self._shape: tuple[int, ...] | None = None
         self._ended = False  # nothing more comes
-        self._lines = _File(sidecar(self.path), "xb")
+        self._lines = _File(frame_log_path(self.path), "xb")
         self._lines.write(_line({"format": _FORMAT, "film": self.path.name, "fps": self._fps, **meta}))
         self._jobs: queue.Queue[_Job | None] = queue.Queue(_WAITING)
         self._thread = threading.Thread(target=self._work, name="recorder", daemon=True)
@@ -89,7 +90,7 @@ class Recorder:
             return
         self._shape = self._shape or drawn.shape
         if drawn.shape != self._shape:
-            raise RuntimeError(
+            raise RunError(
                 f"{self.path.name} was begun with pictures of {_size(self._shape)} pixels and now gets "
                 f"{_size(drawn.shape)}; start a new recording after changing the scanner's picture"
             )
@@ -204,7 +205,7 @@ class _Film:
         return self.last
 
 
-def sidecar(path: Path) -> Path:
+def frame_log_path(path: Path) -> Path:
     """Where the masks and times of the film `path` stand."""
     return path.with_suffix(".frames.jsonl")
 
@@ -217,7 +218,7 @@ def runs(mask: Mask) -> dict[str, list[int]]:
     return {"size": list(mask.shape), "counts": [0, *counts] if flat[0] else counts}
 
 
-def mask_of(coded: dict[str, list[int]]) -> Mask:
+def decoded_mask(coded: dict[str, list[int]]) -> Mask:
     """The mask whose `runs` these are. ValueError if they do not fill it."""
     counts = np.asarray(coded["counts"])
     flat = np.repeat(np.arange(counts.size) % 2 == 1, counts)
@@ -229,32 +230,32 @@ def read_recording(path: Path) -> Iterator[tuple[dict[str, Any], Mask | None]]:
 
     Raises OSError where there is none, ValueError where it is no recording of ours.
     """
-    whole = sidecar(path).read_bytes().split(b"\n")[:-1]
+    whole = frame_log_path(path).read_bytes().split(b"\n")[:-1]
     if not whole or msgspec.json.decode(whole[0]).get("format") != _FORMAT:
-        raise ValueError(f"{sidecar(path)} is no recording of this version; make it again with --record")
+        raise InputError(f"{frame_log_path(path)} is no recording of this version; make it again with --record")
     for text in whole[1:]:
         line = msgspec.json.decode(text)
         coded = line.pop("mask")
-        yield line, None if coded is None else mask_of(coded)
+        yield line, None if coded is None else decoded_mask(coded)
 
 
 def _create(path: Path) -> tuple[Path, _File]:
     """A new file at `path`, or at the first free name after it."""
     if path.suffix.lower() != ".mp4":
-        raise ValueError(f"{path} does not end in .mp4; recordings are MP4 films")
+        raise InputError(f"{path} does not end in .mp4; recordings are MP4 films")
     wanted, number = path, 1
     while True:
         try:
-            if sidecar(path).exists():
+            if frame_log_path(path).exists():
                 raise FileExistsError
             return path, _File(path, "xb")
         except FileExistsError:
             number += 1
             path = wanted.with_stem(f"{wanted.stem}-{number}")
         except FileNotFoundError as error:
-            raise FileNotFoundError(f"there is no folder {path.parent}; make it before recording") from error
+            raise MissingFile(f"there is no folder {path.parent}; make it before recording") from error
         except OSError as error:
-            raise OSError(f"{path} cannot be written ({error.strerror}); record elsewhere") from error
+            raise FileError(f"{path} cannot be written ({error.strerror}); record elsewhere") from error
 
 
 def _line(content: dict[str, Any]) -> bytes:

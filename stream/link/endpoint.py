@@ -7,14 +7,15 @@ from urllib.parse import urlsplit
 
 import zmq
 
+from ...errors import InputError
 from .wire import LARGEST_MESSAGE
 
 
-class EndpointError(ValueError):
+class EndpointError(InputError):
     """An address that cannot or must not be used; the message says why and what to type instead."""
 
 
-def check(endpoint: str, insecure: bool = False) -> str:
+def check_endpoint(endpoint: str, insecure: bool = False) -> str:
     """`endpoint` itself, if it is ipc:// or tcp:// on loopback, or any address once `insecure` is typed.
 
     Frames are pictures of patients and travel in the clear until there are keys. Raises EndpointError.

@@ -15,7 +15,7 @@ import zmq
 
 from .clock import ClockOffset
 from .credits import ANNOUNCE_NS, LEASE_NS, Account, Allowance
-from .wire import Answer, Beat, End, Frame, Grant, Message, WireError, pack, unpack
+from .wire import Beat, End, Frame, Grant, Message, Reply, WireError, pack, unpack
 
 log = logging.getLogger(__name__)
 UNCOPIED = 1 << 16  # bytes
@@ -48,7 +48,7 @@ def waiting(socket: zmq.Socket[bytes], at_most: int = 64) -> Iterator[list[memor
             return
 
 
-def read(data: memoryview, rejections: Rejections) -> Message | None:
+def read_messages(data: memoryview, rejections: Rejections) -> Message | None:
     """The message in `data`, or None and one more rejection."""
     try:
         return unpack(data)
@@ -93,7 +93,7 @@ class Sender:
         self._grant = (message.body.sent_ns, now_ns)
         self.allowance.hear(message.epoch, message.body, now_ns)
 
-    def send(self, body: Frame | Answer | End, now_ns: int) -> bool:
+    def send(self, body: Frame | Reply | End, now_ns: int) -> bool:
         """Send if there is credit; False if not."""
         if not self.allowance.may_send(now_ns):
             return False
@@ -123,7 +123,7 @@ class Receiver:
     heard_ns: int = 0
     _announce_due: int = 0
 
-    def hear(self, message: Message, now_ns: int) -> Frame | Answer | End | None:
+    def hear(self, message: Message, now_ns: int) -> Frame | Reply | End | None:
         """Take a message from the producer; give back what is not only the link's business.
 
         A Grant from a producer is a WireError.

@@ -20,6 +20,7 @@ import numpy as np
 from msgspec import Meta
 from numpy.typing import NDArray
 
+from ...errors import InputError
 from ...pictures.pixels import Mask, Sector
 from ..frame import Clock, Frame, Natural, Result, State, Trail
 
@@ -36,7 +37,7 @@ Millimetres = Annotated[float, Meta(gt=0.0, le=100.0)]
 Share = Annotated[float, Meta(ge=0.0, le=1.0)]
 
 
-class WireError(ValueError):
+class WireError(InputError):
     """Bytes that are no message of ours; the sentence says what is wrong with them."""
 
 
@@ -112,14 +113,14 @@ class AnswerHead(msgspec.Struct, frozen=True, tag="answer"):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Answer:
+class Reply:
     """A frame and what the engine says of it."""
 
     frame: Frame
     result: Result
 
 
-Body = Frame | Answer | Grant | Beat | End
+Body = Frame | Reply | Grant | Beat | End
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +173,7 @@ def unpack(data: bytes | memoryview) -> Message:
 def _parts(body: Body) -> tuple[msgspec.Struct, list[bytes | memoryview]]:
     if isinstance(body, Frame):
         return _frame_head(body), _frame_arrays(body)
-    if isinstance(body, Answer):
+    if isinstance(body, Reply):
         result = body.result
         mask = [] if result.mask is None else [_pack_mask(result.mask)]
         head = AnswerHead(
@@ -226,7 +227,7 @@ def _body(head: FrameHead | AnswerHead | Grant | Beat | End, payload: memoryview
         if (head.state in (State.TEAR_OUTLINED, State.NO_TEAR_OUTLINED)) != head.has_mask:
             raise WireError(f"an answer says {head.state.value!r} but its mask says otherwise")
         result = Result(head.state, mask, head.confidence, head.reason, head.engine, head.inference_ns, head.served)
-        return reader.finish(Answer(frame, result))
+        return reader.finish(Reply(frame, result))
     if len(payload):
         raise WireError(f"a {type(head).__name__.lower()} carries no payload, yet {len(payload)} bytes follow it")
     return head

@@ -18,7 +18,7 @@ import zmq
 from ...engine.machine import versions
 from ..tally import Tally
 from .pulse import Pulse, Role
-from .supervise import Child, Stopped
+from .supervise import Child, ProcessesStopped
 
 log = logging.getLogger(__name__)
 PARTING_S = 5.0
@@ -74,7 +74,7 @@ class Run:
                         child.watch()
                     tell(self)
                 self._part()
-            except Stopped as error:
+            except ProcessesStopped as error:
                 self.problem = str(error)
                 return error.code
             finally:

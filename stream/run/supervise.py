@@ -9,6 +9,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 
+from ...errors import RunError
 from .pulse import Pulse, Role
 
 log = logging.getLogger(__name__)
@@ -22,7 +23,7 @@ FATAL = 2  # the exit code of a process that was asked for something impossible:
 DEVICE_LOST = 3  # the exit code of an engine whose device failed for good in that process, and may work in the next
 
 
-class Stopped(RuntimeError):
+class ProcessesStopped(RunError):
     """A process cannot be kept running; the message says which, `code` what to exit with."""
 
     def __init__(self, message: str, code: int) -> None:
@@ -86,9 +87,9 @@ class Child:
         while self._recent and now - self._recent[0] > WITHIN_S:
             self._recent.popleft()
         if code == FATAL and not self._was_ready:
-            raise Stopped("", code)  # it has said itself what is wrong
+            raise ProcessesStopped("", code)  # it has said itself what is wrong
         if len(self._recent) >= MOST_RESTARTS:
-            raise Stopped(
+            raise ProcessesStopped(
                 f"the {self.role} process {why} {MOST_RESTARTS + 1} times within {WITHIN_S:.0f} s; giving up",
                 1,
             )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from ...errors import InputError, MissingFile
 from ...pictures.filetypes import DICOM_SUFFIXES, is_dicom
 from .contract import Picture, Source
 
@@ -31,9 +32,9 @@ def open_source(spec: str, progress: Progress | None = None) -> Source:
         return _camera(spec)
     path = Path(spec)
     if not spec.strip() or ("://" in spec and not path.exists()):
-        raise ValueError(f"'{spec}' is no source; give {FORMS}")
+        raise InputError(f"'{spec}' is no source; give {FORMS}")
     if not path.exists():
-        raise FileNotFoundError(f"there is no file or folder {spec}; check the path, or give {FORMS}")
+        raise MissingFile(f"there is no file or folder {spec}; check the path, or give {FORMS}")
     return _stored(path)
 
 
@@ -43,7 +44,7 @@ def _stored(path: Path) -> Source:
 
     suffix = path.suffix.lower()
     if path.is_dir() and (files := [file for file in path.iterdir() if file.is_file()]) and all(map(is_dicom, files)):
-        raise ValueError(f"{path} is a folder of DICOM files, which have sectors of their own; give one file of it")
+        raise InputError(f"{path} is a folder of DICOM files, which have sectors of their own; give one file of it")
     if path.is_dir() or suffix in SUFFIXES:
         return Images(path)
     if suffix in (".mha", ".mhd", ".nrrd", ".nhdr"):
@@ -62,7 +63,7 @@ def _stored(path: Path) -> Source:
 def _camera(spec: str) -> Source:
     number = spec.removeprefix("camera:")
     if not number.isdecimal():
-        raise ValueError(f"'{spec}' names no camera; give a number, e.g. camera:0")
+        raise InputError(f"'{spec}' names no camera; give a number, e.g. camera:0")
     from .camera import open_camera
 
     return open_camera(int(number))
@@ -73,10 +74,10 @@ def _phantom(spec: str, progress: Progress | None) -> Source:
     for part in filter(None, spec.removeprefix("phantom:").split(",")):
         key, _, value = part.partition("=")
         if key not in ("seed", "frames") or key in options or not value.isdecimal():
-            raise ValueError(f"'{part}' in '{spec}' is not understood; give {FORMS}")
+            raise InputError(f"'{part}' in '{spec}' is not understood; give {FORMS}")
         options[key] = int(value)
     if options.get("frames") == 0:
-        raise ValueError(f"'{spec}' asks for no frames at all; give frames=1 or more")
-    from .phantom import SEED, Phantom
+        raise InputError(f"'{spec}' asks for no frames at all; give frames=1 or more")
+    from .phantom import SEED, PhantomSource
 
-    return Phantom(options.get("seed", SEED), options.get("frames"), progress)
+    return PhantomSource(options.get("seed", SEED), options.get("frames"), progress)

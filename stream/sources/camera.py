@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import cv2
 import numpy as np
 
+from ...errors import FileError
 from .contract import Picture, Source
 
 _SILENT = 0
@@ -28,7 +29,7 @@ class Camera(Source):
         while True:
             got, image = self.capture.read()
             if not got or image is None:
-                raise OSError(f"{self.name} gives no more pictures; check its cable, then start again")
+                raise FileError(f"{self.name} gives no more pictures; check its cable, then start again")
             yield Picture(np.asarray(image, np.uint8))
 
     def close(self) -> None:
@@ -42,5 +43,5 @@ def open_camera(number: int) -> Camera:
     capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)  # the newest picture, not one of four frames ago
     if not capture.isOpened():
         capture.release()
-        raise OSError(f"camera {number} cannot be opened; plug it in, or close other programs that use it")
+        raise FileError(f"camera {number} cannot be opened; plug it in, or close other programs that use it")
     return Camera(capture, number)

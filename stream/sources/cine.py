@@ -23,6 +23,7 @@ import platformdirs
 from av.error import FFmpegError
 from numpy.typing import NDArray
 
+from ...errors import FileError, InputError, MissingFile, RunError
 from ...pictures.pixels import Grey, Mask, Sector
 from ...version import __version__
 
@@ -62,7 +63,7 @@ def write_cine(path: Path, seed: int, frames: int, fps: int = 30, progress: Prog
     Raises ValueError for a name or number that cannot be, OSError where nothing can be written.
     """
     if path.suffix != ".mp4" or frames < 1 or fps < 1:
-        raise ValueError(f"a cine needs a name in .mp4, a frame and a frame a second, not {path}, {frames}, {fps}")
+        raise InputError(f"a cine needs a name in .mp4, a frame and a frame a second, not {path}, {frames}, {fps}")
     path.parent.mkdir(parents=True, exist_ok=True)
     from ...phantom import RECIPE, Phantom, Screen  # here, as scipy takes a second to import
 
@@ -175,9 +176,7 @@ class Cine:
             for number, pixels in enumerate(self._decode()):
                 yield pixels, self._mask(number)
             if number + 1 != self.count:
-                raise RuntimeError(
-                    f"{self.path} ends after {number + 1} of {self.count} frames; delete it to draw it anew"
-                )
+                raise RunError(f"{self.path} ends after {number + 1} of {self.count} frames; delete it to draw it anew")
             if not loop:
                 return
 
@@ -189,11 +188,11 @@ class Cine:
                 for picture in film.decode(stream):
                     yield picture.to_ndarray(format="gray")
         except (FFmpegError, IndexError) as error:
-            raise RuntimeError(f"{self.path} is damaged ({error}); delete it and it will be drawn anew") from error
+            raise RunError(f"{self.path} is damaged ({error}); delete it and it will be drawn anew") from error
 
     def _mask(self, number: int) -> Mask:
         if number >= self.count:
-            raise RuntimeError(f"{self.path} has more than its {self.count} frames; delete it to draw it anew")
+            raise RunError(f"{self.path} has more than its {self.count} frames; delete it to draw it anew")
         return np.unpackbits(self.masks[number], axis=1, count=self.about.shape[1]).astype(np.bool_)
 
 
@@ -201,19 +200,19 @@ def open_cine(path: Path) -> Cine:
     """The cine stored at `path` (.mp4). Raises OSError if a file is missing, ValueError if one is damaged."""
     for part in (path, about_of(path), masks_of(path)):
         if not part.is_file():
-            raise FileNotFoundError(f"{part} is missing; a cine is an .mp4 with .masks.npz and .json beside it")
+            raise MissingFile(f"{part} is missing; a cine is an .mp4 with .masks.npz and .json beside it")
     try:
         about = msgspec.json.decode(about_of(path).read_bytes(), type=About)
     except msgspec.DecodeError as error:
-        raise ValueError(f"{about_of(path)} is damaged ({error}); delete the cine to draw it anew") from error
+        raise InputError(f"{about_of(path)} is damaged ({error}); delete the cine to draw it anew") from error
     rows, columns = about.shape
     try:
         with masks_of(path).open("rb") as file, np.load(file, allow_pickle=False) as stored:
             masks = stored["masks"]
         if masks.shape != (about.frames, rows, (columns + 7) // 8) or masks.dtype != np.uint8:
-            raise ValueError(f"shape {masks.shape}, {masks.dtype}")
+            raise InputError(f"shape {masks.shape}, {masks.dtype}")
     except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{masks_of(path)} is damaged ({error}); delete the cine to draw it anew") from error
+        raise InputError(f"{masks_of(path)} is damaged ({error}); delete the cine to draw it anew") from error
     Sector(*about.sector).check(about.shape)
     return Cine(path, about, masks)
 
@@ -229,7 +228,7 @@ def cine_for(seed: int = SHIPPED_SEED, frames: int | None = None, progress: Prog
     The shipped one where it will do; else drawn once, into the user's cache.
     """
     if frames is not None and frames < 1:
-        raise ValueError(f"a cine of {frames} frames cannot be; ask for 1 or more")
+        raise InputError(f"a cine of {frames} frames cannot be; ask for 1 or more")
     if seed == SHIPPED_SEED and _whole(SHIPPED):
         return SHIPPED
     from ...phantom import RECIPE, Phantom
@@ -243,7 +242,7 @@ def cine_for(seed: int = SHIPPED_SEED, frames: int | None = None, progress: Prog
     try:
         return write_cine(known[-1], seed, wanted, progress=progress)
     except OSError as error:
-        raise OSError(
+        raise FileError(
             f"the phantom cannot be kept in {folder} ({error.strerror or error}); "
             "free some space, or set XDG_CACHE_HOME to a folder you may write"
         ) from error
@@ -255,7 +254,7 @@ def _refuse_others(folder: Path) -> None:
     usual = {"images", "masks", "split.csv"}
     others = [path for path in found if path.name not in usual and not re.fullmatch(r"\d+_\d{4}\.png", path.name)]
     if others:
-        raise ValueError(f"{folder} holds other files, such as {others[0].name}; give --out a folder of its own")
+        raise InputError(f"{folder} holds other files, such as {others[0].name}; give --out a folder of its own")
 
 
 def write_folder(folder: Path, seed: int, frames: int, progress: Progress | None = None) -> Path:
@@ -266,7 +265,7 @@ def write_folder(folder: Path, seed: int, frames: int, progress: Progress | None
     cannot be written.
     """
     if frames < 1:
-        raise ValueError(f"a folder of {frames} frames cannot be; ask for 1 or more")
+        raise InputError(f"a folder of {frames} frames cannot be; ask for 1 or more")
     from ...phantom import HELD_OUT_FROM, VALIDATE, Phantom, isotropic
 
     _refuse_others(folder)
@@ -295,4 +294,4 @@ def write_folder(folder: Path, seed: int, frames: int, progress: Progress | None
 
 def _write_png(path: Path, pixels: NDArray[np.uint8]) -> None:
     if not cv2.imwrite(str(path), pixels):
-        raise OSError(f"{path} cannot be written; check the folder's rights and the space left")
+        raise FileError(f"{path} cannot be written; check the folder's rights and the space left")

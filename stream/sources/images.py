@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ...errors import FileError, InputError, MissingFile, RunError
 from ...pictures.pixels import Mask
 from .contract import Picture, Source
 
@@ -38,7 +39,7 @@ class Images(Source):
             try:
                 pixels = self._pixels(path)
             except (OSError, ValueError) as error:
-                raise RuntimeError(f"{error}; {number} of {self.count} images were read") from error
+                raise RunError(f"{error}; {number} of {self.count} images were read") from error
             yield Picture(pixels, self._truth(path, pixels.shape[:2]))
 
     def _pixels(self, path: Path) -> NDArray[np.uint8]:
@@ -46,7 +47,7 @@ class Images(Source):
         if image.dtype == np.uint8:
             return np.asarray(image, np.uint8)
         if image.dtype != np.uint16:
-            raise ValueError(f"{path} has {image.dtype} pixels; save it with 8 or 16 bits a channel")
+            raise InputError(f"{path} has {image.dtype} pixels; save it with 8 or 16 bits a channel")
         deep = np.asarray(image, np.uint16)
         if self._shift is None:
             bits = int(deep.max()).bit_length()
@@ -63,7 +64,7 @@ class Images(Source):
         mask = np.asarray(_read(found)) != 0
         mask = mask.any(axis=2) if mask.ndim == 3 else mask
         if mask.shape != shape:
-            raise ValueError(
+            raise InputError(
                 f"the mask {found} is {mask.shape} but its image is {shape} (rows, columns); "
                 "give masks of the images' size, or move the masks folder away"
             )
@@ -74,7 +75,7 @@ def _in_folder(folder: Path) -> list[Path]:
     where = folder / "images" if (folder / "images").is_dir() else folder
     found = [path for path in where.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file()]
     if not found:
-        raise ValueError(f"there is no image in the folder {where}; it takes {', '.join(SUFFIXES)}")
+        raise InputError(f"there is no image in the folder {where}; it takes {', '.join(SUFFIXES)}")
     return sorted(found, key=_by_number)
 
 
@@ -89,10 +90,10 @@ def _read(path: Path) -> NDArray[np.generic]:
     try:
         content = np.fromfile(path, np.uint8)  # and not cv2.imread: it fails without a word
     except FileNotFoundError as error:
-        raise FileNotFoundError(f"there is no file {path}; check the path") from error
+        raise MissingFile(f"there is no file {path}; check the path") from error
     except OSError as error:
-        raise OSError(f"{path} cannot be read ({error.strerror}); check its permissions") from error
+        raise FileError(f"{path} cannot be read ({error.strerror}); check its permissions") from error
     image = cv2.imdecode(content, cv2.IMREAD_UNCHANGED) if content.size else None
     if image is None:
-        raise ValueError(f"{path} is not an image that can be read; take it out or copy it again")
+        raise InputError(f"{path} is not an image that can be read; take it out or copy it again")
     return image[..., :3] if image.ndim == 3 and image.shape[2] == 4 else image

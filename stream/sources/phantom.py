@@ -11,7 +11,7 @@ from .contract import Picture, Source
 SEED = 90001  # the cine that comes with the package
 
 
-class Phantom(Source):
+class PhantomSource(Source):
     """The cine of `seed`, looped for ever; or its first `frames` frames (looped too where it is shorter)."""
 
     def __init__(

@@ -11,6 +11,7 @@ import av.error
 import numpy as np
 from numpy.typing import NDArray
 
+from ...errors import FileError, InputError, MissingFile, RunError
 from .contract import Picture, Source
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class VideoFile(Source):
                 problem = error.strerror or str(error)
         if problem or read == 0:
             wanted = f" of {self.count}" if self.count else ""
-            raise RuntimeError(
+            raise RunError(
                 f"{self.name} is damaged or cut off ({problem or 'no frame decodes'}): "
                 f"only {read}{wanted} frames could be read; copy it again from the scanner"
             )
@@ -77,21 +78,21 @@ def _decode(container: InputContainer, stream: VideoStream) -> Iterator[VideoFra
 
 def _open(path: Path) -> InputContainer:
     if path.is_dir():
-        raise IsADirectoryError(f"{path} is a folder, not a video; end it with the name of a file in it")
+        raise FileError(f"{path} is a folder, not a video; end it with the name of a file in it")
     try:
         container = av.open(str(path))
     except FileNotFoundError as error:
-        raise FileNotFoundError(f"there is no file {path}; check the path") from error
+        raise MissingFile(f"there is no file {path}; check the path") from error
     except PermissionError as error:
-        raise PermissionError(f"{path} may not be read; check its permissions") from error
+        raise FileError(f"{path} may not be read; check its permissions") from error
     except av.error.FFmpegError as error:
-        raise ValueError(
+        raise InputError(
             f"{path} is not a video that can be read ({error.strerror}); "
             "if it is one, it was cut off before its end was written: copy it again"
         ) from error
     if not container.streams.video or container.format.name == _TEXT:
         container.close()
-        raise ValueError(f"{path} holds no video ({container.format.name}); give a video file, e.g. an .mp4")
+        raise InputError(f"{path} holds no video ({container.format.name}); give a video file, e.g. an .mp4")
     container.streams.video[0].codec_context.thread_count = 1  # nothing else may compute beside the engine
     return container
 

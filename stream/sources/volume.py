@@ -11,8 +11,9 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from ...errors import InputError, RunError
 from ...pictures.depth import Depth
-from ...pictures.headers import Header, read_header
+from ...pictures.headers import VolumeHeader, read_header
 from .contract import Picture, Source
 
 _CHUNK = 1 << 16
@@ -33,12 +34,12 @@ class Volume(Source):
         self.header = read_header(path)
         header = self.header
         if header.picture_bytes > _LARGEST or min(header.columns, header.rows, header.depth) < 1:
-            raise ValueError(f"{path} says its pictures are {header.columns} x {header.rows}; copy it again")
+            raise InputError(f"{path} says its pictures are {header.columns} x {header.rows}; copy it again")
         if header.kind not in ("", "BRIGHTNESS", "RGB_COLOR"):
-            raise ValueError(f"{path} holds {header.kind} data, no pictures; convert it to BRIGHTNESS with PLUS first")
+            raise InputError(f"{path} holds {header.kind} data, no pictures; convert it to BRIGHTNESS with PLUS first")
         self._wanted = [n for n in range(header.depth) if n not in header.invalid]
         if not self._wanted:
-            raise ValueError(f"{path} has no valid picture; record it again")
+            raise InputError(f"{path} has no valid picture; record it again")
         self.count = len(self._wanted)
         self.fps = header.fps
         self._letters = header.orientation[:2] if header.orientation[:2] in _ORIENTATIONS else "MF"
@@ -60,7 +61,7 @@ class Volume(Source):
         except (OSError, ValueError, zlib.error) as error:
             problem = str(error)
         if problem or read < (self.count or 0):
-            raise RuntimeError(
+            raise RunError(
                 f"{self.name} is damaged or cut off ({problem or 'it ends early'}): "
                 f"only {read} of {self.count} pictures could be read; copy it again"
             )
@@ -80,7 +81,7 @@ class Volume(Source):
         return np.ascontiguousarray(image[::-1] if y == "N" else image)
 
 
-def _pictures(header: Header) -> Iterator[bytes]:
+def _pictures(header: VolumeHeader) -> Iterator[bytes]:
     """The bytes of one picture after the other; fewer than there should be where the file ends early."""
     with header.data.open("rb") as file:
         file.seek(header.offset)

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from smartca.calibration.calibrate import calibrate as calibrate_file
-from smartca.calibration.operating import REAL, Labelled, calibrate
+from smartca.calibration.operating import REAL, Labelled, find_point
 from smartca.engine import Answer, EngineError
 from smartca.engine.building.assembly import Options
-from smartca.engine.building.build import build
+from smartca.engine.building.build import build_engine
 from smartca.engine.building.output_checks import refuse_point
 from smartca.engine.files import sha256
-from smartca.engine.operating_point import load
+from smartca.engine.operating_point import load_point
 from smartca.pictures.pixels import Sector
 from smartca.scores.histograms import Histograms, logit
 from support.labelled_forms import FORMS, TEAR, Command, as_masks, command, mask, pixels
@@ -60,7 +60,7 @@ def brightness(square: NDArray[np.uint8]) -> Answer:
 
 
 def test_calibrated_point_reaches_the_recall_and_drops_specks() -> None:
-    found = calibrate(brightness, frames(), 0.9, size=64, model_sha256="ab")
+    found = find_point(brightness, frames(), 0.9, size=64, model_sha256="ab")
     assert found.point.recall_found is not None and found.point.recall_found >= 0.9
     assert found.point.min_area > 1 and found.counts.false_positive_frames == 0
     assert (found.counts.dice_pooled or 0) > 0.9
@@ -73,7 +73,7 @@ def test_the_wish_for_more_recall_lowers_the_threshold() -> None:
         noise = np.random.default_rng(5).normal(0, 0.2, square.shape)
         return Answer(np.clip(square / 255 + noise, 0.001, 0.999).astype(np.float32))
 
-    low, high = (calibrate(unsure, frames(), recall, size=64).point for recall in (0.3, 0.99))
+    low, high = (find_point(unsure, frames(), recall, size=64).point for recall in (0.3, 0.99))
     assert high.raw_threshold < low.raw_threshold
     assert (high.recall_found or 0) >= 0.98
 
@@ -91,7 +91,7 @@ def test_real_pictures_and_strangeness_decide_too() -> None:
         pixels = rng.integers(60, 70, (120, 160), dtype=np.uint8)
         pixels[40:70, 60:90] = 180  # as large as the tears: only the classifier can tell
         real.append(Labelled(pixels, np.zeros(pixels.shape, bool), Sector(20, 10, 120, 100), REAL))
-    found = calibrate(knowing, [*frames(60), *real], 0.9, size=64)
+    found = find_point(knowing, [*frames(60), *real], 0.9, size=64)
     assert found.groups[REAL].negative_frames == 20 and found.groups[REAL].false_positive_frames == 0
     assert 0.05 < found.point.tear_threshold <= 0.5
     assert found.point.strange_limit == pytest.approx(9.2)
@@ -99,13 +99,13 @@ def test_real_pictures_and_strangeness_decide_too() -> None:
 
 
 def test_without_such_answers_nothing_is_strange() -> None:
-    assert calibrate(brightness, frames(), 0.9, size=64).point.strange_limit is None
+    assert find_point(brightness, frames(), 0.9, size=64).point.strange_limit is None
 
 
 @pytest.mark.parametrize("recall", [0.0, 1.0, 90.0])
 def test_a_recall_that_is_no_share_is_refused(recall: float) -> None:
     with pytest.raises(ValueError, match="between 0 and 1"):
-        calibrate(brightness, frames(), recall)
+        find_point(brightness, frames(), recall)
 
 
 def test_files_that_are_no_models_are_named(tmp_path: Path) -> None:
@@ -125,7 +125,7 @@ def test_the_shipped_model_calibrates_to_a_file_beside_it(tmp_path: Path) -> Non
     model = tmp_path / "copy.onnx"
     shutil.copy(shipped, model)
     found = calibrate_file(model=model, seeds=6, frames=1, diagram=tmp_path / "d.png", threads=1)
-    assert load(model, sha256(model)) == found.point
+    assert load_point(model, sha256(model)) == found.point
     assert found.point.fitted_on == "phantom seeds 89994-89999, 1 frames each"
     assert (found.counts.dice_pooled or 0) > 0.7
     assert (tmp_path / "d.png").stat().st_size > 1000
@@ -143,7 +143,7 @@ def test_every_form_calibrates_to_the_same_point(name: str, tmp_path: Path, netw
     form = FORMS[name](tmp_path / name)
     code, told = smartca("calibrate", "--model", network, "--data", form.data, *form.choice, "--threads", 1)
     assert code == 0 and f"on 3 pictures of {form.data.name}, split val" in told
-    found = load(network, sha256(network))
+    found = load_point(network, sha256(network))
     expected = calibrate_file(model=network, data=str(as_masks(tmp_path / "same").data), mask_value=TEAR, threads=1)
     assert found.raw_threshold == expected.point.raw_threshold and (found.recall_found or 0) >= 0.9
     assert expected.counts.tp + expected.counts.fn == sum(int((mask(n) == TEAR).sum()) for n in (6, 7, 8))
@@ -219,7 +219,9 @@ def test_what_is_outlined_wrongly_is_told_and_stored_all_the_same(
 
 
 def test_what_was_built_is_not_calibrated_but_its_model(tmp_path: Path, network: Path) -> None:
-    made = build(network, Options("openvino", "bf16", out=tmp_path / "b.onnx"), lambda *told: None, tmp_path / "cache")
+    made = build_engine(
+        network, Options("openvino", "bf16", out=tmp_path / "b.onnx"), lambda *told: None, tmp_path / "cache"
+    )
     with pytest.raises(EngineError, match=f"run `smartca calibrate --model {network}`, then `smartca build"):
         calibrate_file(model=made, seeds=1)
 

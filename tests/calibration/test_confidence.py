@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from smartca.calibration.confidence import Platt, fit_platt, plot, reliability
+from smartca.calibration.confidence import Platt, fit_platt, plot_reliability, reliability_of
 from smartca.scores.histograms import Histograms
 from smartca.scores.reliability import LEAST
 
@@ -31,7 +31,7 @@ def test_platt_finds_the_shift_that_was_put_in(slope: float, intercept: float) -
 
 def test_the_fit_makes_confidence_reliable() -> None:
     counts = drawn(0.5, -2.0)
-    before, after = reliability(counts, Platt(1, 0)), reliability(counts, fit_platt(counts))
+    before, after = reliability_of(counts, Platt(1, 0)), reliability_of(counts, fit_platt(counts))
     assert after.expected_error < 0.01 < 0.05 < before.expected_error
 
 
@@ -44,7 +44,7 @@ def test_reliability_is_over_the_pixels_where_it_is_a_question() -> None:
     everything, near = Histograms(), Histograms()
     everything.add(x, truth)
     near.add(x[close], truth[close])
-    alone, beside = reliability(everything, Platt(1, 0)), reliability(everything, Platt(1, 0), near)
+    alone, beside = reliability_of(everything, Platt(1, 0)), reliability_of(everything, Platt(1, 0), near)
     judged = 1 / (1 + np.exp(-x)) >= LEAST
     # bins of logit(q) are .05 wide: LEAST lies inside one
     assert alone.pixels.sum() == pytest.approx(judged.sum(), abs=40)
@@ -58,7 +58,7 @@ def test_reliability_is_over_the_pixels_where_it_is_a_question() -> None:
 
 
 def test_of_nothing_there_is_no_expected_error() -> None:
-    assert np.isnan(reliability(Histograms(), Platt(1, 0)).expected_error)
+    assert np.isnan(reliability_of(Histograms(), Platt(1, 0)).expected_error)
 
 
 def test_a_fit_needs_both_kinds_of_pixels() -> None:
@@ -69,7 +69,7 @@ def test_a_fit_needs_both_kinds_of_pixels() -> None:
 
 
 def test_the_diagram_is_drawn(tmp_path: Path) -> None:
-    plot(drawn(1, 0), Platt(1, 0), tmp_path / "reliability.png")
+    plot_reliability(drawn(1, 0), Platt(1, 0), tmp_path / "reliability.png")
     assert cv2.imread(str(tmp_path / "reliability.png")) is not None
-    plot(drawn(1, 0), Platt(1, 0), tmp_path / "beside.png", near=drawn(1, 0, 1000))
+    plot_reliability(drawn(1, 0), Platt(1, 0), tmp_path / "beside.png", near=drawn(1, 0, 1000))
     assert cv2.imread(str(tmp_path / "beside.png")) is not None

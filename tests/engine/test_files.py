@@ -16,14 +16,14 @@ resource = pytest.importorskip("resource", reason="files cannot be limited in si
 FULL = "import resource\nresource.setrlimit(resource.RLIMIT_FSIZE, (100, resource.RLIM_INFINITY))\n"
 COMMAND = "from smartca.cli import main\nmain({arguments!r})\n"
 POINT = (
-    "from pathlib import Path\nfrom smartca.engine.operating_point import OperatingPoint, save\n"
-    "save(OperatingPoint(), Path('mine.onnx'))\n"
+    "from pathlib import Path\nfrom smartca.engine.operating_point import OperatingPoint, save_point\n"
+    "save_point(OperatingPoint(), Path('mine.onnx'))\n"
 )
 DIAGRAM = (
-    "import numpy as np\nfrom pathlib import Path\nfrom smartca.calibration.confidence import Platt, plot\n"
+    "import numpy as np\nfrom pathlib import Path\nfrom smartca.calibration.confidence import Platt, plot_reliability\n"
     "from smartca.scores.histograms import Histograms\n"
     "counts = Histograms()\ncounts.add(np.linspace(0, 1, 999), np.arange(999) > 500)\n"
-    "plot(counts, Platt(1, 0), Path('d.png'))\n"
+    "plot_reliability(counts, Platt(1, 0), Path('d.png'))\n"
 )
 
 

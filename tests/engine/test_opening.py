@@ -14,7 +14,7 @@ from smartca.commands.options import model_arguments, model_options
 from smartca.engine import SHIPPED_MODEL, Engine, EngineError, OperatingPoint, Remote, engine_at, open_runner
 from smartca.engine import plan as plans
 from smartca.engine.building.assembly import Options
-from smartca.engine.building.build import build
+from smartca.engine.building.build import build_engine
 from smartca.engine.cpu.openvino_runner import most_exact
 from smartca.engine.files import sha256
 from support.networks import brightness_network, quantised
@@ -34,9 +34,9 @@ def parsed(*words: str) -> Engine:
 
 
 def built(folder: Path, network: Path, precision: str) -> Path:
-    """An OpenVINO engine with its sidecar."""
+    """An OpenVINO engine with its build sheet."""
     out = folder / f"{precision}.onnx"
-    return build(network, Options("openvino", precision, out=out), lambda *_: None, folder / "cache")
+    return build_engine(network, Options("openvino", precision, out=out), lambda *_: None, folder / "cache")
 
 
 @pytest.mark.parametrize("url", ["triton://host:8001/smartca", "tritons://[::1]:8001/smartca?ca=a.pem"])
@@ -64,8 +64,10 @@ def test_int8_ranges_of_its_own_are_not_called_another_precision(precision: str,
         with open_runner(plain, asked, 1) as runner:
             assert runner.info.precision == "int8"
     assert most_exact(network) == most_exact(tmp_path / "absent.onnx") == "fp32"
-    engine = build(plain, Options("openvino", "int8", out=tmp_path / "own.onnx"), lambda *_: None, tmp_path / "cache")
-    assert most_exact(engine) == "fp32"  # which its sidecar refuses
+    engine = build_engine(
+        plain, Options("openvino", "int8", out=tmp_path / "own.onnx"), lambda *_: None, tmp_path / "cache"
+    )
+    assert most_exact(engine) == "fp32"  # which its build sheet refuses
     with open_runner(engine, "int8", 1) as runner:
         assert runner.info.precision == "int8"
 
@@ -83,12 +85,12 @@ def test_a_built_engine_runs_in_the_precision_it_was_built_in(tmp_path: Path, ne
 
 def test_a_built_engine_that_no_longer_fits_does_not_run(tmp_path: Path, network: Path) -> None:
     engine = built(tmp_path, network, "fp32")
-    sidecar = plans.load(engine)
-    other = msgspec.structs.replace(sidecar.plan, smartca_version="0.0.1")
-    plans.save(engine, msgspec.structs.replace(sidecar, plan=other))
+    sheet = plans.load_sheet(engine)
+    other = msgspec.structs.replace(sheet.plan, smartca_version="0.0.1")
+    plans.save_sheet(engine, msgspec.structs.replace(sheet, plan=other))
     with pytest.raises(EngineError, match=r"smartca's version was 0\.0\.1.*`smartca build"):
         open_runner(engine)
-    plans.save(engine, sidecar)
+    plans.save_sheet(engine, sheet)
     open_runner(engine).close()
     brightness_network(network, (1, 1, 32, 32))  # a retrained model at the old path
     with pytest.raises(EngineError, match=r"weights.*`smartca build"):
@@ -99,7 +101,7 @@ def test_what_is_no_engine_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(EngineError, match="no model at"):
         open_runner(tmp_path / "missing.engine")
     (tmp_path / "alone.engine").write_bytes(b"vtrt")
-    with pytest.raises(EngineError, match="no sidecar"):
+    with pytest.raises(EngineError, match="no build sheet"):
         open_runner(tmp_path / "alone.engine")
     with pytest.raises(EngineError, match="unencrypted"):
         open_runner(Remote("triton://elsewhere.example:8001/smartca"))

@@ -1,4 +1,4 @@
-"""An engine's plan, key, sidecar and place in the cache."""
+"""An engine's plan, key, build sheet and place in the cache."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ import pytest
 from smartca.engine import EngineError, OperatingPoint
 from smartca.engine import operating_point as points
 from smartca.engine.building.cache import EngineCache, deliver
-from smartca.engine.files import sha256, sidecar_path
-from smartca.engine.machine import Gpu, gpus, processor, read_gpus, version_of
+from smartca.engine.files import sha256, sheet_path
+from smartca.engine.machine import Gpu, gpus, library_version, processor, read_gpus
 from smartca.engine.plan import (
     WORDS,
+    BuildSheet,
+    EnginePlan,
     Input,
-    Plan,
-    Sidecar,
-    check,
     differences,
     here,
-    load,
+    load_sheet,
+    misfit,
     record_gate,
-    require,
-    save,
+    require_fit,
+    save_sheet,
 )
 from support.paths import import_path
 
@@ -50,23 +50,23 @@ ANOTHER = {
     "smartca_version": "0.0.1",
     "recipe": 0,
 }
-PLAN = Plan(onnx_sha256="a" * 64, backend="openvino", backend_version="1", precision="fp32")
+PLAN = EnginePlan(onnx_sha256="a" * 64, backend="openvino", backend_version="1", precision="fp32")
 
 
-def put_engine(folder: Path, model: Path, made: Plan = PLAN, name: str = "x.onnx") -> Path:
-    """An engine's file with its sidecar; what is in it does not matter here."""
+def put_engine(folder: Path, model: Path, made: EnginePlan = PLAN, name: str = "x.onnx") -> Path:
+    """An engine's file with its build sheet; what is in it does not matter here."""
     folder.mkdir(exist_ok=True)
     engine = folder / name
     engine.write_bytes(b"an engine")
     ends = Input("image", (1, 1, 64, 64))
-    save(
+    save_sheet(
         engine,
-        Sidecar(plan=made, engine_sha256=sha256(engine), model=str(model), input=ends, outputs=("q",), layers={}),
+        BuildSheet(plan=made, engine_sha256=sha256(engine), model=str(model), input=ends, outputs=("q",), layers={}),
     )
     return engine
 
 
-def as_here(model: Path, **fields: object) -> Plan:
+def as_here(model: Path, **fields: object) -> EnginePlan:
     """A plan for `model` that would be made the same way here."""
     from smartca import __version__
 
@@ -75,7 +75,7 @@ def as_here(model: Path, **fields: object) -> Plan:
 
 
 def test_the_table_holds_every_field() -> None:
-    assert set(ANOTHER) == set(Plan.__struct_fields__) == set(WORDS)
+    assert set(ANOTHER) == set(EnginePlan.__struct_fields__) == set(WORDS)
 
 
 @pytest.mark.parametrize("field", ANOTHER)
@@ -90,21 +90,21 @@ def test_every_field_changes_the_key(field: str, tmp_path: Path) -> None:
 
 
 def test_one_plan_has_one_key_whatever_the_model_is_called() -> None:
-    assert msgspec.json.decode(msgspec.json.encode(PLAN), type=Plan).key() == PLAN.key()
+    assert msgspec.json.decode(msgspec.json.encode(PLAN), type=EnginePlan).key() == PLAN.key()
 
 
 def test_an_engine_that_fits_is_let_through(tmp_path: Path, network: Path) -> None:
     engine = put_engine(tmp_path / "e", network, as_here(network))
-    assert check(engine) is None
-    assert require(engine).model == str(network)
+    assert misfit(engine) is None
+    assert require_fit(engine).model == str(network)
     network.unlink()  # an engine may travel without its model
-    assert check(engine) is None
+    assert misfit(engine) is None
 
 
 @pytest.mark.parametrize("field", ["smartca_version", "recipe", "normalisation", "onnx_sha256", "operating_point"])
 def test_the_field_that_differs_is_named(field: str, tmp_path: Path, network: Path) -> None:
     engine = put_engine(tmp_path / "e", network, as_here(network, **{field: ANOTHER[field]}))
-    said = check(engine)
+    said = misfit(engine)
     assert said is not None
     assert WORDS[field] in said
     assert "\n" not in said
@@ -112,37 +112,37 @@ def test_the_field_that_differs_is_named(field: str, tmp_path: Path, network: Pa
     assert command[:3] == ["smartca", "build", str(network)]
     assert command[-2:] == ["-o", str(engine)]
     with pytest.raises(EngineError, match="does not fit"):
-        require(engine)
+        require_fit(engine)
 
 
 def test_a_retrained_model_cannot_run_old_weights(tmp_path: Path, network: Path) -> None:
     engine = put_engine(tmp_path / "e", network, as_here(network))
     network.write_bytes(network.read_bytes() + b"\x00")
-    assert "the model's weights" in str(check(engine))
+    assert "the model's weights" in str(misfit(engine))
 
 
 def test_a_model_calibrated_anew_asks_for_a_new_engine(tmp_path: Path, network: Path) -> None:
     engine = put_engine(tmp_path / "e", network, as_here(network))
-    points.save(OperatingPoint(sha256(network), 0.3), network)
-    assert "operating point" in str(check(engine))
+    points.save_point(OperatingPoint(sha256(network), 0.3), network)
+    assert "operating point" in str(misfit(engine))
 
 
 def test_other_versions_of_the_library_are_refused(tmp_path: Path, network: Path) -> None:
-    version = version_of("tensorrt-rtx")
+    version = library_version("tensorrt-rtx")
     if version is None:
         pytest.skip("tensorrt-rtx is not installed")
     made = {"backend": "tensorrt-rtx", "targets": ("sm86",)}
     engine = put_engine(tmp_path / "e", network, as_here(network, **made, backend_version=version), "x.engine")
     before = put_engine(tmp_path / "f", network, as_here(network, **made, backend_version="1.0"), "x.engine")
     there = gpus()
-    assert (check(engine) is None) == (not there or "sm86" in [gpu.target for gpu in there])
-    assert f"the library's version was 1.0, now it is {version}" in str(check(before))
+    assert (misfit(engine) is None) == (not there or "sm86" in [gpu.target for gpu in there])
+    assert f"the library's version was 1.0, now it is {version}" in str(misfit(before))
 
 
 def test_a_missing_library_names_the_cure(tmp_path: Path, network: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "tensorrt_rtx", None)
     engine = put_engine(tmp_path / "e", network, as_here(network, backend="tensorrt-rtx"), "x.engine")
-    assert "pip install tensorrt-rtx" in str(check(engine))
+    assert "pip install tensorrt-rtx" in str(misfit(engine))
 
 
 @pytest.mark.parametrize(
@@ -160,34 +160,34 @@ def test_another_gpu_is_another_engine(
     made = as_here(
         network, targets=("current",), compute_capability=was[0], gpu=was[1], driver=was[2], backend="tensorrt"
     )
-    sidecar = load(put_engine(tmp_path / "e", network, made))
-    now = here(sidecar, [Gpu(*found, 8000)], made.smartca_version, made.backend_version)
+    sheet = load_sheet(put_engine(tmp_path / "e", network, made))
+    now = here(sheet, [Gpu(*found, 8000)], made.smartca_version, made.backend_version)
     assert differences(made, now) == ([] if field is None else [field])
 
 
 def test_a_gpu_that_the_engine_was_not_built_for(tmp_path: Path, network: Path) -> None:
     made = as_here(network, targets=("sm86", "sm89"), backend="tensorrt-rtx")
-    sidecar = load(put_engine(tmp_path / "e", network, made))
+    sheet = load_sheet(put_engine(tmp_path / "e", network, made))
     for target, fits in (("sm89", True), ("sm120", False)):
-        now = here(sidecar, [Gpu("a GPU", target, "550", 8000)], made.smartca_version, made.backend_version)
+        now = here(sheet, [Gpu("a GPU", target, "550", 8000)], made.smartca_version, made.backend_version)
         assert (differences(made, now) == []) == fits
 
 
 def test_damage_is_seen(tmp_path: Path, network: Path) -> None:
     engine = put_engine(tmp_path / "e", network, as_here(network))
     engine.write_bytes(b"an engin3")
-    assert "damaged or was exchanged" in str(check(engine))
-    sidecar_path(engine).write_bytes(sidecar_path(engine).read_bytes()[:-30])
-    assert "damaged or of another version" in str(check(engine))
-    sidecar_path(engine).unlink()
-    assert "no sidecar" in str(check(engine))
+    assert "damaged or was exchanged" in str(misfit(engine))
+    sheet_path(engine).write_bytes(sheet_path(engine).read_bytes()[:-30])
+    assert "damaged or of another version" in str(misfit(engine))
+    sheet_path(engine).unlink()
+    assert "no build sheet" in str(misfit(engine))
 
 
 def test_the_gate_is_recorded(tmp_path: Path, network: Path) -> None:
     engine = put_engine(tmp_path / "e", network, as_here(network))
     record_gate(engine, {"dice": 0.8, "accepted": True, "data": "phantom"})
-    assert load(engine).gate == {"dice": 0.8, "accepted": True, "data": "phantom"}
-    assert check(engine) is None
+    assert load_sheet(engine).gate == {"dice": 0.8, "accepted": True, "data": "phantom"}
+    assert misfit(engine) is None
 
 
 def test_a_damaged_engine_in_the_cache_is_built_again(tmp_path: Path) -> None:
@@ -228,13 +228,13 @@ def test_a_cache_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
 
 def test_a_copy_elsewhere_is_complete(tmp_path: Path, network: Path) -> None:
     engine = put_engine(tmp_path / "e", Path("gone.onnx"), as_here(network))
-    points.save(OperatingPoint(sha256(engine), 0.3), engine)
+    points.save_point(OperatingPoint(sha256(engine), 0.3), engine)
     out = deliver(engine, network, tmp_path / "mine.onnx")
-    assert check(out) is None
-    assert load(out).model == network.name  # so that both may move together
+    assert misfit(out) is None
+    assert load_sheet(out).model == network.name  # so that both may move together
     (tmp_path / "elsewhere").mkdir()
-    assert load(deliver(engine, network, tmp_path / "elsewhere" / "mine.onnx")).model == str(network.resolve())
-    assert points.load(out, sha256(out)).threshold == 0.3
+    assert load_sheet(deliver(engine, network, tmp_path / "elsewhere" / "mine.onnx")).model == str(network.resolve())
+    assert points.load_point(out, sha256(out)).threshold == 0.3
 
 
 BUILDER = """

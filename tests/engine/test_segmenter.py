@@ -202,12 +202,12 @@ def test_the_raw_threshold_is_the_fitted_one(network: Path) -> None:
 
 
 def test_an_operating_point_belongs_to_its_weights(network: Path) -> None:
-    points.save(OperatingPoint(sha256(network), 0.25, 1.2, 0.1, 3), network)
-    assert points.load(network, sha256(network)).threshold == 0.25
-    points.save(OperatingPoint("0" * 64, 0.25), network)
+    points.save_point(OperatingPoint(sha256(network), 0.25, 1.2, 0.1, 3), network)
+    assert points.load_point(network, sha256(network)).threshold == 0.25
+    points.save_point(OperatingPoint("0" * 64, 0.25), network)
     with open_runner(network) as runner, pytest.raises(EngineError, match="other weights"):
         segmenter_for(runner, network)
-    points.sidecar(network).write_text('{"threshold": 7}')
+    points.point_path(network).write_text('{"threshold": 7}')
     with open_runner(network) as runner, pytest.raises(EngineError, match="calibrate"):
         segmenter_for(runner, network)
 

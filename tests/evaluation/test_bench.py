@@ -14,7 +14,7 @@ from smartca.engine import EngineError, open_runner, plan
 from smartca.engine.cpu.onnxruntime_runner import INSTALL, OnnxRuntimeRunner
 from smartca.engine.files import sha256
 from smartca.engine.machine import gpus, installed, processor
-from smartca.evaluation.bench import STARTING, TIMING, bench
+from smartca.evaluation.bench import STARTING, TIMING, race
 from smartca.evaluation.bench_worker import Job, Worker
 from smartca.evaluation.contenders import Contender, Missing, contenders
 from support.networks import brightness_network, int8_beside
@@ -81,7 +81,7 @@ def test_they_take_turns_and_who_fails_is_told_of(tmp_path: Path, network: Path)
     field = [Contender("openvino", "fp32", str(network))]
     field += [Contender("given", "auto", str(path)) for path in (broken, tmp_path / "absent.onnx", larger)]
     field += [Contender("openvino", "fp32", str(network))]
-    timings, missing = bench(field, pictures(), 25, 1, lambda *told: heard.append(told))
+    timings, missing = race(field, pictures(), 25, 1, lambda *told: heard.append(told))
     assert [timing.engine for timing in timings] == [str(network)] * 2
     assert [timing.pixels_that_differ for timing in timings] == [0.0, 0.0]
     for one, words in zip(missing, ("readable ONNX", "no model at", "takes float32"), strict=True):
@@ -95,7 +95,7 @@ def test_a_server_takes_part(tmp_path: Path) -> None:
     network = brightness_network(tmp_path / "small.onnx", (1, 1, kserve.SIZE, kserve.SIZE))
     server = kserve.SmallServer(kserve.Behaviour())  # its q is the picture itself
     field = [Contender("openvino", "fp32", str(network)), Contender("given", "auto", server.url)]
-    (here, there), missing = bench(field, pictures(2, kserve.SIZE), 20, 1, silent)
+    (here, there), missing = race(field, pictures(2, kserve.SIZE), 20, 1, silent)
     server.stop()
     assert missing == []
     assert (there.backend, there.engine, there.model_sha256) == ("triton 2.51.0 identity", server.url, kserve.DIGEST)
@@ -105,7 +105,7 @@ def test_a_server_takes_part(tmp_path: Path) -> None:
 def test_without_the_reference_there_is_nothing_to_compare(tmp_path: Path, network: Path) -> None:
     field = [Contender("openvino", "fp32", str(tmp_path / "absent.onnx")), Contender("openvino", "fp32", str(network))]
     with pytest.raises(EngineError, match="no model at"):
-        bench(field, pictures(), 20, 1, silent)
+        race(field, pictures(), 20, 1, silent)
 
 
 def test_an_engine_that_dies_is_an_error_and_no_figure(tmp_path: Path, network: Path) -> None:
@@ -145,8 +145,8 @@ def exchanged(network: Path) -> None:
     engine.write_bytes(engine.read_bytes() + b" ")
 
 
-def no_sidecar(network: Path) -> None:
-    plan.sidecar_path(int8_beside(network)).unlink()
+def no_sheet(network: Path) -> None:
+    plan.sheet_path(int8_beside(network)).unlink()
 
 
 def nothing(network: Path) -> None:
@@ -157,7 +157,7 @@ def nothing(network: Path) -> None:
     ("prepare", "words"),
     [
         (nothing, "smartca build"),
-        (no_sidecar, "no sidecar"),
+        (no_sheet, "no build sheet"),
         (gate_missing, "not passed the gate"),
         (other_weights, "other weights"),
         (exchanged, "exchanged"),

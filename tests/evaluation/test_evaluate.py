@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 from smartca.commands.evaluate import evaluate as command
 from smartca.engine import Sector, Segmenter, open_runner, segmenter_for
-from smartca.evaluation.evaluate import evaluate, speckled
+from smartca.evaluation.evaluate import evaluate, speckled_sample
 from smartca.evaluation.samples import Sample, Samples, samples
 from smartca.phantom import Phantom, screen
 from smartca.pictures.labelled import split_of
@@ -161,7 +161,7 @@ def test_speckle_is_in_the_sector_only_and_always_the_same() -> None:
     grey = squares(48, 48)
     sample = grey._replace(pixels=cv2.cvtColor(grey.pixels, cv2.COLOR_GRAY2BGR))
     before = sample.pixels.copy()
-    once, again = (speckled(sample, "severe", "a cine", 3) for _ in range(2))
+    once, again = (speckled_sample(sample, "severe", "a cine", 3) for _ in range(2))
     assert np.array_equal(once, again) and once.shape == (128, 160)
     assert np.array_equal(sample.pixels, before)
     changed = once != grey.pixels
@@ -169,7 +169,7 @@ def test_speckle_is_in_the_sector_only_and_always_the_same() -> None:
     sample.sector.cut(inside)[...] = True
     assert not changed[~inside].any() and changed[inside].mean() > 0.8
     for name, number, level in (("a cine", 4, "severe"), ("another", 3, "severe"), ("a cine", 3, "moderate")):
-        assert not np.array_equal(speckled(sample, level, name, number), once)
+        assert not np.array_equal(speckled_sample(sample, level, name, number), once)
 
 
 def test_two_models_are_asked_about_the_same_noise(segmenter: Segmenter, folder: Path) -> None:

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 from PIL import Image
-from smartca.pictures.datasets import Samples, check, open_data
+from smartca.pictures.datasets import Samples, check_samples, open_data
 from smartca.pictures.labelled import split_of
 
 ROWS, COLUMNS = 40, 60
@@ -29,7 +29,7 @@ def picture(folder: Path, name: str, level: int = 90) -> None:
 def sentence(data: Path, split: str = "train", **options: Any) -> str:
     """What opening and checking the data says."""
     with pytest.raises((OSError, ValueError)) as caught:
-        check(open_data(data, split, **options))
+        check_samples(open_data(data, split, **options))
     told = str(caught.value)
     assert str(data) in told and "\n" not in told and len(told) < 320 + len(str(data)) * 2, told
     return told
@@ -111,7 +111,7 @@ def test_a_picture_without_an_outline_is_one_without_a_tear(tmp_path: Path) -> N
     for n in (1, 2):
         picture(tmp_path, f"{n}.png")  # beside the file this time
     (tmp_path / "split.csv").write_text("file,split\n1.png,train\n2.png,train\n")
-    checked = check(open_data(path, "train"))
+    checked = check_samples(open_data(path, "train"))
     assert (checked.pictures, checked.with_tear) == (2, 1)
 
 

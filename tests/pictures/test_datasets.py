@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from smartca.evaluation.samples import samples
-from smartca.pictures.datasets import check, digest_of, needs_tear, open_data
+from smartca.pictures.datasets import check_samples, digest_of, needs_tear, open_data
 from smartca.pictures.labelled import read_grey, read_mask, split_of
 from support.paths import SHARED
 
@@ -38,7 +38,7 @@ def folder(root: Path, names: tuple[str, ...] = ("0.png", "1.png", "2.png")) -> 
 def sentence(data: Path, split: str = "train", **options: Any) -> str:
     """What opening and checking the data says."""
     with pytest.raises((OSError, ValueError)) as caught:
-        check(open_data(data, split, **options))
+        check_samples(open_data(data, split, **options))
     told = str(caught.value)
     assert str(data) in told and "\n" not in told and len(told) < 320 + len(str(data)) * 2, told
     return told
@@ -46,7 +46,7 @@ def sentence(data: Path, split: str = "train", **options: Any) -> str:
 
 def test_a_folder_and_its_check(tmp_path: Path) -> None:
     heard: list[tuple[int, int]] = []
-    checked = check(open_data(folder(tmp_path), "train"), lambda *done: heard.append(done))
+    checked = check_samples(open_data(folder(tmp_path), "train"), lambda *done: heard.append(done))
     assert (checked.pictures, checked.with_tear, heard) == (1, 1, [(1, 1)])
     assert checked.share == pytest.approx(400 / 2400)
 
@@ -190,7 +190,7 @@ def test_a_picture_that_is_stored_lying_down_is_turned_up(tmp_path: Path, turn: 
     path = folder(tmp_path, ("0.png", "1.png", "2.jpg")) / "images" / "0.png"
     Image.fromarray(stored).save(path, exif=orientation)
     assert np.array_equal(read_grey(path), upright)
-    checked = check(open_data(tmp_path, "train"))
+    checked = check_samples(open_data(tmp_path, "train"))
     assert checked.with_tear == 1
     Image.fromarray(stored).save(tmp_path / "telephone.jpg", exif=orientation, quality=95)
     assert np.abs(read_grey(tmp_path / "telephone.jpg").astype(int) - upright).max() < 8
@@ -228,14 +228,14 @@ def test_the_digest_sees_pixels_masks_negatives_and_order(tmp_path: Path) -> Non
     root = folder(tmp_path, ("0.png", "1.png", "2.png"))
     (root / "split.csv").write_text("file,split\n0.png,train\n1.png,train\n")
     picture(root / "images", "1.png", 91)
-    digests = [check(open_data(root, "train")).digest]
-    assert check(open_data(root, "train")).digest == digests[0]
+    digests = [check_samples(open_data(root, "train")).digest]
+    assert check_samples(open_data(root, "train")).digest == digests[0]
     (root / "split.csv").write_text("file,split\n1.png,train\n0.png,train\n")
-    digests.append(check(open_data(root, "train")).digest)
+    digests.append(check_samples(open_data(root, "train")).digest)
     picture(root / "images", "0.png", 92)
-    digests.append(check(open_data(root, "train")).digest)
+    digests.append(check_samples(open_data(root, "train")).digest)
     cv2.imwrite(str(root / "masks" / "0.png"), np.roll(TRUTH, 1, 0).astype(np.uint8))
-    digests.append(check(open_data(root, "train")).digest)
+    digests.append(check_samples(open_data(root, "train")).digest)
     negative = [np.zeros((8, 9), np.uint8)]
     digests += [digest_of(digests[:1]), digest_of(digests[:2]), digest_of(digests[:1], negative)]
     digests.append(digest_of(digests[:1], [negative[0].T]))
@@ -246,5 +246,5 @@ def test_the_digest_sees_pixels_masks_negatives_and_order(tmp_path: Path) -> Non
 def test_real_folders_pass_the_check(name: str) -> None:
     if not (SHARED / name).is_dir():
         pytest.skip("shared/data is absent")
-    checked = check(open_data(SHARED / name, "test"))
+    checked = check_samples(open_data(SHARED / name, "test"))
     assert checked.pictures > 20 and checked.with_tear > 10 and 0 < checked.share < 0.3

@@ -6,7 +6,7 @@ import warnings
 
 import numpy as np
 import pytest
-from smartca.scores.reliability import Calibration, near
+from smartca.scores.reliability import CalibrationScores, near
 
 
 def dot(shape: tuple[int, int] = (100, 200), at: tuple[int, int] = (50, 80)) -> np.ndarray:
@@ -39,7 +39,7 @@ def test_the_error_by_hand() -> None:
     q = np.full((100, 100), 0.01, np.float32)
     q[:, :10] = 0.75  # right, and .25 too unsure
     q[:, 50:70] = 0.25  # wrong by .25
-    found = Calibration()
+    found = CalibrationScores()
     found.add(q, truth)
     report = found.as_report()
     # 1000 of the tear, 3 columns beside it at .01, 2000 wrong ones; the other pixels are not in question
@@ -49,7 +49,7 @@ def test_the_error_by_hand() -> None:
 
 def test_what_is_drawn_as_it_says_has_no_error_and_pictures_add_up() -> None:
     rng = np.random.default_rng(0)
-    found = Calibration()
+    found = CalibrationScores()
     for _ in range(8):
         q = rng.random((200, 200), dtype=np.float32)
         found.add(q, rng.random(q.shape) < q, (10.0, 10.0))
@@ -60,7 +60,7 @@ def test_what_is_drawn_as_it_says_has_no_error_and_pictures_add_up() -> None:
 
 
 def test_of_nothing_there_is_no_error() -> None:
-    found = Calibration()
+    found = CalibrationScores()
     assert found.as_report() == {"ece": None, "ece_pixels": 0}
     found.add(np.zeros((20, 20), np.float32), np.zeros((20, 20), bool))
     assert found.as_report() == {"ece": None, "ece_pixels": 0}
@@ -78,7 +78,7 @@ def test_as_torchmetrics_has_it() -> None:
     rng = np.random.default_rng(2)
     q = rng.random((80, 80), dtype=np.float32) ** 2
     truth = rng.random(q.shape) < q**0.7
-    found = Calibration()
+    found = CalibrationScores()
     found.add(q, truth)
     judged = (q >= 0.05) | near(truth)
     theirs = metrics.binary_calibration_error(

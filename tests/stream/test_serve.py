@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from smartca.scores.counts import Counts
 from smartca.stream.frame import Frame, State
-from smartca.stream.link.wire import Answer, Beat, Grant, pack, unpack
+from smartca.stream.link.wire import Beat, Grant, Reply, pack, unpack
 from smartca.stream.order import Order
 from smartca.stream.tally import Tally
 from smartca.stream.view import ViewState, view
@@ -31,7 +31,7 @@ def exchange(scanner: Scanner, viewer: Viewer, frames: list[Frame]) -> None:
         viewer.pump(1)
 
 
-def outlines_its_own(answer: Answer) -> bool:
+def outlines_its_own(answer: Reply) -> bool:
     counts = Counts()
     assert answer.result.mask is not None
     assert answer.frame.truth is not None
@@ -96,7 +96,7 @@ def hostile_messages(count: int) -> Iterator[list[bytes]]:
     chance = random.Random(2)
     good = [
         pack(make_frame(1), 66, 1),
-        pack(Answer(make_frame(1), _no_result()), 66, 1),
+        pack(Reply(make_frame(1), _no_result()), 66, 1),
         pack(Beat(1), 66),
         pack(Grant(1, 1, 1, 64, 1), 66),
     ]

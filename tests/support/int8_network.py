@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnx import ModelProto, helper, numpy_helper
-from smartca.calibration.int8.picture_choice import Shown
+from smartca.calibration.int8.picture_choice import CalibrationPicture
 from smartca.pictures.pixels import Grey
 
 SIZE = 64
@@ -94,7 +94,7 @@ def saved(folder: Path, model: ModelProto) -> Path:
     return path
 
 
-def shown(seed: int, truth: bool = True) -> Shown:
+def shown(seed: int, truth: bool = True) -> CalibrationPicture:
     """Noise between dark and half bright with one bright rectangle in it, which is the truth."""
     random = np.random.default_rng(seed)
     square = random.integers(100, 120, (SIZE, SIZE), dtype=np.uint8)
@@ -102,9 +102,9 @@ def shown(seed: int, truth: bool = True) -> Shown:
     inside = np.zeros(square.shape, np.bool_)
     inside[top : top + height, left : left + width] = True
     square[inside] += 90
-    return Shown(square, inside if truth else None)
+    return CalibrationPicture(square, inside if truth else None)
 
 
-def several(seeds: range, truth: bool = True) -> list[Shown]:
+def several(seeds: range, truth: bool = True) -> list[CalibrationPicture]:
     """One picture for each seed."""
     return [shown(seed, truth) for seed in seeds]

@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 import pytest
 from smartca.engine import OperatingPoint
-from smartca.engine.triton.config import POINT, PRECISION, SHA256, version_of
+from smartca.engine.triton.config import POINT, PRECISION, SHA256, model_version
 from smartca.engine.triton.session import client_package
 
 pytest.importorskip("tritonclient.grpc", reason="the package tritonclient[grpc] is absent", exc_type=ImportError)
@@ -114,7 +114,7 @@ class Servicer(service_pb2_grpc.GRPCInferenceServiceServicer):
         return response
 
     def _version(self) -> str:
-        return version_of(self.its.config.parameters[SHA256].string_value)
+        return model_version(self.its.config.parameters[SHA256].string_value)
 
 
 def put(response: Any, name: str, values: np.ndarray, shape: list[int]) -> None:

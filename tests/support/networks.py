@@ -75,17 +75,17 @@ def int8_beside(network: Path, gated: bool = True, weights: str | None = None) -
     """What `smartca build --precision int8 --calibrate` leaves beside a network, made by hand."""
     engine = quantised(network.with_name(f"{network.stem}-int8.onnx"), network)
     from smartca import __version__
-    from smartca.engine.machine import version_of
+    from smartca.engine.machine import library_version
 
-    made = plan.Plan(
+    made = plan.EnginePlan(
         onnx_sha256=weights or sha256(network),
         backend="openvino",
-        backend_version=version_of("openvino") or "",
+        backend_version=library_version("openvino") or "",
         precision="int8",
         calibration="ab" * 32,
         smartca_version=__version__,
     )
-    told = plan.Sidecar(
+    told = plan.BuildSheet(
         plan=made,
         engine_sha256=sha256(engine),
         model="elsewhere.onnx",
@@ -93,7 +93,7 @@ def int8_beside(network: Path, gated: bool = True, weights: str | None = None) -
         outputs=("q",),
         layers={},
     )
-    plan.save(engine, told)
+    plan.save_sheet(engine, told)
     if gated:
         plan.record_gate(engine, {"accepted": True, "dice_change": -0.001})
     return engine

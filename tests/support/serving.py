@@ -13,7 +13,7 @@ import zmq
 from smartca.engine import open_runner, segmenter_for
 from smartca.stream.frame import Frame
 from smartca.stream.link.link import Receiver, Sender, transmitter
-from smartca.stream.link.wire import Answer, unpack
+from smartca.stream.link.wire import Reply, unpack
 from smartca.stream.serve import serve
 
 
@@ -65,7 +65,7 @@ class Viewer:
     def __init__(self, serving: Serving, epoch: int = 500) -> None:
         self.socket = serving.dealer(serving.publish)
         self.receiver = Receiver(transmitter(self.socket), epoch)
-        self.answers: list[Answer] = []
+        self.answers: list[Reply] = []
 
     def pump(self, milliseconds: int = 5) -> None:
         """Take what has come, and grant."""
@@ -73,7 +73,7 @@ class Viewer:
         while self.socket.poll(milliseconds):
             message = unpack(self.socket.recv())
             body = self.receiver.hear(message, time.monotonic_ns())
-            if isinstance(body, Answer):
+            if isinstance(body, Reply):
                 self.answers.append(body)
             if message.number:
                 self.receiver.finish(message, time.monotonic_ns())

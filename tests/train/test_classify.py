@@ -12,7 +12,14 @@ import numpy as np
 import pytest
 import torch
 from smartca.train.checkpoint import read_checkpoint
-from smartca.train.classify import Classify, ClassifySettings, cropped, fit_classifier, read_classifier, scores
+from smartca.train.classify import (
+    Classify,
+    ClassifySettings,
+    crop_with_or_without,
+    fit_classifier,
+    read_classifier,
+    scores,
+)
 from smartca.train.fit import Fit, FitSettings
 from smartca.train.nets.network import SmartCA
 from support.paths import import_path
@@ -77,7 +84,7 @@ def test_crops_hold_no_lesion_pixel_or_most_of_one(holding: bool) -> None:
     partly = 0
     for n in range(60):
         pixels, mask = Spots(60, gap=0)[n]
-        part, truth = cropped(pixels, mask, holding, np.random.default_rng(n))
+        part, truth = crop_with_or_without(pixels, mask, holding, np.random.default_rng(n))
         assert part.shape == truth.shape and part.shape != pixels.shape
         assert 80 // 3 <= part.shape[0] <= 54 and 96 // 3 <= part.shape[1] <= 64
         held = int(truth.sum())
@@ -89,7 +96,7 @@ def test_crops_hold_no_lesion_pixel_or_most_of_one(holding: bool) -> None:
 def test_a_picture_without_such_a_part_comes_back_whole() -> None:
     pixels, rng = np.zeros((32, 32), np.uint8), np.random.default_rng(0)
     for mask, holding in ((np.ones((32, 32), np.bool_), False), (np.zeros((32, 32), np.bool_), True)):
-        assert cropped(pixels, mask, holding, rng)[1] is mask
+        assert crop_with_or_without(pixels, mask, holding, rng)[1] is mask
 
 
 def test_crops_are_looked_at_only_where_no_is_scarce(tmp_path: Path) -> None:

@@ -16,9 +16,9 @@ import pytest
 import torch
 from smartca.train.batches import Batches, tensors
 from smartca.train.checkpoint import write_checkpoint
-from smartca.train.curves import plot
+from smartca.train.curves import plot_curves
 from smartca.train.export import Confident, export, load_network, to_onnx
-from smartca.train.fit import Fit, FitSettings, Stopped, read_checkpoint
+from smartca.train.fit import Fit, FitSettings, TrainingStopped, read_checkpoint
 from smartca.train.loop import average_into
 from smartca.train.losses import iplf
 from smartca.train.nets.familiar import pooled
@@ -184,7 +184,7 @@ def test_an_interrupted_run_goes_on_to_the_same_weights(fitted: Fit, tmp_path: P
         if step == 3:
             os.kill(os.getpid(), signal.SIGINT)
 
-    with pytest.raises(Stopped, match=r"stopped at step [34] of 4; the same command goes on"):
+    with pytest.raises(TrainingStopped, match=r"stopped at step [34] of 4; the same command goes on"):
         Fit(SMALL, Blobs(8), Blobs(4), tmp_path, on_step=interrupt).run()
     assert not list(tmp_path.glob("*.partial"))
     resumed = Fit(SMALL, Blobs(8), Blobs(4), tmp_path)
@@ -313,7 +313,7 @@ def test_another_network_and_loss_are_fitted_the_same_way(tmp_path: Path) -> Non
 
 
 def test_curves_are_drawn(fitted: Fit, tmp_path: Path) -> None:
-    plot(fitted.rows, tmp_path / "curves.png")
+    plot_curves(fitted.rows, tmp_path / "curves.png")
     assert cv2.imread(str(tmp_path / "curves.png")) is not None
 
 

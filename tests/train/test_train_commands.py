@@ -11,8 +11,8 @@ import pytest
 from smartca.cli import main
 from smartca.phantom import KINDS, TRAIN, kind_of
 from smartca.train.checkpoint import read_checkpoint
-from smartca.train.study.pictures import load
-from smartca.train.study.plan import Data, Phantoms
+from smartca.train.study.pictures import load_data
+from smartca.train.study.plan import Phantoms, StudyData
 from support.labelled_forms import (
     FORMS,
     SPLITS,
@@ -62,8 +62,8 @@ def test_every_form_is_a_studys_data(name: str, tmp_path: Path) -> None:
     form = FORMS[name](tmp_path / name)
     word, value = form.choice
     choice = {"label": value} if word == "--label" else {"mask_value": int(value)}
-    data = msgspec.convert({"name": "x", "folder": str(form.data.relative_to(tmp_path)), **choice}, Data)
-    found = load(data, tmp_path)
+    data = msgspec.convert({"name": "x", "folder": str(form.data.relative_to(tmp_path)), **choice}, StudyData)
+    found = load_data(data, tmp_path)
     assert [len(part) for part in (found.train, found.validate, found.test)] == [6, 3, 3]
     for n, picture in enumerate([*found.train.items, *found.validate.items, *found.test.items]):
         assert np.array_equal(picture.pixels, pixels(n)) and np.array_equal(picture.mask, mask(n) == 2)
@@ -78,10 +78,10 @@ def test_nothing_torn_is_nothing_to_study(tmp_path: Path, monkeypatch: pytest.Mo
         if split == "test":
             cv2.imwrite(str(form.data / "masks" / f"{n:02}.png"), np.zeros((48, 64), np.uint8))
     with pytest.raises(ValueError, match="in the split test has a tear; is 2 the tear's mask value"):
-        load(Data("x", "data", 2), tmp_path)
+        load_data(StudyData("x", "data", 2), tmp_path)
     monkeypatch.setattr("smartca.train.study.pictures.TRAIN", TRAIN[INTACT:])
     with pytest.raises(ValueError, match="not one of 1 pictures has a tear; give more"):
-        load(Data("x", phantom=Phantoms(1, 1, 1, 1)), tmp_path, tmp_path / "cache")
+        load_data(StudyData("x", phantom=Phantoms(1, 1, 1, 1)), tmp_path, tmp_path / "cache")
 
 
 @pytest.mark.parametrize("step", ["classify", "segment"])

@@ -13,18 +13,18 @@ from numpy.typing import NDArray
 from ...pictures.composite import noise
 from ...pictures.pixels import Grey, Mask
 
-Image = NDArray[np.float32]  # (rows, columns), grey in 0..1
+FloatImage = NDArray[np.float32]  # (rows, columns), grey in 0..1
 DYNAMIC_RANGE_DB = 58.0
 
 
 def augment(pixels: Grey, mask: Mask, rng: np.random.Generator) -> tuple[Grey, Mask]:
     """One random variation of a picture (rows, columns) and its mask; both may come back at another size."""
-    pixels, mask = cropped(pixels, mask, rng)
+    pixels, mask = random_crop(pixels, mask, rng)
     if rng.random() < 0.5:
         pixels, mask = pixels[:, ::-1], mask[:, ::-1]
-    image: Image = np.divide(pixels, 255, dtype=np.float32)
+    image: FloatImage = np.divide(pixels, 255, dtype=np.float32)
     if rng.random() < 0.4:
-        image = speckled(image, rng)
+        image = with_speckle(image, rng)
     image = knobs(image, rng)
     if rng.random() < 0.3:
         image = shadowed(image, rng)
@@ -33,7 +33,7 @@ def augment(pixels: Grey, mask: Mask, rng: np.random.Generator) -> tuple[Grey, M
     return codec((np.clip(image, 0, 1) * 255).astype(np.uint8), rng), np.ascontiguousarray(mask)
 
 
-def cropped(pixels: Grey, mask: Mask, rng: np.random.Generator) -> tuple[Grey, Mask]:
+def random_crop(pixels: Grey, mask: Mask, rng: np.random.Generator) -> tuple[Grey, Mask]:
     """Move each side in by up to 16 % or, leaving black, out by up to 6 %: depth, position, a badly found
     sector.
     """
@@ -48,7 +48,7 @@ def cropped(pixels: Grey, mask: Mask, rng: np.random.Generator) -> tuple[Grey, M
     return moved.astype(np.uint8, copy=False), truth > 0
 
 
-def knobs(image: Image, rng: np.random.Generator) -> Image:
+def knobs(image: FloatImage, rng: np.random.Generator) -> FloatImage:
     """Gain, dynamic range, grey curve and depth gain (TGC), as an examiner turns them. Same shape."""
     black = image < 1 / 255  # what lies outside the sector stays black
     image = 1 - (1 - image) * np.float32(rng.uniform(0.75, 1.3)) + np.float32(rng.uniform(-0.1, 0.1))
@@ -60,7 +60,7 @@ def knobs(image: Image, rng: np.random.Generator) -> Image:
     return image
 
 
-def speckled(image: Image, rng: np.random.Generator) -> Image:
+def with_speckle(image: FloatImage, rng: np.random.Generator) -> FloatImage:
     """More speckle: log-compressed, correlated, unit-mean gamma speckle of L looks (Goodman), dynamic range
     58 dB; half the time at full strength, as the severe-speckle test has it, else weaker.
     """
@@ -86,7 +86,7 @@ def gained(pixels: Grey, rng: np.random.Generator) -> Grey:
     return np.where(pixels == 0, 0, image * 255).astype(np.uint8)
 
 
-def shadowed(image: Image, rng: np.random.Generator) -> Image:
+def shadowed(image: FloatImage, rng: np.random.Generator) -> FloatImage:
     """One or two acoustic shadows: columns darker from some depth down, soft at the sides."""
     rows, columns = image.shape
     for _ in range(int(rng.integers(1, 3))):
@@ -97,7 +97,7 @@ def shadowed(image: Image, rng: np.random.Generator) -> Image:
     return np.clip(image, 0, 1)
 
 
-def bordered(image: Image, mask: Mask, rng: np.random.Generator) -> tuple[Image, Mask]:
+def bordered(image: FloatImage, mask: Mask, rng: np.random.Generator) -> tuple[FloatImage, Mask]:
     """Another sector border (steered, trapezoid or convex), or a depth ruler's ticks and a mark."""
     rows, columns = image.shape
     image = image.copy()

@@ -14,6 +14,7 @@ import numpy as np
 import platformdirs
 from numpy.lib.format import open_memmap
 
+from ...errors import InputError
 from ...phantom import HELD_OUT_FROM, RECIPE, Phantom, isotropic
 from ...pictures.pixels import Grey, Mask
 
@@ -34,12 +35,12 @@ class Recipe:
     def __post_init__(self) -> None:
         held_out = [seed for seed in self.seeds if seed >= HELD_OUT_FROM]
         if held_out:
-            raise ValueError(
+            raise InputError(
                 f"seed {held_out[0]} is held out for evaluation (all from {HELD_OUT_FROM} on are); "
                 f"train and calibrate on seeds below it"
             )
         if not self.seeds or self.frames < 1:
-            raise ValueError("a cache needs at least one seed and one frame of each; raise --seeds or --frames")
+            raise InputError("a cache needs at least one seed and one frame of each; raise --seeds or --frames")
 
     @property
     def key(self) -> str:

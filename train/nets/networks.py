@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from ...errors import InputError, RunError
 from .backbone import lite_weights
 from .depthwise import quick_depthwise
 from .network import Normalise, SmartCA
@@ -44,7 +45,7 @@ class Greyscale(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         rows, columns = image.shape[-2:]
         if rows % MULTIPLE or columns % MULTIPLE:
-            raise ValueError(f"a picture of {rows} x {columns} does not fit; give multiples of {MULTIPLE}")
+            raise InputError(f"a picture of {rows} x {columns} does not fit; give multiples of {MULTIPLE}")
         return self.body(self.normalise(image))
 
 
@@ -55,7 +56,7 @@ class Size(NamedTuple):
     trainable: int
 
 
-def build(name: str, pretrained: bool = True) -> nn.Module:
+def build_network(name: str, pretrained: bool = True) -> nn.Module:
     """The network called `name`: one of `NAMES`, `smartca-<timm name>` or `unet-<smp encoder>`.
 
     Without `pretrained`, or with `-scratch` at the end of the name, it is the same network without ImageNet weights;
@@ -80,20 +81,20 @@ def _built(name: str, plain: str, imagenet: bool) -> nn.Module:
         try:
             return SmartCA(backbone, imagenet) if kind == "smartca" else Greyscale(_smp("Unet", backbone))
         except (KeyError, ValueError) as error:
-            raise ValueError(f"'{name}' is no network: there is no such encoder here; {_choices()}") from error
-    raise ValueError(f"'{name}' is no network; {_choices()}")
+            raise InputError(f"'{name}' is no network: there is no such encoder here; {_choices()}") from error
+    raise InputError(f"'{name}' is no network; {_choices()}")
 
 
 def describe(name: str) -> Size:
     """How many weights the network called `name` has."""
-    sizes = [(weight.numel(), weight.requires_grad) for weight in build(name, pretrained=False).parameters()]
+    sizes = [(weight.numel(), weight.requires_grad) for weight in build_network(name, pretrained=False).parameters()]
     return Size(sum(n for n, _ in sizes), sum(n for n, learns in sizes if learns))
 
 
 @torch.no_grad()
 def macs(name: str, size: int = 256) -> int:
     """Multiply-accumulates of the convolutions and matrix products on one picture of `size` x `size`."""
-    network = build(name, pretrained=False).eval()
+    network = build_network(name, pretrained=False).eval()
     with FlopCounterMode(display=False) as counter:
         network(torch.zeros(1, 1, size, size))
     return counter.get_total_flops() // 2
@@ -108,7 +109,7 @@ def _library(name: str) -> Any:
     try:
         return importlib.import_module(name)
     except ImportError as error:
-        raise RuntimeError(f"{name} is missing; install it with `pip install smartca[train]`") from error
+        raise RunError(f"{name} is missing; install it with `pip install smartca[train]`") from error
 
 
 def _smp(decoder: str, encoder: str) -> Any:
@@ -117,7 +118,7 @@ def _smp(decoder: str, encoder: str) -> Any:
     try:
         return getattr(library, decoder)(encoder, encoder_weights=None, in_channels=3, classes=1)
     except RuntimeError as error:  # timm's word for a name that it does not know
-        raise ValueError(str(error)) from error
+        raise InputError(str(error)) from error
 
 
 def _lite(decoder: str, imagenet: bool) -> Any:

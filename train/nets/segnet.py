@@ -14,7 +14,7 @@ DEPTHS = (2, 2, 3, 3, 3)  # convolutions per stage of VGG-16
 GROWTH = (1, 2, 4, 8, 8)  # channels per stage, in widths
 
 
-def convolutions(*channels: int) -> nn.Sequential:
+def convolution_block(*channels: int) -> nn.Sequential:
     """3x3 convolution, batch norm, ReLU from each number of channels to the next."""
     layers: list[nn.Module] = []
     for before, after in pairwise(channels):
@@ -30,11 +30,11 @@ class SegNet(nn.Module):
         widths = [width * n for n in GROWTH]
         before = [3, *widths[:-1]]
         self.down = nn.ModuleList(
-            convolutions(first, *[n] * depth) for first, n, depth in zip(before, widths, DEPTHS, strict=True)
+            convolution_block(first, *[n] * depth) for first, n, depth in zip(before, widths, DEPTHS, strict=True)
         )
         after = [widths[0], *widths[:-1]]  # channels that a stage hands up
         self.up = nn.ModuleList(
-            convolutions(*[n] * depth, last) for n, last, depth in zip(widths, after, DEPTHS, strict=True)
+            convolution_block(*[n] * depth, last) for n, last, depth in zip(widths, after, DEPTHS, strict=True)
         )
         self.pool = nn.MaxPool2d(2, return_indices=True)
         self.unpool = nn.MaxUnpool2d(2)

@@ -24,7 +24,7 @@ from .pictures import ROOM, DataSet
 from .plan import Cell
 from .scoring import Level, choose_threshold, score
 
-OnStep = Callable[[int, int], None]  # (step, steps of the cell in all)
+OnCellStep = Callable[[int, int], None]  # (step, steps of the cell in all)
 
 
 class Examined(msgspec.Struct, frozen=True):
@@ -34,7 +34,7 @@ class Examined(msgspec.Struct, frozen=True):
     areas: tuple[int, ...]
 
 
-class Result(msgspec.Struct, frozen=True):
+class CellResult(msgspec.Struct, frozen=True):
     """What a cell's file holds. `threshold` is of logit(q); seconds are wall clock."""
 
     cell: Cell
@@ -60,7 +60,7 @@ class Result(msgspec.Struct, frozen=True):
 
 
 @dataclass(frozen=True)
-class Place:
+class StudyFolder:
     """Where a study's files lie."""
 
     out: Path
@@ -73,18 +73,23 @@ class Place:
         settings = hashlib.sha256(repr(_settings(cell)).encode()).hexdigest()[:8]
         return self.out / "work" / f"{cell.key(digest)}-{settings}"
 
-    def read(self, cell: Cell, digest: str) -> Result | None:
+    def read(self, cell: Cell, digest: str) -> CellResult | None:
         """A cell's result; None where it is not done yet, or its file is damaged, or says less than it should."""
         path = self.result(cell, digest)
         try:
-            return msgspec.json.decode(path.read_bytes(), type=Result)
+            return msgspec.json.decode(path.read_bytes(), type=CellResult)
         except (FileNotFoundError, msgspec.DecodeError):
             return None
 
 
 def run_cell(
-    cell: Cell, data: DataSet, place: Place, device: str = "cpu", resume: bool = True, on_step: OnStep | None = None
-) -> Result:
+    cell: Cell,
+    data: DataSet,
+    place: StudyFolder,
+    device: str = "cpu",
+    resume: bool = True,
+    on_step: OnCellStep | None = None,
+) -> CellResult:
     """Train and score `cell`, write its file and return what is in it.
 
     A training that was broken off goes on from its own checkpoint. Raises ValueError for names that are not known,
@@ -109,7 +114,7 @@ class Trained(NamedTuple):
     segment_seconds: float
 
 
-def _trained(cell: Cell, data: DataSet, work: Path, device: str, on_step: OnStep | None) -> Trained:
+def _trained(cell: Cell, data: DataSet, work: Path, device: str, on_step: OnCellStep | None) -> Trained:
     """The classifier, where the cell has one, and the segmentation."""
     longest = round(cell.size * ROOM)
     train, held = data.train.shrunk(longest), data.validate.shrunk(longest)
@@ -142,7 +147,7 @@ def _settings(cell: Cell) -> tuple[ClassifySettings | None, FitSettings]:
     )  # fmt: skip
 
 
-def _scored(cell: Cell, data: DataSet, trained: Trained, device: str) -> Result:
+def _scored(cell: Cell, data: DataSet, trained: Trained, device: str) -> CellResult:
     """The trained network's threshold, found on the validation pictures, and its scores on the test pictures."""
     begun = time.monotonic()
     network, _ = load_network(trained.checkpoint)
@@ -152,14 +157,14 @@ def _scored(cell: Cell, data: DataSet, trained: Trained, device: str) -> Result:
     levels = {level: score(network, posterior, data, level, best.logit, cell.size, cell.batch) for level in cell.levels}
     sizes = [(weight.numel(), weight.requires_grad) for weight in network.parameters()]
     areas = tuple(int(letterbox_mask(mask, whole(mask.shape), cell.size).sum()) for _, mask in data.test.items)
-    return Result(
+    return CellResult(
         cell, data.digest, sum(n for n, _ in sizes), sum(n for n, learns in sizes if learns), best.logit, best.dice,
         len(data.train), Examined(tuple(data.test.names), areas), levels, trained.classify_seconds,
         trained.segment_seconds, time.monotonic() - begun, device, torch.get_num_threads(), str(torch.__version__),
     )  # fmt: skip
 
 
-def _shifted(on_step: OnStep | None, done: int, total: int) -> Callable[[int, int, float], None] | None:
+def _shifted(on_step: OnCellStep | None, done: int, total: int) -> Callable[[int, int, float], None] | None:
     if on_step is None:
         return None
     return lambda step, _total, _loss: on_step(done + step, total)

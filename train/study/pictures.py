@@ -11,19 +11,20 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+from ...errors import InputError
 from ...phantom import HELD_OUT_FROM, TRAIN, VALIDATE
 from ...phantom.corruption import corrupt
 from ...pictures.datasets import needs_tear, open_data
 from ...pictures.pixels import Grey, Mask
 from ..data.cache import Recipe, rendered
-from .plan import Data, Phantoms
+from .plan import Phantoms, StudyData
 
 ROOM = 5 / 3  # of the network's side: training pictures keep that much, so that they can be cropped
 SPLITS = ("train", "validate", "test")
 SPECKLED = ("moderate", "severe")  # what training with speckle adds
 
 
-class Picture(NamedTuple):
+class StudyPicture(NamedTuple):
     """uint8 and bool, each (rows, columns)."""
 
     pixels: Grey
@@ -31,30 +32,30 @@ class Picture(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Pictures:
+class StudyPictures:
     """Samples held in memory, and their names."""
 
-    items: Sequence[Picture]
+    items: Sequence[StudyPicture]
     names: Sequence[str]
 
     def __len__(self) -> int:
         return len(self.items)
 
-    def __getitem__(self, index: int) -> Picture:
+    def __getitem__(self, index: int) -> StudyPicture:
         return self.items[index]
 
-    def shrunk(self, longest: int) -> Pictures:
+    def shrunk(self, longest: int) -> StudyPictures:
         """The same at `longest` pixels or less along the longer side."""
-        return Pictures([_shrunk(picture, longest) for picture in self.items], self.names)
+        return StudyPictures([_shrunk(picture, longest) for picture in self.items], self.names)
 
-    def speckled(self) -> Pictures:
+    def speckled(self) -> StudyPictures:
         """These, and each again under moderate and under severe speckle; a mask stays what it is."""
         items, names = list(self.items), list(self.names)
         for level in SPECKLED:
             for name, (pixels, mask) in zip(self.names, self.items, strict=True):
-                items.append(Picture(under(pixels, f"training {name}", level), mask))
+                items.append(StudyPicture(under(pixels, f"training {name}", level), mask))
                 names.append(f"{name} {level}")
-        return Pictures(items, names)
+        return StudyPictures(items, names)
 
 
 @dataclass(frozen=True)
@@ -62,13 +63,13 @@ class DataSet:
     """The three splits of one set of pictures. `digest` changes with any pixel of any of them."""
 
     name: str
-    train: Pictures
-    validate: Pictures
-    test: Pictures
+    train: StudyPictures
+    validate: StudyPictures
+    test: StudyPictures
     digest: str
 
 
-def load(data: Data, root: Path, cache: Path | None = None, workers: int = 1) -> DataSet:
+def load_data(data: StudyData, root: Path, cache: Path | None = None, workers: int = 1) -> DataSet:
     """The pictures of `data`, its folder taken from `root`; phantoms are rendered into `cache` where they are not yet.
 
     Raises ValueError or OSError, naming the file, for what cannot be used.
@@ -78,11 +79,11 @@ def load(data: Data, root: Path, cache: Path | None = None, workers: int = 1) ->
     else:
         folder = root / (data.folder or "")
         if not folder.exists():
-            raise ValueError(f"{folder}, the data '{data.name}', is not there; give --data-root DIR to say where it is")
+            raise InputError(f"{folder}, the data '{data.name}', is not there; give --data-root DIR to say where it is")
         parts = [open_data(folder, split, data.mask_value, data.label) for split in SPLITS]
         for part in parts:
             needs_tear(part)
-        splits = [Pictures([Picture(*part[n]) for n in range(len(part))], part.files) for part in parts]
+        splits = [StudyPictures([StudyPicture(*part[n]) for n in range(len(part))], part.files) for part in parts]
     return DataSet(data.name, *splits, digest=_digest(splits))
 
 
@@ -98,10 +99,10 @@ class _HeldOut(Recipe):
 
     def __post_init__(self) -> None:
         if min(self.seeds) < HELD_OUT_FROM:
-            raise ValueError(f"seed {min(self.seeds)} may have been trained on; test on seeds from {HELD_OUT_FROM} on")
+            raise InputError(f"seed {min(self.seeds)} may have been trained on; test on seeds from {HELD_OUT_FROM} on")
 
 
-def _phantoms(wanted: Phantoms, cache: Path | None, workers: int) -> list[Pictures]:
+def _phantoms(wanted: Phantoms, cache: Path | None, workers: int) -> list[StudyPictures]:
     """Frames of the first seeds of each range."""
     splits = []
     for seeds in (TRAIN[: wanted.train], VALIDATE[: wanted.validate]):
@@ -110,24 +111,24 @@ def _phantoms(wanted: Phantoms, cache: Path | None, workers: int) -> list[Pictur
     return [*splits, _rendered(_HeldOut(tuple(held_out), wanted.frames), cache, workers)]
 
 
-def _rendered(recipe: Recipe, cache: Path | None, workers: int) -> Pictures:
+def _rendered(recipe: Recipe, cache: Path | None, workers: int) -> StudyPictures:
     frames = rendered(recipe, cache, workers)
     needs_tear(frames)
     names = [f"{seed}-{k}" for seed in recipe.seeds for k in range(recipe.frames)]
-    return Pictures([Picture(*frames[n]) for n in range(len(frames))], names)
+    return StudyPictures([StudyPicture(*frames[n]) for n in range(len(frames))], names)
 
 
-def _shrunk(picture: Picture, longest: int) -> Picture:
+def _shrunk(picture: StudyPicture, longest: int) -> StudyPicture:
     scale = longest / max(picture.pixels.shape)
     if scale >= 1:
         return picture
     size = round(picture.pixels.shape[1] * scale), round(picture.pixels.shape[0] * scale)
     pixels = cv2.resize(picture.pixels, size, interpolation=cv2.INTER_AREA)
     mask = cv2.resize(picture.mask.astype(np.uint8) * 255, size, interpolation=cv2.INTER_AREA)
-    return Picture(pixels.astype(np.uint8, copy=False), mask >= 128)
+    return StudyPicture(pixels.astype(np.uint8, copy=False), mask >= 128)
 
 
-def _digest(splits: Sequence[Pictures]) -> str:
+def _digest(splits: Sequence[StudyPictures]) -> str:
     """Of all splits' names, pixels and masks, in order."""
     total = hashlib.blake2b(digest_size=16)
     for split in splits:

@@ -13,6 +13,7 @@ from typing import Annotated, NamedTuple
 import msgspec
 from msgspec import Meta
 
+from ...errors import InputError, MissingPackage
 from ...phantom.corruption import LEVELS
 from .. import loss_names
 from ..nets import networks
@@ -35,7 +36,7 @@ class Phantoms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     frames: Count = 2
 
 
-class Data(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class StudyData(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Labelled pictures in one of `datasets.FORMS`, of which `mask_value` or `label` picks one class; or simulated
     shoulders.
     """
@@ -48,9 +49,9 @@ class Data(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def __post_init__(self) -> None:
         if (self.folder is None) == (self.phantom is None):
-            raise ValueError(f"the data '{self.name}' needs either a folder or a phantom, and not both")
+            raise InputError(f"the data '{self.name}' needs either a folder or a phantom, and not both")
         if self.phantom and (self.mask_value, self.label) != (None, None):
-            raise ValueError(f"the data '{self.name}' is a phantom, with one class; leave out mask_value and label")
+            raise InputError(f"the data '{self.name}' is a phantom, with one class; leave out mask_value and label")
 
 
 class Compare(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -85,7 +86,7 @@ class Variant(NamedTuple):
         return self.network.startswith("smartca-") and not self.network.endswith(WITHOUT_CLASSIFIER)
 
 
-class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class StudyPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A study. `steps` counts all steps of a cell, the classifier's share of them included."""
 
     name: Name
@@ -93,7 +94,7 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     batch: Annotated[int, Meta(ge=2)]
     steps: Annotated[int, Meta(ge=2)]
     seeds: Annotated[tuple[Seed, ...], Meta(min_length=1)]
-    data: Annotated[tuple[Data, ...], Meta(min_length=1)]
+    data: Annotated[tuple[StudyData, ...], Meta(min_length=1)]
     compare: Annotated[tuple[Compare, ...], Meta(min_length=1)]
     data_root: str = "."
     levels: Annotated[tuple[str, ...], Meta(min_length=1)] = ("none", "moderate", "severe")
@@ -105,17 +106,17 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def __post_init__(self) -> None:
         for what, names in (("seeds", self.seeds), ("levels", self.levels), ("data", [d.name for d in self.data])):
             if len(set(names)) != len(names):
-                raise ValueError(f"the {what} {', '.join(map(str, names))} hold one of them twice; name each once")
+                raise InputError(f"the {what} {', '.join(map(str, names))} hold one of them twice; name each once")
         _known("level", self.levels, tuple(LEVELS))
         if self.levels[0] != "none":
-            raise ValueError(f"the levels {', '.join(self.levels)} must start with none")
+            raise InputError(f"the levels {', '.join(self.levels)} must start with none")
         _known("loss", (variant.loss for variant in self.variants), loss_names.NAMES)
         # an encoder's name is checked where the network is built
         built = [variant.built.removesuffix(networks.SCRATCH) for variant in self.variants]
         _known("network", (name for name in built if not name.startswith(("smartca-", "unet-"))), networks.NAMES)
         labels = [variant.label for variant in self.variants]
         if self.reference not in labels:
-            raise ValueError(
+            raise InputError(
                 f"the reference '{self.reference}' is not compared here{_meant(self.reference, labels)}; "
                 f"give one of {', '.join(labels)}"
             )
@@ -166,7 +167,7 @@ class Cell(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return hashlib.sha256(msgspec.json.encode([digest, self])).hexdigest()[:20]
 
 
-def cells(plan: Plan, only: str = "*") -> list[Cell]:
+def cells(plan: StudyPlan, only: str = "*") -> list[Cell]:
     """The plan's cells whose label DATA/NETWORK/LOSS/SEED fits the pattern; seed by seed, so that an early stop
     leaves every row with as many seeds. Raises ValueError where none fits.
     """
@@ -180,29 +181,29 @@ def cells(plan: Plan, only: str = "*") -> list[Cell]:
         if fnmatchcase(cell.label, only):
             wanted.append(cell)
     if not wanted:
-        raise ValueError(f"--only '{only}' fits no cell; they are called like {plan.data[0].name}/{plan.reference}/1")
+        raise InputError(f"--only '{only}' fits no cell; they are called like {plan.data[0].name}/{plan.reference}/1")
     return wanted
 
 
-def read(path: Path) -> Plan:
+def read_plan(path: Path) -> StudyPlan:
     """The plan in a TOML file. Raises ValueError, in one sentence, for anything it should not hold."""
     try:
-        return msgspec.toml.decode(path.read_bytes(), type=Plan)
+        return msgspec.toml.decode(path.read_bytes(), type=StudyPlan)
     except OSError as error:
-        raise ValueError(f"{path} cannot be read ({error.strerror}); give a study's TOML file") from error
+        raise InputError(f"{path} cannot be read ({error.strerror}); give a study's TOML file") from error
     except ImportError as error:  # Python 3.10 has no reader of its own
-        raise ImportError("reading a study needs tomli on this Python; pip install 'smartca[train]'") from error
+        raise MissingPackage("reading a study needs tomli on this Python; pip install 'smartca[train]'") from error
     except msgspec.ValidationError as error:
-        raise ValueError(f"{path} is no study: {_decapitalised(error)}; docs/study.md lists the fields") from error
+        raise InputError(f"{path} is no study: {_decapitalised(error)}; docs/study.md lists the fields") from error
     except (msgspec.DecodeError, ValueError) as error:
-        raise ValueError(f"{path} is not TOML: {_decapitalised(error)}; correct that line") from error
+        raise InputError(f"{path} is not TOML: {_decapitalised(error)}; correct that line") from error
 
 
 def _known(what: str, names: Iterable[str], known: Sequence[str]) -> None:
     """Raises ValueError for the first of `names` that is not known."""
     for name in names:
         if name not in known:
-            raise ValueError(f"'{name}' is no {what}{_meant(name, known)}; known are {', '.join(known)}")
+            raise InputError(f"'{name}' is no {what}{_meant(name, known)}; known are {', '.join(known)}")
 
 
 def _meant(name: str, known: Sequence[str]) -> str:

@@ -16,10 +16,10 @@ from PIL import Image
 
 from ...pictures.pixels import Mask
 from ..checkpoint import replace_file
-from .cells import Result
+from .cells import CellResult
 from .pictures import DataSet
-from .plan import Plan, Variant
-from .run import Bench, open_data
+from .plan import StudyPlan, Variant
+from .run import StudyRun, open_study_data
 from .scoring import Level, examples, squares_under, unpacked
 from .statistics import counts, dice_by_picture
 from .table import Rows, by_data
@@ -32,7 +32,7 @@ SIZES = ("smallest third", "middle third", "largest third")
 Draw = Callable[[Any, Rows], None]  # (axes, one data set's rows)
 
 
-def draw(plan: Plan, results: Sequence[Result], bench: Bench) -> None:
+def draw_plots(plan: StudyPlan, results: Sequence[CellResult], bench: StudyRun) -> None:
     """Write every figure of what is done into the study's folder, each under 500 kB."""
     found = by_data(plan, results)
     if not found:
@@ -44,12 +44,12 @@ def draw(plan: Plan, results: Sequence[Result], bench: Bench) -> None:
     _panels(plan, found, names, curves, bench, "precision-recall")
     sizes: list[Draw] = [lambda axes, rows, level=level: dice_by_size(axes, rows, level) for level in levels]
     _panels(plan, found, names, sizes, bench, "sizes")
-    for name, data in open_data(plan, bench).items():
+    for name, data in open_study_data(plan, bench).items():
         if name in found:
             side_by_side(plan, found[name], data, bench)
 
 
-def families(plan: Plan, rows: Rows) -> dict[str, Rows]:
+def families(plan: StudyPlan, rows: Rows) -> dict[str, Rows]:
     """Rows that differ from the reference by the network, and those that differ by the rest: two figures, as one
     would be crowded. The reference is in both.
     """
@@ -66,7 +66,7 @@ def families(plan: Plan, rows: Rows) -> dict[str, Rows]:
 
 
 def _panels(
-    plan: Plan, found: dict[str, Rows], titles: list[str], draws: Sequence[Draw], bench: Bench, file: str
+    plan: StudyPlan, found: dict[str, Rows], titles: list[str], draws: Sequence[Draw], bench: StudyRun, file: str
 ) -> None:
     """FILE-networks.png and FILE-losses.png: a line of panels for every data set, one legend."""
     for family in dict.fromkeys(name for rows in found.values() for name in families(plan, rows)):
@@ -91,7 +91,7 @@ def _styles(rows: Rows) -> dict[str, dict[str, Any]]:
     }
 
 
-def dice_by_level(axes: Any, rows: Rows, plan: Plan) -> None:
+def dice_by_level(axes: Any, rows: Rows, plan: StudyPlan) -> None:
     """Pooled Dice, mean over seeds with bars of one standard deviation."""
     apart = 0.3 / max(len(rows) - 1, 1)
     for n, (label, style) in enumerate(_styles(rows).items()):
@@ -137,7 +137,7 @@ def dice_by_size(axes: Any, rows: Rows, level: str) -> None:
     axes.grid(alpha=0.3)
 
 
-def side_by_side(plan: Plan, rows: Rows, data: DataSet, bench: Bench) -> None:
+def side_by_side(plan: StudyPlan, rows: Rows, data: DataSet, bench: StudyRun) -> None:
     """examples-DATA.png: a picture, its truth and the outlines of the first seed's networks, plain and at the worst
     level of speckle.
     """
@@ -173,7 +173,7 @@ def _outlined(square: NDArray[np.uint8], mask: Mask, truth: bool) -> NDArray[np.
     return cv2.drawContours(small, found, -1, TRUTH if truth else FOUND, 1)  # type: ignore[return-value]
 
 
-def _save(figure: Figure, bench: Bench, name: str, palette: Image.Image | None = None) -> None:
+def _save(figure: Figure, bench: StudyRun, name: str, palette: Image.Image | None = None) -> None:
     """As PNG, coarser until it is under 500 kB: speckle hardly compresses. All of it or nothing."""
     for dpi in (120, 100, 80, 65, 50):
         drawn, content = io.BytesIO(), io.BytesIO()

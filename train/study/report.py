@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..checkpoint import replace_file
-from .cells import Result
+from .cells import CellResult
 
 SCORES = (
     "precision", "recall", "dice", "iou", "dice_per_image", "hd95", "hd95_left_out", "lesion_sensitivity", "lesions",
@@ -16,7 +16,7 @@ SCORES = (
 )  # fmt: skip
 
 
-def rows(results: Sequence[Result]) -> list[dict[str, object]]:
+def rows(results: Sequence[CellResult]) -> list[dict[str, object]]:
     """One row for every cell and level."""
     lines = []
     for result in results:
@@ -37,7 +37,7 @@ def rows(results: Sequence[Result]) -> list[dict[str, object]]:
     return lines
 
 
-def write_csv(results: Sequence[Result], path: Path) -> None:
+def write_csv(results: Sequence[CellResult], path: Path) -> None:
     """results.csv; scores that do not exist (no outline at all) are left empty."""
     lines = rows(results)
     if not lines:

@@ -14,19 +14,20 @@ from pathlib import Path
 
 import torch
 
+from ...errors import RunError
 from .. import loss_names
-from ..loop import Stopped
+from ..loop import TrainingStopped
 from ..nets import networks
-from .cells import Place, Result, run_cell
-from .pictures import DataSet, load
-from .plan import Cell, Data, Plan
+from .cells import CellResult, StudyFolder, run_cell
+from .pictures import DataSet, load_data
+from .plan import Cell, StudyData, StudyPlan
 
 
 @dataclass(frozen=True)
-class Bench:
+class StudyRun:
     """Where and how cells are run."""
 
-    place: Place
+    place: StudyFolder
     root: Path  # of the data's folders
     cache: Path | None = None
     device: str = "cpu"
@@ -35,44 +36,46 @@ class Bench:
 
 
 @dataclass
-class Told:
+class StudyWatcher:
     """Who is told what happens; both may be called often."""
 
     step: Callable[[Cell, int, int], None] = lambda cell, step, total: None
     done: Callable[[Cell, int, int], None] = lambda cell, done, total: None
 
 
-def check_names(plan: Plan) -> None:
+def check_names(plan: StudyPlan) -> None:
     """Build every network and loss once. Raises ValueError for an unknown one before any hour is spent."""
     for variant in plan.variants:
         loss_names.loss(variant.loss)
     for name in dict.fromkeys(variant.built for variant in plan.variants):
-        networks.build(name, pretrained=False)
+        networks.build_network(name, pretrained=False)
 
 
-def open_data(plan: Plan, bench: Bench) -> dict[str, DataSet]:
+def open_study_data(plan: StudyPlan, bench: StudyRun) -> dict[str, DataSet]:
     """All data sets of the plan by name."""
     return {data.name: _opened(data, bench.root, bench.cache, bench.threads) for data in plan.data}
 
 
-_open: dict[tuple[Data, Path], DataSet] = {}
+_open: dict[tuple[StudyData, Path], DataSet] = {}
 
 
-def _opened(data: Data, root: Path, cache: Path | None, workers: int) -> DataSet:
+def _opened(data: StudyData, root: Path, cache: Path | None, workers: int) -> DataSet:
     """A data set, decoded once in each process."""
     key = data, root
     if key not in _open:
-        _open[key] = load(data, root, cache, workers)
+        _open[key] = load_data(data, root, cache, workers)
     return _open[key]
 
 
-def run_cells(plan: Plan, cells: Sequence[Cell], bench: Bench, jobs: int = 1, told: Told | None = None) -> list[str]:
+def run_cells(
+    plan: StudyPlan, cells: Sequence[Cell], bench: StudyRun, jobs: int = 1, told: StudyWatcher | None = None
+) -> list[str]:
     """Run the cells that have no result yet, `jobs` at once with their share of the threads.
 
     A cell that fails does not stop the others: returns one sentence for each such. Raises Stopped after Ctrl-C.
     """
-    told = told or Told()
-    sets = open_data(plan, bench)
+    told = told or StudyWatcher()
+    sets = open_study_data(plan, bench)
     done = [c for c in cells if bench.resume and bench.place.read(c, sets[c.data].digest)]
     left = [c for c in cells if c not in done]
     failures = []
@@ -85,14 +88,16 @@ def run_cells(plan: Plan, cells: Sequence[Cell], bench: Bench, jobs: int = 1, to
     return failures
 
 
-def results(plan: Plan, cells: Sequence[Cell], bench: Bench) -> list[Result]:
+def results(plan: StudyPlan, cells: Sequence[Cell], bench: StudyRun) -> list[CellResult]:
     """Results of the cells that are done."""
-    sets = open_data(plan, bench)
+    sets = open_study_data(plan, bench)
     found = [bench.place.read(cell, sets[cell.data].digest) for cell in cells]
     return [result for result in found if result is not None]
 
 
-def _each(plan: Plan, cells: Sequence[Cell], bench: Bench, jobs: int, told: Told) -> Iterator[tuple[Cell, str]]:
+def _each(
+    plan: StudyPlan, cells: Sequence[Cell], bench: StudyRun, jobs: int, told: StudyWatcher
+) -> Iterator[tuple[Cell, str]]:
     """Each cell as it is done, and what went wrong with it, if anything did."""
     if jobs == 1 or len(cells) < 2:
         torch.set_num_threads(bench.threads)
@@ -106,7 +111,7 @@ def _each(plan: Plan, cells: Sequence[Cell], bench: Bench, jobs: int, told: Told
             for future in as_completed(begun):
                 yield begun[future], future.result()
         except BrokenProcessPool as error:
-            raise RuntimeError(
+            raise RunError(
                 "a process that trained a cell was ended from outside, maybe for lack of memory; give fewer --jobs, "
                 "and the same command goes on"
             ) from error
@@ -115,12 +120,12 @@ def _each(plan: Plan, cells: Sequence[Cell], bench: Bench, jobs: int, told: Told
             raise
 
 
-def _run(plan: Plan, cell: Cell, bench: Bench, on_step: Callable[[int, int], None] | None = None) -> str:
+def _run(plan: StudyPlan, cell: Cell, bench: StudyRun, on_step: Callable[[int, int], None] | None = None) -> str:
     """One cell; returns why it failed, or nothing."""
     data = next(data for data in plan.data if data.name == cell.data)
     try:
         run_cell(cell, _opened(data, bench.root, bench.cache, 1), bench.place, bench.device, bench.resume, on_step)
-    except Stopped:
+    except TrainingStopped:
         raise
     except (ValueError, RuntimeError) as error:  # out of memory, a loss that is no number: other cells may fare better
         return str(error) or type(error).__name__

@@ -17,9 +17,9 @@ from ...pictures.pixels import Grey, Mask, whole
 from ...scores.counts import Counts, PictureDice
 from ...scores.histograms import Histograms, Score
 from ...scores.lesions import Lesions
-from ...scores.reliability import Calibration
+from ...scores.reliability import CalibrationScores
 from ...scores.surface import SurfaceScores
-from .pictures import DataSet, Pictures, under
+from .pictures import DataSet, StudyPictures, under
 
 Posterior = Callable[[Tensor], Tensor]
 EXAMPLES = 3  # test pictures whose outlines are kept for the figure
@@ -60,7 +60,7 @@ def maps(network: nn.Module, posterior: Posterior, squares: Sequence[Grey], batc
         yield from posterior(logits).float().cpu().numpy()[:, 0]
 
 
-def choose_threshold(network: nn.Module, posterior: Posterior, held: Pictures, size: int, batch: int) -> Score:
+def choose_threshold(network: nn.Module, posterior: Posterior, held: StudyPictures, size: int, batch: int) -> Score:
     """The best pooled Dice on the validation pictures, without added speckle."""
     squares = [letterbox(pixels, whole(pixels.shape), size) for pixels, _ in held.items]
     counted = Histograms()
@@ -74,7 +74,7 @@ def score(
 ) -> Level:
     """Scores on the test pictures, outlined where logit(q) >= `threshold`."""
     squares, truths = squares_under(data, level, size)
-    tally, kept = Tally(), examples(data)
+    tally, kept = LevelTally(), examples(data)
     for n, (logits, truth) in enumerate(zip(maps(network, posterior, squares, batch), truths, strict=True)):
         mask = logits >= threshold
         tally.add(logits, mask, truth)
@@ -83,12 +83,12 @@ def score(
     return tally.level()
 
 
-class Tally:
+class LevelTally:
     """Everything that is counted over the pictures of one level."""
 
     def __init__(self) -> None:
         self.counts, self.dice, self.lesions = Counts(), PictureDice(), Lesions()
-        self.surfaces, self.calibration, self.pixels = SurfaceScores(), Calibration(), Histograms()
+        self.surfaces, self.calibration, self.pixels = SurfaceScores(), CalibrationScores(), Histograms()
         self.each: list[tuple[int, int, int]] = []
         self.outlines: dict[str, str] = {}
 

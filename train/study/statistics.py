@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import wilcoxon
 
-from .cells import Result
+from .cells import CellResult
 
 DRAWS = 2000
 EXACT = 50  # pictures; with more, or with ties, Wilcoxon's p is that of the normal distribution
@@ -26,7 +26,7 @@ class Difference(NamedTuple):
     p_holm: float
 
 
-def counts(results: Sequence[Result], level: str) -> Floats:
+def counts(results: Sequence[CellResult], level: str) -> Floats:
     """TP, FP and FN of one row's cells, (seeds, pictures, 3)."""
     return np.array([result.levels[level].counts for result in results], np.float64)
 
@@ -79,7 +79,7 @@ def interval(ours: Floats, theirs: Floats, seed: int = 0) -> tuple[float, float]
     return float(low), float(high)
 
 
-def compare(rows: dict[str, list[Result]], reference: str, level: str) -> dict[str, Difference]:
+def compare(rows: dict[str, list[CellResult]], reference: str, level: str) -> dict[str, Difference]:
     """Every other row against the reference, on one data set at one level, over the seeds that both have."""
     found: dict[str, tuple[float, float, float, float]] = {}
     base = {result.cell.seed: result for result in rows.get(reference, [])}

@@ -7,13 +7,14 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from ...errors import RunError
 from ..checkpoint import replace_file
 from ..parallel import default_device
-from .cells import Place
-from .plan import Cell, Plan, cells, read
-from .plots import draw
+from .cells import StudyFolder
+from .plan import Cell, StudyPlan, cells, read_plan
+from .plots import draw_plots
 from .report import write_csv
-from .run import Bench, Told, check_names, open_data, results, run_cells
+from .run import StudyRun, StudyWatcher, check_names, open_study_data, results, run_cells
 from .table import markdown
 
 
@@ -37,16 +38,16 @@ def study(
     says. Raises ValueError or OSError for what cannot be used, and RuntimeError after Ctrl-C, or where cells
     failed, all others being done.
     """
-    wanted = read(plan)
-    place = Place(out or Path("runs") / f"study-{wanted.name}")
+    wanted = read_plan(plan)
+    place = StudyFolder(out or Path("runs") / f"study-{wanted.name}")
     root = data_root or plan.parent / wanted.data_root
-    bench = Bench(place, root, cache, device or default_device(), threads, resume)
+    bench = StudyRun(place, root, cache, device or default_device(), threads, resume)
     chosen = cells(wanted, only)
     check_names(wanted)
     with _bar() as progress:
         whole = progress.add_task("reading the pictures", total=len(chosen))
         part = progress.add_task("", total=None, visible=False)
-        open_data(wanted, bench)
+        open_study_data(wanted, bench)
         place.out.mkdir(parents=True, exist_ok=True)  # nothing is left behind by what is refused above
 
         def on_step(cell: Cell, step: int, total: int) -> None:
@@ -56,19 +57,19 @@ def study(
             progress.update(whole, completed=done, total=total, description="cells done")
             tables(wanted, bench)
 
-        failures = run_cells(wanted, chosen, bench, jobs, Told(on_step, on_done))
+        failures = run_cells(wanted, chosen, bench, jobs, StudyWatcher(on_step, on_done))
         table = tables(wanted, bench)
         progress.update(part, description="drawing", visible=True)
-        draw(wanted, results(wanted, cells(wanted), bench), bench)
+        draw_plots(wanted, results(wanted, cells(wanted), bench), bench)
     if failures:
-        raise RuntimeError(
+        raise RunError(
             f"{len(failures)} of {len(chosen)} cells failed, the first with '{failures[0]}'; the others are in "
             f"{table}, and the same command tries those again"
         )
     return table
 
 
-def tables(plan: Plan, bench: Bench) -> Path:
+def tables(plan: StudyPlan, bench: StudyRun) -> Path:
     """results.csv and table.md of all cells that are done, whatever was picked this time."""
     found = results(plan, cells(plan), bench)
     write_csv(found, bench.place.out / "results.csv")

@@ -6,18 +6,18 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .cells import Result
-from .plan import Plan
+from .cells import CellResult
+from .plan import StudyPlan
 from .statistics import Difference, compare
 
-Rows = dict[str, list[Result]]
+Rows = dict[str, list[CellResult]]
 COLUMNS = {
     "dice": "Dice", "precision": "precision", "recall": "recall", "iou": "IoU", "dice_per_image": "Dice per picture",
     "hd95": "HD95 px", "lesion_sensitivity": "lesions found", "ece": "ECE",
 }  # fmt: skip
 
 
-def by_data(plan: Plan, results: Sequence[Result]) -> dict[str, Rows]:
+def by_data(plan: StudyPlan, results: Sequence[CellResult]) -> dict[str, Rows]:
     """Data set -> row of the table -> its cells, in the plan's order; what has no cell yet is left out."""
     found: dict[str, Rows] = {}
     for data in plan.data:
@@ -29,13 +29,13 @@ def by_data(plan: Plan, results: Sequence[Result]) -> dict[str, Rows]:
     return {name: rows for name, rows in found.items() if rows}
 
 
-def markdown(plan: Plan, results: Sequence[Result]) -> str:
+def markdown(plan: StudyPlan, results: Sequence[CellResult]) -> str:
     """The whole table.md."""
     sections = [section(plan, name, rows) for name, rows in by_data(plan, results).items()]
     return "\n\n".join([head(plan, results), *sections]) + "\n"
 
 
-def head(plan: Plan, results: Sequence[Result]) -> str:
+def head(plan: StudyPlan, results: Sequence[CellResult]) -> str:
     """What was done, so that the numbers below can be read."""
     wanted = len(plan.seeds) * len(plan.data) * len(plan.variants)
     first = plan.classifier_steps
@@ -63,7 +63,7 @@ def head(plan: Plan, results: Sequence[Result]) -> str:
     return "\n\n".join(lines[:2]) + "\n\n" + "\n".join(lines[2:])
 
 
-def section(plan: Plan, name: str, rows: Rows) -> str:
+def section(plan: StudyPlan, name: str, rows: Rows) -> str:
     """One data set: sentence, Dice by level, and a table for every level."""
     some = next(iter(rows.values()))[0]
     torn = sum(area > 0 for area in some.test.areas)
@@ -79,12 +79,12 @@ def section(plan: Plan, name: str, rows: Rows) -> str:
     return "\n\n".join(parts)
 
 
-def sentence(plan: Plan, name: str, rows: Rows) -> str:
+def sentence(plan: StudyPlan, name: str, rows: Rows) -> str:
     """Who has the highest Dice without added speckle and at the worst level, and how the reference stands to it."""
     return " ".join(_winner(plan, name, rows, level) for level in dict.fromkeys((plan.levels[0], plan.levels[-1])))
 
 
-def _winner(plan: Plan, name: str, rows: Rows, level: str) -> str:
+def _winner(plan: StudyPlan, name: str, rows: Rows, level: str) -> str:
     dice = {label: float(np.mean(_values(results, level, "dice"))) for label, results in rows.items()}
     order = sorted(dice, key=lambda label: -dice[label])
     best, where = order[0], f"On {name}, speckle {level},"
@@ -117,7 +117,7 @@ def _below(found: Difference | None, sign: int) -> str:
     return f", {-sign * found.dice:.3f} below ({difference}{doubt})"
 
 
-def by_level(plan: Plan, rows: Rows) -> str:
+def by_level(plan: StudyPlan, rows: Rows) -> str:
     """Dice at every level, what the last one costs, size and seconds of each row."""
     lines = []
     for label, results in rows.items():
@@ -131,7 +131,7 @@ def by_level(plan: Plan, rows: Rows) -> str:
     return _table(["network/loss", "seeds", *names, drop, "M weights (learning)", "seconds"], lines)
 
 
-def at_level(plan: Plan, rows: Rows, level: str) -> str:
+def at_level(plan: StudyPlan, rows: Rows, level: str) -> str:
     """All scores at one level, and each row's difference to the reference."""
     differences, lines = compare(rows, plan.reference, level), []
     for label, results in rows.items():
@@ -146,7 +146,7 @@ def at_level(plan: Plan, rows: Rows, level: str) -> str:
     return _table(["network/loss", *COLUMNS.values(), "false pictures", "Δ Dice [95 %]", "p"], lines)
 
 
-def _values(results: Sequence[Result], level: str, column: str) -> list[float]:
+def _values(results: Sequence[CellResult], level: str, column: str) -> list[float]:
     """One score of each cell; where nothing was outlined there is none, which for the Dice means 0."""
     values = [getattr(result.levels[level], column) for result in results]
     if column == "dice":
@@ -154,7 +154,7 @@ def _values(results: Sequence[Result], level: str, column: str) -> list[float]:
     return [value for value in values if value is not None]
 
 
-def _mean(results: Sequence[Result], level: str, column: str) -> str:
+def _mean(results: Sequence[CellResult], level: str, column: str) -> str:
     values = np.array(_values(results, level, column))
     return _spread(values, 1 if column == "hd95" else 3)
 

@@ -21,7 +21,9 @@ from typing import Any
 import msgspec
 from aiohttp import WSMsgType, web
 
-Header = dict[str, Any]
+from ....errors import FileError, InputError
+
+PageHeader = dict[str, Any]
 
 _LENGTH = struct.Struct(">I")
 _LOOPBACK = ("127.0.0.1", "localhost")
@@ -38,7 +40,7 @@ class _Frame:
 
     __slots__ = ("header", "jpeg", "sent", "text")
 
-    def __init__(self, jpeg: bytes, header: Header) -> None:
+    def __init__(self, jpeg: bytes, header: PageHeader) -> None:
         self.jpeg, self.header, self.sent = jpeg, header, False
         self.text = msgspec.json.encode(header)
 
@@ -76,10 +78,10 @@ class PageServer:
     """
 
     def __init__(
-        self, port: int = 8765, host: str = "127.0.0.1", on_sent: Callable[[Header], None] | None = None
+        self, port: int = 8765, host: str = "127.0.0.1", on_sent: Callable[[PageHeader], None] | None = None
     ) -> None:
         if host not in _LOOPBACK:
-            raise ValueError(f"the page is for this machine only: its host is 127.0.0.1, not {host}")
+            raise InputError(f"the page is for this machine only: its host is 127.0.0.1, not {host}")
         self.host, self.port, self.on_sent = host, port, on_sent
         self._browsers: set[_Browser] = set()
         self._latencies: deque[tuple[int, int, float]] = deque(maxlen=65536)
@@ -109,12 +111,12 @@ class PageServer:
         except OSError as error:
             self.stop()
             if error.errno == errno.EADDRINUSE:
-                raise OSError(f"port {self.port} is in use; close the other program or choose --port N") from error
-            raise OSError(
+                raise FileError(f"port {self.port} is in use; close the other program or choose --port N") from error
+            raise FileError(
                 f"port {self.port} cannot be opened ({error.strerror}); choose another with --port N"
             ) from error
 
-    def publish(self, jpeg: bytes, header: Header) -> None:
+    def publish(self, jpeg: bytes, header: PageHeader) -> None:
         """Offer a frame to every browser; returns at once. Called from the view's thread.
 
         `header` must hold `captured_local_ns`, the capture in `time.monotonic_ns()` of this machine.
@@ -122,7 +124,7 @@ class PageServer:
         self._last_status = None
         self._offer(_Frame(jpeg, header), None, False)
 
-    def status(self, header: Header) -> None:
+    def status(self, header: PageHeader) -> None:
         """Tell every browser of a change without a frame; 'no result' and 'stale' end any outline."""
         message = msgspec.json.encode(header)
         self._last_status = message

@@ -11,7 +11,7 @@ pytest.importorskip("onnxruntime", reason="onnxruntime comes with the extra 'bui
 
 from onnx import ModelProto
 from smartca.calibration.int8.corrections import biases_corrected, heads_corrected
-from smartca.calibration.int8.network import CpuNetwork, Network
+from smartca.calibration.int8.network import CpuNetwork, WatchedNetwork
 from smartca.calibration.int8.quantise import convolutions, loosened, named, quantised
 from smartca.engine.onnx_graph import in_order
 
@@ -25,7 +25,7 @@ def coarse(exact: ModelProto) -> ModelProto:
     return quantised(exact, {node.input[0]: COARSE[node.input[0]] for node in convolutions(exact)})
 
 
-def means(model: ModelProto, tensor: str, kind: type[Network] = Network) -> np.ndarray:
+def means(model: ModelProto, tensor: str, kind: type[WatchedNetwork] = WatchedNetwork) -> np.ndarray:
     """Of each channel over all pictures."""
     seen = [tensors[tensor] for tensors in kind(model, [tensor]).watch(SQUARES)]
     return np.mean([values.reshape(2, -1).mean(1) for values in seen], axis=0)
@@ -63,8 +63,8 @@ def test_only_biases_change() -> None:
     assert not any("corrected" in tensor.name for tensor in narrow.graph.initializer)
 
 
-@pytest.mark.parametrize("kind", [Network, CpuNetwork])
-def test_what_is_pooled_for_the_heads_gets_its_mean_back(kind: type[Network]) -> None:
+@pytest.mark.parametrize("kind", [WatchedNetwork, CpuNetwork])
+def test_what_is_pooled_for_the_heads_gets_its_mean_back(kind: type[WatchedNetwork]) -> None:
     exact = named(layered(heads=True))
     narrow = coarse(exact)
     right = heads_corrected(narrow, exact, SQUARES, run=kind)
@@ -72,7 +72,7 @@ def test_what_is_pooled_for_the_heads_gets_its_mean_back(kind: type[Network]) ->
     wanted = means(exact, "pooled")
     assert np.abs(means(narrow, "pooled", kind) - wanted).max() > 1e-3
     np.testing.assert_allclose(means(right, "pooled", kind), wanted, atol=1e-5)
-    assert np.allclose(Network(right)(SQUARES[0]).q, Network(narrow)(SQUARES[0]).q)
+    assert np.allclose(WatchedNetwork(right)(SQUARES[0]).q, WatchedNetwork(narrow)(SQUARES[0]).q)
 
 
 def test_what_is_pooled_for_a_convolution_is_left_alone() -> None:

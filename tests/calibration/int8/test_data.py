@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from smartca.calibration.int8.data import BLOCK, CALIBRATE_PHANTOM, GATE, GATE_PHANTOM, Data
+from smartca.calibration.int8.data import BLOCK, CALIBRATE_PHANTOM, GATE, GATE_PHANTOM, CalibrationData
 from smartca.calibration.int8.gate import Limits
 from support.int8_network import clip, several
 
@@ -42,7 +42,7 @@ def greys(shown: list) -> list[int]:
 
 
 def test_a_film_is_shared_and_neighbours_stay_together(tmp_path: Path) -> None:
-    made = Data(str(film(tmp_path / "film", 60))).material(SIDE)
+    made = CalibrationData(str(film(tmp_path / "film", 60))).material(SIDE)
     calibrate, gate = greys(list(made.calibrate)), greys(list(made.gate))
     assert sorted(calibrate + gate) == list(range(60))
     assert gate == [*range(2 * BLOCK, 3 * BLOCK), *range(5 * BLOCK, 6 * BLOCK)]
@@ -53,20 +53,20 @@ def test_a_film_is_shared_and_neighbours_stay_together(tmp_path: Path) -> None:
 def test_a_long_film_is_looked_at_all_over(tmp_path: Path) -> None:
     """More frames than are wanted: evenly spread, to the end."""
     folder = clip(tmp_path / "film", [np.full((8, 8), number % 251, np.uint8) for number in range(600)])
-    made = Data(str(folder)).material(SIDE)
+    made = CalibrationData(str(folder)).material(SIDE)
     assert len(made.calibrate) + len(made.gate) == 200
     assert len(made.gate) <= GATE
 
 
 def test_of_two_pictures_none_is_left_for_the_gate(tmp_path: Path) -> None:
     two = str(film(tmp_path / "film", 2))
-    assert list(Data(two).material(SIDE).gate) == []
-    assert len(Data(two, gate=two).material(SIDE).gate) == 2
+    assert list(CalibrationData(two).material(SIDE).gate) == []
+    assert len(CalibrationData(two, gate=two).material(SIDE).gate) == 2
 
 
 def test_a_labelled_folder_keeps_its_splits(tmp_path: Path) -> None:
     folder = labelled(tmp_path / "mine", ["train"] * 4 + ["val"] * 2 + ["test"] * 3)
-    made = Data(str(folder)).material(SIDE)
+    made = CalibrationData(str(folder)).material(SIDE)
     assert (len(made.calibrate), len(made.gate)) == (4, 2)
     assert made.calibrate_words.endswith("mine, split train") and made.gate_words.endswith("mine, split val")
     wanted = several(range(6))[4:]
@@ -78,12 +78,12 @@ def test_a_labelled_folder_keeps_its_splits(tmp_path: Path) -> None:
 
 def test_one_class_of_the_masks(tmp_path: Path) -> None:
     folder = labelled(tmp_path / "mine", ["train", "val"])
-    (only,) = Data(str(folder), mask_value=1).material(SIDE).gate
+    (only,) = CalibrationData(str(folder), mask_value=1).material(SIDE).gate
     assert only.truth is not None and not only.truth[:3].any() and only.truth.any()
 
 
 def test_phantoms_are_judged_by_others_that_nothing_was_learnt_from() -> None:
-    made = Data("phantom:seeds=3..4,frames=1", gate="phantom:seeds=86000..86000,frames=2").material(SIDE)
+    made = CalibrationData("phantom:seeds=3..4,frames=1", gate="phantom:seeds=86000..86000,frames=2").material(SIDE)
     assert (len(made.calibrate), len(made.gate)) == (2, 2)
     assert made.gate_words == "phantom:seeds=86000..86000,frames=2"
     assert all(one.truth is not None and one.square.shape == (SIDE, SIDE) for one in made.gate)
@@ -91,10 +91,10 @@ def test_phantoms_are_judged_by_others_that_nothing_was_learnt_from() -> None:
 
 def test_a_gate_of_its_own(tmp_path: Path) -> None:
     clip, folder = film(tmp_path / "film", 9), labelled(tmp_path / "mine", ["train", "val", "val"])
-    made = Data(str(clip), gate=str(folder)).material(SIDE)
+    made = CalibrationData(str(clip), gate=str(folder)).material(SIDE)
     assert (len(made.calibrate), len(made.gate)) == (9, 2)
     assert made.gate_words == f"{folder}, split val"
-    made = Data(str(folder), gate=str(clip)).material(SIDE)
+    made = CalibrationData(str(folder), gate=str(clip)).material(SIDE)
     assert (len(made.calibrate), len(made.gate), made.gate_words) == (1, 9, str(clip))
 
 
@@ -104,15 +104,17 @@ def test_the_phantoms_of_a_bare_word_stay_apart() -> None:
 
 
 def test_what_was_typed_is_told_again() -> None:
-    assert Data("phantom").as_typed() == ()
-    told = Data("clip.mp4", "other.mp4", "0,0,9,9", 2, 0.2).as_typed()
+    assert CalibrationData("phantom").as_typed() == ()
+    told = CalibrationData("clip.mp4", "other.mp4", "0,0,9,9", 2, 0.2).as_typed()
     assert told == ("--gate", "other.mp4", "--crop", "0,0,9,9", "--mask-value", "2", "--worst-frame", "0.2")
-    assert Data("phantom", worst_frame=0.2).digest() != Data("phantom").digest()
-    assert Limits().worst == Data("phantom").worst_frame
+    assert CalibrationData("phantom", worst_frame=0.2).digest() != CalibrationData("phantom").digest()
+    assert Limits().worst == CalibrationData("phantom").worst_frame
 
 
-@pytest.mark.parametrize("data", [Data("phantom:seeds=x"), Data("nowhere"), Data("phantom", crop="1,2")])
-def test_what_is_not_understood_is_one_sentence(data: Data) -> None:
+@pytest.mark.parametrize(
+    "data", [CalibrationData("phantom:seeds=x"), CalibrationData("nowhere"), CalibrationData("phantom", crop="1,2")]
+)
+def test_what_is_not_understood_is_one_sentence(data: CalibrationData) -> None:
     with pytest.raises((ValueError, OSError)) as error:
         data.material(SIDE)
     assert "\n" not in str(error.value)

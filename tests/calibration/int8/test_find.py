@@ -13,25 +13,25 @@ pytest.importorskip("onnxruntime", reason="onnxruntime comes with the extra 'bui
 
 from onnx import ModelProto
 from smartca.calibration.int8.find import ASKING_EXACT, find
-from smartca.calibration.int8.findings import Findings, Material
+from smartca.calibration.int8.findings import Int8Findings, Material
 from smartca.calibration.int8.gate import Limits
-from smartca.calibration.int8.network import Network
-from smartca.calibration.int8.picture_choice import Shown
+from smartca.calibration.int8.network import WatchedNetwork
+from smartca.calibration.int8.picture_choice import CalibrationPicture
 from smartca.calibration.int8.ranges import METHODS
 from smartca.engine import EngineError, OperatingPoint
-from smartca.engine.onnx_graph import layer_counts, read
+from smartca.engine.onnx_graph import layer_counts, read_network
 
-BLACK = [Shown(np.zeros((SIZE, SIZE), np.uint8))] * 10
+BLACK = [CalibrationPicture(np.zeros((SIZE, SIZE), np.uint8))] * 10
 GATE = several(range(100, 108))
 
 
-def material(calibrate: Sequence[Shown], gate: Sequence[Shown] = GATE) -> Material:
+def material(calibrate: Sequence[CalibrationPicture], gate: Sequence[CalibrationPicture] = GATE) -> Material:
     return Material(calibrate, gate, "these", "those")
 
 
 def found_for(
     model: ModelProto, pictures: Material, on_cpu: bool = True, point: OperatingPoint | None = None
-) -> Findings:
+) -> Int8Findings:
     data = model.SerializeToString()
     return find(data, "layered.onnx", pictures, point or OperatingPoint(), lambda *_: None, on_cpu)
 
@@ -44,7 +44,7 @@ def test_a_sound_calibration_passes_with_all_layers(on_cpu: bool) -> None:
     assert found.method in METHODS and set(found.methods) == set(METHODS)
     assert found.methods[found.method] == min(found.methods.values())
     assert (found.narrow_layers, found.layers) == (len(LAYERS), len(LAYERS))
-    made = read(found.network, "made")
+    made = read_network(found.network, "made")
     onnx.checker.check_model(made, full_check=True)
     assert layer_counts(made)["Conv", "int8"] == len(LAYERS)
     scores = found.scores
@@ -59,7 +59,7 @@ def test_the_layer_that_cannot_be_narrow_stays_in_fp32_and_no_other() -> None:
     assert [group.split(".")[0] for group in found.kept] == ["body"]
     assert found.narrow_layers == len(LAYERS) - 1
     assert found.verdict.accepted
-    kinds = layer_counts(read(found.network, "made"))
+    kinds = layer_counts(read_network(found.network, "made"))
     assert (kinds["Conv", "int8"], kinds["Conv", "fp32"]) == (3, 1)
 
 
@@ -90,15 +90,15 @@ def test_the_operating_point_decides_what_is_outlined() -> None:
 def test_tuning_pictures_are_not_those_of_the_ranges() -> None:
     """With 80 pictures 64 lend their ranges; the other 16 choose, and not one of the gate's."""
     asked: list[str] = []
-    kind, pictures = Network.__call__, several(range(80))
+    kind, pictures = WatchedNetwork.__call__, several(range(80))
     inside = {shown.square.tobytes(): number for number, shown in enumerate(pictures)}
 
-    def watching(self: Network, square: np.ndarray) -> object:
+    def watching(self: WatchedNetwork, square: np.ndarray) -> object:
         asked.append(str(inside.get(square.tobytes(), "another")))
         return kind(self, square)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Network, "__call__", watching)
+        patch.setattr(WatchedNetwork, "__call__", watching)
         found = found_for(layered(), material(pictures), on_cpu=False)
     taken = {str(number) for number in found.chosen.chosen}
     assert len(taken) == 64

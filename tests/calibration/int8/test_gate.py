@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from smartca.calibration.int8.gate import Limits, judge, outlined, require_outlines
-from smartca.calibration.int8.picture_choice import Shown
+from smartca.calibration.int8.picture_choice import CalibrationPicture
 from smartca.engine import Answer, EngineError, OperatingPoint
 
 SIDE = 32
@@ -25,8 +25,8 @@ def answer(mask: NDArray[np.bool_], tear: float = 1.0, strange: float = 0.0) -> 
     return Answer(mask.astype(np.float32), tear, strange)
 
 
-def frame(truth: NDArray[np.bool_] | None) -> Shown:
-    return Shown(np.zeros((SIDE, SIDE), np.uint8), truth)
+def frame(truth: NDArray[np.bool_] | None) -> CalibrationPicture:
+    return CalibrationPicture(np.zeros((SIDE, SIDE), np.uint8), truth)
 
 
 TRUTH, LESS, NOTHING = box(10), box(8), box(0)

@@ -16,9 +16,9 @@ import pytest
 from smartca.cli import main
 from smartca.engine import SHIPPED_MODEL, EngineError, open_runner
 from smartca.engine.cpu.ready_int8 import place
-from smartca.engine.files import sha256, sidecar_path
+from smartca.engine.files import sha256, sheet_path
 from smartca.engine.onnx_graph import is_quantised
-from smartca.engine.plan import load
+from smartca.engine.plan import load_sheet
 from support.int8_network import SIZE, clip, layered, saved
 from test_data import labelled
 
@@ -85,10 +85,10 @@ def test_it_is_made_judged_and_used(
     told = capfd.readouterr()
     assert told.out.strip() == str(place(model))
     assert "the gate let it pass: pooled Dice" in told.err and f"4 frames of {folder}, split val" in told.err
-    sidecar = load(place(model))
-    assert sidecar.gate is not None and sidecar.gate["accepted"] is True
-    assert sidecar.plan.onnx_sha256 == sha256(model)
-    assert sidecar.layers["Conv"] == {"int8": 4}
+    sheet = load_sheet(place(model))
+    assert sheet.gate is not None and sheet.gate["accepted"] is True
+    assert sheet.plan.onnx_sha256 == sha256(model)
+    assert sheet.layers["Conv"] == {"int8": 4}
     assert is_quantised(onnx.load(str(place(model))))
     for precision, file in (("int8", place(model)), ("fp32", model)):
         report = tmp_path / f"{precision}.json"
@@ -143,9 +143,9 @@ def test_a_refused_engine_leaves_the_old_one_in_place(
     assert "fp32 outlines something on none" in capfd.readouterr().err  # the gate's pictures are black as well
     assert not out.exists()
     assert smartca("build", model, *ON_CPU, "--calibrate", folder, "-o", out) == 0
-    before = out.read_bytes(), sidecar_path(out).read_bytes()
+    before = out.read_bytes(), sheet_path(out).read_bytes()
     assert smartca("build", model, *ON_CPU, "--calibrate", dark, "-o", out) == 2
-    assert (out.read_bytes(), sidecar_path(out).read_bytes()) == before
+    assert (out.read_bytes(), sheet_path(out).read_bytes()) == before
 
 
 def test_other_pictures_make_it_anew(model: Path, folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -159,7 +159,7 @@ def test_other_pictures_make_it_anew(model: Path, folder: Path, capfd: pytest.Ca
 
 def test_one_that_did_not_pass_is_not_run(model: Path, folder: Path) -> None:
     assert smartca("build", model, *ON_CPU, "--calibrate", folder, "--mask-value", 1, "-o", place(model)) == 0
-    path = sidecar_path(place(model))
+    path = sheet_path(place(model))
     path.write_text(path.read_text().replace('"accepted": true', '"accepted": false'))
     with pytest.raises(EngineError, match=r"has not passed the gate; `smartca build"):
         open_runner(model, "int8", 1)

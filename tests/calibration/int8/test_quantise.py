@@ -13,7 +13,7 @@ from support.int8_network import LAYERS, layered, several
 
 pytest.importorskip("onnxruntime", reason="onnxruntime comes with the extra 'build'")
 
-from smartca.calibration.int8.network import CpuNetwork, Network
+from smartca.calibration.int8.network import CpuNetwork, WatchedNetwork
 from smartca.calibration.int8.quantise import convolutions, loosened, named, quantised
 from smartca.calibration.int8.ranges import ranges, spreads
 from smartca.engine import EngineError
@@ -30,7 +30,7 @@ def exact() -> ModelProto:
 @pytest.fixture(scope="module")
 def half_ranges(exact: ModelProto) -> dict[str, float]:
     inputs = [node.input[0] for node in convolutions(exact)]
-    return ranges(spreads(Network(exact, inputs).watch(SQUARES)), "minmax")
+    return ranges(spreads(WatchedNetwork(exact, inputs).watch(SQUARES)), "minmax")
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +52,7 @@ def names(model: ModelProto, *layers: str) -> set[str]:
 
 
 def largest_change(one: ModelProto, other: ModelProto) -> float:
-    pairs = zip(Network(one).answers(SQUARES), Network(other).answers(SQUARES), strict=True)
+    pairs = zip(WatchedNetwork(one).answers(SQUARES), WatchedNetwork(other).answers(SQUARES), strict=True)
     return max(float(np.abs(mine.q - its.q).max()) for mine, its in pairs)
 
 
@@ -74,7 +74,9 @@ def test_the_range_of_an_input_is_what_was_seen_there(half_ranges: dict[str, flo
     assert len(half_ranges) == len(LAYERS)
     assert half_ranges["image"] == pytest.approx(max(square.max() for square in SQUARES) / 255)
     for node in convolutions(exact):
-        seen = max(np.abs(tensors[node.input[0]]).max() for tensors in Network(exact, [node.input[0]]).watch(SQUARES))
+        seen = max(
+            np.abs(tensors[node.input[0]]).max() for tensors in WatchedNetwork(exact, [node.input[0]]).watch(SQUARES)
+        )
         assert half_ranges[node.input[0]] == seen
 
 
@@ -109,7 +111,7 @@ def test_it_is_valid_and_nothing_else_is_narrow(narrow: ModelProto) -> None:
 
 
 def test_it_answers_nearly_the_same(narrow: ModelProto, exact: ModelProto) -> None:
-    pairs = list(zip(Network(exact).answers(SQUARES), Network(narrow).answers(SQUARES), strict=True))
+    pairs = list(zip(WatchedNetwork(exact).answers(SQUARES), WatchedNetwork(narrow).answers(SQUARES), strict=True))
     assert all(((one.q >= 0.5) == (other.q >= 0.5)).mean() > 0.98 for one, other in pairs)
     assert largest_change(exact, narrow) > 1e-4
 
@@ -129,12 +131,12 @@ def test_layers_given_back_are_exact_again(narrow: ModelProto, exact: ModelProto
 
 def test_openvino_reads_it_as_onnxruntime_does(narrow: ModelProto) -> None:
     """But for unsigned bytes, which are finer, where nothing is negative."""
-    pairs = zip(Network(narrow).answers(SQUARES), CpuNetwork(narrow).answers(SQUARES), strict=True)
+    pairs = zip(WatchedNetwork(narrow).answers(SQUARES), CpuNetwork(narrow).answers(SQUARES), strict=True)
     assert all(((one.q >= 0.5) == (other.q >= 0.5)).mean() > 0.98 for one, other in pairs)
 
 
-@pytest.mark.parametrize("kind", [Network, CpuNetwork])
-def test_inner_tensors_are_in_sight_and_the_answer_stays(kind: type[Network], exact: ModelProto) -> None:
+@pytest.mark.parametrize("kind", [WatchedNetwork, CpuNetwork])
+def test_inner_tensors_are_in_sight_and_the_answer_stays(kind: type[WatchedNetwork], exact: ModelProto) -> None:
     model = named(layered(heads=True))
     network = kind(model, ["stem", "pooled"])
     (tensors,) = network.watch(SQUARES[:1])
@@ -145,8 +147,8 @@ def test_inner_tensors_are_in_sight_and_the_answer_stays(kind: type[Network], ex
     assert answer.strange == pytest.approx(1 / (1 + np.exp(-0.5 * tensors["pooled"][0, 1])), abs=1e-4)
 
 
-@pytest.mark.parametrize("kind", [Network, CpuNetwork])
-def test_a_network_that_cannot_run_is_one_sentence(kind: type[Network]) -> None:
+@pytest.mark.parametrize("kind", [WatchedNetwork, CpuNetwork])
+def test_a_network_that_cannot_run_is_one_sentence(kind: type[WatchedNetwork]) -> None:
     model = layered()
     model.graph.node[0].op_type = "Convolve"
     with pytest.raises(EngineError, match="cannot run the network") as error:
@@ -157,4 +159,4 @@ def test_a_network_that_cannot_run_is_one_sentence(kind: type[Network]) -> None:
 def test_without_onnxruntime_the_sentence_names_the_cure(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(ImportError, match=r"pip install 'smartca\[build\]'"):
-        Network(layered())
+        WatchedNetwork(layered())

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from smartca.calibration.int8.ranges import BINS, METHODS, Spread, ranges, spreads
+from smartca.calibration.int8.ranges import BINS, METHODS, ValueSpread, ranges, spreads
 
 
-def spread(*pictures: NDArray[np.float64] | list[float]) -> Spread:
+def spread(*pictures: NDArray[np.float64] | list[float]) -> ValueSpread:
     """The histogram of these values, picture by picture."""
-    found = Spread()
+    found = ValueSpread()
     for values in pictures:
         found.add(np.asarray(values, np.float32))
     return found

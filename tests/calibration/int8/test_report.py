@@ -17,8 +17,8 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 from smartca.calibration.int8 import figures
-from smartca.calibration.int8.findings import Findings, Material
-from smartca.calibration.int8.gate import Frame, Verdict
+from smartca.calibration.int8.findings import Int8Findings, Material
+from smartca.calibration.int8.gate import JudgedFrame, Verdict
 from smartca.cli import root
 from smartca.engine import open_runner
 from smartca.engine.letterbox import to_input
@@ -204,10 +204,10 @@ def test_figures_have_room_for_what_they_show(monkeypatch: pytest.MonkeyPatch) -
     """One frame alone stands on a scale of whole frames, and a legend covers no curve."""
     drawn: list[Figure] = []
     monkeypatch.setattr(figures, "_svg", lambda figure: drawn.append(figure) or "")
-    verdict = Verdict({}, [Frame(None, None, 0.97)])
-    figures.scatter(Findings(Material([], [], "these", "those"), verdict=verdict))
+    verdict = Verdict({}, [JudgedFrame(None, None, 0.97)])
+    figures.scatter(Int8Findings(Material([], [], "these", "those"), verdict=verdict))
     told = Reliability(np.array([0.2, 0.8]), np.array([0.9, 1.0]), np.array([5, 5]))
-    figures.reliability(told, told)
+    figures.reliability_figure(told, told)
     (frames,), (curves,) = drawn[0].axes, drawn[1].axes
     assert (frames.get_xlim(), frames.get_ylim()) == ((0.5, 2.5), (0.0, 1.01))
     drawn[1].draw_without_rendering()

@@ -9,7 +9,7 @@ from support.int8_network import LAYERS, layered, several
 pytest.importorskip("onnxruntime", reason="onnxruntime comes with the extra 'build'")
 
 from onnx import ModelProto
-from smartca.calibration.int8.network import Network
+from smartca.calibration.int8.network import WatchedNetwork
 from smartca.calibration.int8.quantise import convolutions, named, quantised
 from smartca.calibration.int8.ranges import ranges, spreads
 from smartca.calibration.int8.sensitivity import Harm, difference, groups, measure
@@ -22,9 +22,11 @@ POINT = OperatingPoint()
 def harms(model: ModelProto) -> list[Harm]:
     exact = named(model)
     inputs = [node.input[0] for node in convolutions(exact)]
-    narrow = quantised(exact, ranges(spreads(Network(exact, inputs).watch(SQUARES)), "minmax"))
+    narrow = quantised(exact, ranges(spreads(WatchedNetwork(exact, inputs).watch(SQUARES)), "minmax"))
     told: list[tuple[int, int]] = []
-    found = measure(narrow, exact, SQUARES, Network(exact).answers(SQUARES), POINT, lambda *step: told.append(step))
+    found = measure(
+        narrow, exact, SQUARES, WatchedNetwork(exact).answers(SQUARES), POINT, lambda *step: told.append(step)
+    )
     assert told == [(done, len(LAYERS)) for done in range(len(LAYERS) + 1)]
     return found
 

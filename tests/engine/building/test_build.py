@@ -13,21 +13,21 @@ import onnx
 import pytest
 from click.testing import CliRunner, Result
 from onnx import numpy_helper
-from smartca.calibration.int8.data import Data
+from smartca.calibration.int8.data import CalibrationData
 from smartca.commands.build import build as command
 from smartca.commands.build import calibration_of
 from smartca.commands.phases import Phases
 from smartca.engine import EngineError, OperatingPoint, open_runner, segmenter_for
 from smartca.engine import operating_point as points
 from smartca.engine import plan as plans
-from smartca.engine.building.assembly import Asked, Calibration, Options
-from smartca.engine.building.build import build, fastest, usual_precision
+from smartca.engine.building.assembly import Asked, Int8Calibration, Options
+from smartca.engine.building.build import build_engine, fastest, usual_precision
 from smartca.engine.building.cache import WAITING
 from smartca.engine.contract import Progress
 from smartca.engine.files import sha256
 from smartca.engine.machine import gpus, installed
 from smartca.engine.nvidia.compile import compile_network
-from smartca.engine.onnx_graph import contract, is_quantised, read
+from smartca.engine.onnx_graph import contract, is_quantised, read_network
 from support.int8_network import clip, several
 from support.networks import quantised
 
@@ -58,26 +58,26 @@ def test_engines_are_built_without_a_gpu(precision: str, tmp_path: Path, network
     model = quantised(tmp_path / "int8.onnx", network) if precision == "int8" else network
     options = Options(precision=precision, targets=("sm89", "sm86"))
     phases: Counter[str] = Counter()
-    engine = build(model, options, lambda phase, done, total: phases.update([phase]), tmp_path / "a")
+    engine = build_engine(model, options, lambda phase, done, total: phases.update([phase]), tmp_path / "a")
     data = engine.read_bytes()
     assert data[:4] == b"vtrt"
     assert int.from_bytes(data[16:24], "little") == len(data)
     assert phases["Building engine"] > 2
-    assert build(model, options, silent, tmp_path / "b").read_bytes() == data
-    sidecar = plans.load(engine)
-    assert sidecar.plan.targets == TARGETS
-    assert sidecar.plan.onnx_sha256 == sha256(model)
-    assert sidecar.input.shape == (1, 1, 64, 64)
-    assert sidecar.layers["Conv"] == {precision: 1}
-    assert sidecar.layers["Sigmoid"] == {"fp32": 1}
-    assert {gpu.target for gpu in gpus()} - set(TARGETS) or plans.check(engine) is None
+    assert build_engine(model, options, silent, tmp_path / "b").read_bytes() == data
+    sheet = plans.load_sheet(engine)
+    assert sheet.plan.targets == TARGETS
+    assert sheet.plan.onnx_sha256 == sha256(model)
+    assert sheet.input.shape == (1, 1, 64, 64)
+    assert sheet.layers["Conv"] == {precision: 1}
+    assert sheet.layers["Sigmoid"] == {"fp32": 1}
+    assert {gpu.target for gpu in gpus()} - set(TARGETS) or plans.misfit(engine) is None
 
 
 @RTX
 def test_the_same_again_needs_no_builder(tmp_path: Path, network: Path) -> None:
     def again(wanted: str) -> str:
         code = (
-            "import sys\nfrom pathlib import Path\nfrom smartca.engine.building.build import build\n"
+            "import sys\nfrom pathlib import Path\nfrom smartca.engine.building.build import build_engine as build\n"
             "from smartca.engine.building.assembly import Options\n"
             "options = Options(precision='fp32', targets=('sm86',))\n"
             "told = []\n"
@@ -94,13 +94,13 @@ def test_the_same_again_needs_no_builder(tmp_path: Path, network: Path) -> None:
 @RTX
 def test_another_model_at_the_old_path_is_built_anew(tmp_path: Path, network: Path) -> None:
     options = Options(precision="fp32", targets=("sm86",), out=tmp_path / "x.engine")
-    first = build(network, options, silent, tmp_path / "cache").read_bytes()
+    first = build_engine(network, options, silent, tmp_path / "cache").read_bytes()
     model = onnx.load(str(network))
     model.graph.initializer[2].CopyFrom(numpy_helper.from_array(np.array(-20, np.float32), "bias"))
     onnx.save(model, str(network))
-    assert "the model's weights" in str(plans.check(tmp_path / "x.engine"))
-    assert build(network, options, silent, tmp_path / "cache").read_bytes() != first
-    assert gpus() or plans.check(tmp_path / "x.engine") is None
+    assert "the model's weights" in str(plans.misfit(tmp_path / "x.engine"))
+    assert build_engine(network, options, silent, tmp_path / "cache").read_bytes() != first
+    assert gpus() or plans.misfit(tmp_path / "x.engine") is None
 
 
 @RTX
@@ -119,14 +119,14 @@ def test_another_model_at_the_old_path_is_built_anew(tmp_path: Path, network: Pa
         (Options(backend="openvino", targets=("sm86",)), "NVIDIA"),
         (Options(backend="coreml"), "no backend"),
         (Options(precision="int3"), "no precision"),
-        (Options(calibration=Calibration("x", "0", never)), "--calibrate is for"),
+        (Options(calibration=Int8Calibration("x", "0", never)), "--calibrate is for"),
         (Options(out=Path("x.plan")), "must end in .engine"),
         (Options(out=Path("no/such/x.engine")), "folder"),
     ],
 )
 def test_what_cannot_be_is_one_sentence(options: Options, says: str, tmp_path: Path, network: Path) -> None:
     with pytest.raises(EngineError) as error:
-        build(network, options, silent, tmp_path / "cache")
+        build_engine(network, options, silent, tmp_path / "cache")
     assert says in str(error.value)
     assert "\n" not in str(error.value)
     assert len(str(error.value)) < 300
@@ -137,7 +137,7 @@ def test_what_cannot_be_is_one_sentence(options: Options, says: str, tmp_path: P
 def test_ranges_that_are_not_symmetric(tmp_path: Path, network: Path) -> None:
     model = quantised(tmp_path / "int8.onnx", network, zero=3)
     with pytest.raises(EngineError, match="symmetric INT8 ranges"):
-        build(model, Options(precision="int8", targets=("sm86",)), silent, tmp_path / "cache")
+        build_engine(model, Options(precision="int8", targets=("sm86",)), silent, tmp_path / "cache")
 
 
 def test_weights_in_another_file_are_refused(tmp_path: Path, network: Path) -> None:
@@ -146,7 +146,7 @@ def test_weights_in_another_file_are_refused(tmp_path: Path, network: Path) -> N
     kernel.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(kernel), "w"))
     onnx.save(model, str(tmp_path / "two.onnx"), save_as_external_data=True, size_threshold=0)
     with pytest.raises(EngineError, match="weights in other files"):
-        build(tmp_path / "two.onnx", Options("openvino", "fp32"), silent, tmp_path / "cache")
+        build_engine(tmp_path / "two.onnx", Options("openvino", "fp32"), silent, tmp_path / "cache")
 
 
 @RTX
@@ -155,7 +155,7 @@ def test_a_truncated_model_is_one_sentence(cut: int, tmp_path: Path, network: Pa
     short = tmp_path / "short.onnx"
     short.write_bytes(network.read_bytes()[:cut])
     with pytest.raises(EngineError, match="cut short or is no ONNX file"):
-        build(short, Options(targets=("sm86",)), silent, tmp_path / "cache")
+        build_engine(short, Options(targets=("sm86",)), silent, tmp_path / "cache")
 
 
 def test_a_missing_library_or_gpu_names_the_cure(
@@ -165,18 +165,18 @@ def test_a_missing_library_or_gpu_names_the_cure(
     monkeypatch.setitem(sys.modules, "tensorrt_rtx", None)
     for backend in ("tensorrt", "tensorrt-rtx"):
         with pytest.raises(EngineError, match=f"pip install {backend}$"):
-            build(network, Options(backend=backend), silent, tmp_path / "cache")
+            build_engine(network, Options(backend=backend), silent, tmp_path / "cache")
     with pytest.raises(EngineError, match="no \\.onnx file"):
-        build(tmp_path / "gone.onnx", Options(), silent, tmp_path / "cache")
+        build_engine(tmp_path / "gone.onnx", Options(), silent, tmp_path / "cache")
 
 
 @RTX
 def test_for_the_gpu_here_where_there_is_none(tmp_path: Path, network: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(EngineError, match="no NVIDIA GPU"):
-        build(network, Options(targets=("current",)), silent, tmp_path / "cache")
-    engine = build(network, Options(), silent, tmp_path / "cache")
-    assert plans.load(engine).plan.targets == ("sm80", "sm86", "sm89", "sm120")
+        build_engine(network, Options(targets=("current",)), silent, tmp_path / "cache")
+    engine = build_engine(network, Options(), silent, tmp_path / "cache")
+    assert plans.load_sheet(engine).plan.targets == ("sm80", "sm86", "sm89", "sm120")
 
 
 @RTX
@@ -187,7 +187,7 @@ def test_a_build_can_be_ended(error: BaseException, tmp_path: Path, network: Pat
             raise error
 
     with pytest.raises((KeyboardInterrupt, EngineError)):
-        build(network, Options(targets=("sm86",)), stop, tmp_path / "cache")
+        build_engine(network, Options(targets=("sm86",)), stop, tmp_path / "cache")
     assert [path for path in tmp_path.glob("cache/*") if path.suffix != ".lock"] == []
 
 
@@ -201,34 +201,36 @@ def test_tensorrt_goes_the_same_way(tmp_path: Path, network: Path, monkeypatch: 
     library = types.ModuleType("tensorrt")
     vars(library).update(names)
     monkeypatch.setitem(sys.modules, "tensorrt", library)
-    made = plans.Plan(onnx_sha256="", backend="tensorrt", backend_version="11", precision="fp32", targets=("current",))
+    made = plans.EnginePlan(
+        onnx_sha256="", backend="tensorrt", backend_version="11", precision="fp32", targets=("current",)
+    )
     data = network.read_bytes()
     timings = tmp_path / "timings.cache"
-    first = compile_network(data, contract(read(data, "m"), "m"), made, silent, timings)
+    first = compile_network(data, contract(read_network(data, "m"), "m"), made, silent, timings)
     assert first[:4] == b"vtrt"
     assert timings.is_file()
-    assert compile_network(data, contract(read(data, "m"), "m"), made, silent, timings)[:4] == b"vtrt"
+    assert compile_network(data, contract(read_network(data, "m"), "m"), made, silent, timings)[:4] == b"vtrt"
 
 
 @RTX
 def test_many_pictures_at_once(tmp_path: Path, network: Path) -> None:
-    one = build(network, Options(precision="fp32", targets=("sm86",)), silent, tmp_path / "cache")
-    eight = build(network, Options(precision="fp32", targets=("sm86",), batch=8), silent, tmp_path / "cache")
-    assert plans.load(eight).plan.batch == (1, 8, 8)
-    assert plans.load(eight).input.shape == (-1, 1, 64, 64)
+    one = build_engine(network, Options(precision="fp32", targets=("sm86",)), silent, tmp_path / "cache")
+    eight = build_engine(network, Options(precision="fp32", targets=("sm86",), batch=8), silent, tmp_path / "cache")
+    assert plans.load_sheet(eight).plan.batch == (1, 8, 8)
+    assert plans.load_sheet(eight).input.shape == (-1, 1, 64, 64)
     assert one.read_bytes() != eight.read_bytes()
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "bf16", "int8"])
 def test_openvino_engines_open_and_outline(precision: str, tmp_path: Path, network: Path) -> None:
-    points.save(OperatingPoint(sha256(network), 0.3, fitted_on="two phantoms"), network)
+    points.save_point(OperatingPoint(sha256(network), 0.3, fitted_on="two phantoms"), network)
     model = network
     if precision == "int8":
         model = quantised(tmp_path / "int8.onnx", network)
-        points.save(OperatingPoint(sha256(model), 0.3, fitted_on="two phantoms"), model)
+        points.save_point(OperatingPoint(sha256(model), 0.3, fitted_on="two phantoms"), model)
     options = Options("openvino", precision, out=tmp_path / "engine.onnx")
-    engine = build(model, options, silent, tmp_path / "cache")
-    assert plans.check(engine) is None
+    engine = build_engine(model, options, silent, tmp_path / "cache")
+    assert plans.misfit(engine) is None
     assert (engine.read_bytes() == model.read_bytes()) == (precision != "fp16")
     picture = np.random.default_rng(0).random((1, 1, 64, 64), dtype=np.float32)
     with open_runner(network, "fp32") as exact, open_runner(engine) as runner:
@@ -242,30 +244,30 @@ def test_openvino_engines_open_and_outline(precision: str, tmp_path: Path, netwo
 def test_an_engine_never_takes_the_models_place(tmp_path: Path, network: Path) -> None:
     before = network.read_bytes()
     with pytest.raises(EngineError, match="model itself"):
-        build(network, Options("openvino", "fp16", out=network), silent, tmp_path / "cache")
+        build_engine(network, Options("openvino", "fp16", out=network), silent, tmp_path / "cache")
     assert network.read_bytes() == before
 
 
 def test_an_operating_point_of_other_weights_is_refused(tmp_path: Path, network: Path) -> None:
-    points.save(OperatingPoint("0" * 64, 0.3), network)
+    points.save_point(OperatingPoint("0" * 64, 0.3), network)
     with pytest.raises(ValueError, match="other weights"):
-        build(network, Options("openvino"), silent, tmp_path / "cache")
+        build_engine(network, Options("openvino"), silent, tmp_path / "cache")
 
 
 def test_ranges_from_pictures(tmp_path: Path, network: Path) -> None:
     pytest.importorskip("onnxruntime")
     pictures = clip(tmp_path / "pictures", [shown.square for shown in several(range(12))])
-    data = Data(str(pictures), crop="0,0,64,64")
+    data = CalibrationData(str(pictures), crop="0,0,64,64")
     options = Options("openvino", "int8", calibration=calibration_of(data))
-    engine = build(network, options, silent, tmp_path / "cache")
+    engine = build_engine(network, options, silent, tmp_path / "cache")
     assert is_quantised(onnx.load(str(engine)))
-    sidecar = plans.load(engine)
-    assert sidecar.calibrated_on == str(pictures)
-    assert sidecar.calibration_options == ("--crop", "0,0,64,64")
-    assert sidecar.plan.calibration == data.digest()
-    assert sidecar.gate is not None and sidecar.gate["accepted"] is True
+    sheet = plans.load_sheet(engine)
+    assert sheet.calibrated_on == str(pictures)
+    assert sheet.calibration_options == ("--crop", "0,0,64,64")
+    assert sheet.plan.calibration == data.digest()
+    assert sheet.gate is not None and sheet.gate["accepted"] is True
     told: list[str] = []
-    assert build(network, options, lambda phase, done, total: told.append(phase), tmp_path / "cache") == engine
+    assert build_engine(network, options, lambda phase, done, total: told.append(phase), tmp_path / "cache") == engine
     assert not told
 
 
@@ -287,7 +289,7 @@ def test_the_command_builds_finds_and_inspects(cache: Path, network: Path) -> No
     assert "Sigmoid" in again.stdout
     assert gpus() or "not known here" in again.stdout
     assert again.stdout.splitlines()[-1] == str(engine)
-    assert plans.load(engine).plan.batch == (1, 4, 4)
+    assert plans.load_sheet(engine).plan.batch == (1, 4, 4)
 
 
 def test_a_bare_command_chooses_for_this_machine(
@@ -327,14 +329,18 @@ def test_options_that_are_not_understood(arguments: list[str], says: str, networ
 def test_other_pictures_have_another_digest(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"one")
     folder = str(tmp_path)
-    first = Data(folder).digest()
-    assert Data(folder).digest() == first
-    others = [Data(folder, crop="0,0,9,9"), Data(folder, mask_value=2), Data(folder, gate=folder)]
+    first = CalibrationData(folder).digest()
+    assert CalibrationData(folder).digest() == first
+    others = [
+        CalibrationData(folder, crop="0,0,9,9"),
+        CalibrationData(folder, mask_value=2),
+        CalibrationData(folder, gate=folder),
+    ]
     assert len({first, *(data.digest() for data in others)}) == 4
     (tmp_path / "a.png").write_bytes(b"two")
-    assert Data(folder).digest() != first
-    assert Data("phantom", gate=folder).digest() != Data("phantom").digest()
-    assert Data("phantom:seeds=1..2").digest() != Data("phantom:seeds=1..3").digest()
+    assert CalibrationData(folder).digest() != first
+    assert CalibrationData("phantom", gate=folder).digest() != CalibrationData("phantom").digest()
+    assert CalibrationData("phantom:seeds=1..2").digest() != CalibrationData("phantom:seeds=1..3").digest()
 
 
 def test_bars_come_and_go() -> None:

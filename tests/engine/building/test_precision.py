@@ -13,7 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 from smartca.engine import EngineError
 from smartca.engine.building.precision import narrowed, to_bf16
-from smartca.engine.onnx_graph import is_quantised, layer_counts, read, with_free_batch
+from smartca.engine.onnx_graph import is_quantised, layer_counts, read_network, with_free_batch
 from support.networks import brightness_network, quantised
 
 
@@ -48,7 +48,7 @@ def deep_network(path: Path, weight: float = 1.0) -> Path:
 
 
 def test_a_free_batch_answers_as_one_by_one(network: Path) -> None:
-    free = with_free_batch(read(network.read_bytes(), "m"), "m")
+    free = with_free_batch(read_network(network.read_bytes(), "m"), "m")
     pictures = np.random.default_rng(0).random((3, 1, 64, 64), dtype=np.float32)
     (together,) = answers(free, pictures)
     for number in range(3):
@@ -59,7 +59,7 @@ def test_a_free_batch_answers_as_one_by_one(network: Path) -> None:
 def test_a_graph_that_ties_pictures_together_says_so(tmp_path: Path) -> None:
     tied = brightness_network(tmp_path / "tied.onnx", tells_more=True)
     with pytest.raises(EngineError, match="one picture at a time"):
-        with_free_batch(read(tied.read_bytes(), "m"), "m")
+        with_free_batch(read_network(tied.read_bytes(), "m"), "m")
 
 
 def test_a_reshape_to_one_picture_is_freed(tmp_path: Path, network: Path) -> None:

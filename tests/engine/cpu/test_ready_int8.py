@@ -1,4 +1,4 @@
-"""The INT8 network in the box: believed only by its sidecar, sound as ONNX, and chosen where it is quick."""
+"""The INT8 network in the box: believed only by its build sheet, sound as ONNX, and chosen where it is quick."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from smartca.engine import SHIPPED_MODEL, EngineError, open_runner, segmenter_for
 from smartca.engine.cpu.ready_int8 import chosen, place, quick_here, why_not
-from smartca.engine.files import sha256, sidecar_path
-from smartca.engine.plan import load
+from smartca.engine.files import sha256, sheet_path
+from smartca.engine.plan import load_sheet
 
 READY = place(SHIPPED_MODEL)
 
@@ -19,12 +19,12 @@ def box(tmp_path: Path) -> Path:
     """A copy of the model with all that stands beside it."""
     for file in (SHIPPED_MODEL, SHIPPED_MODEL.with_suffix(".json"), READY, READY.with_suffix(".json")):
         shutil.copy(file, tmp_path)
-    shutil.copy(sidecar_path(READY), tmp_path)
+    shutil.copy(sheet_path(READY), tmp_path)
     return tmp_path / SHIPPED_MODEL.name
 
 
 def test_it_is_of_the_shipped_weights_and_passed_the_gate() -> None:
-    told = load(READY)
+    told = load_sheet(READY)
     assert why_not(SHIPPED_MODEL) is None
     assert told.plan.onnx_sha256 == sha256(SHIPPED_MODEL)
     assert told.gate and told.gate["accepted"] and "/" not in told.model

@@ -14,8 +14,8 @@ from smartca.engine import DeviceLost, EngineError, EngineInfo, onnx_graph
 from smartca.engine.nvidia import compile as trt_build
 from smartca.engine.nvidia import tensorrt_runner as trt
 from smartca.engine.nvidia.compile import _configure, _timing_cache
-from smartca.engine.nvidia.network import Network
-from smartca.engine.plan import Plan
+from smartca.engine.nvidia.network import TensorRtNetwork
+from smartca.engine.plan import EnginePlan
 from support.host_device import ENDS, SIZE, HostDevice
 from support.host_library import Kernels, Library, Validity
 
@@ -28,7 +28,7 @@ SOMEWHERE = dict.fromkeys(ENDS, 4096)
 def library(monkeypatch: pytest.MonkeyPatch) -> Library:
     """What is loaded instead of TensorRT-RTX."""
     it = Library()
-    monkeypatch.setattr(trt_build, "load", lambda backend: it)
+    monkeypatch.setattr(trt_build, "load_library", lambda backend: it)
     return it
 
 
@@ -39,8 +39,8 @@ def device() -> Iterator[HostDevice]:
     it.close()
 
 
-def opened(device: HostDevice, cache: Path | None = None) -> Network:
-    return Network(b"an engine", "tensorrt-rtx", device, cache)
+def opened(device: HostDevice, cache: Path | None = None) -> TensorRtNetwork:
+    return TensorRtNetwork(b"an engine", "tensorrt-rtx", device, cache)
 
 
 def test_kernels_live_as_long_as_what_refers_to_them(library: Library, device: HostDevice, tmp_path: Path) -> None:
@@ -150,7 +150,7 @@ def test_what_fails_half_way_is_undone_in_order(
 ) -> None:
     device, said = HostDevice(), list[str]()
     noting(monkeypatch, device, "close", lambda: said.append("device"))
-    noting(monkeypatch, Network, "close", lambda: said.append("network"))
+    noting(monkeypatch, TensorRtNetwork, "close", lambda: said.append("network"))
     noting(monkeypatch, trt.Lane, "close", lambda: said.append("lane"))
     monkeypatch.setattr(trt, "open_device", lambda gpu: device)
     monkeypatch.setattr(trt, "cache_folder", lambda: tmp_path)
@@ -159,7 +159,7 @@ def test_what_fails_half_way_is_undone_in_order(
         device.memory = at_most(device.memory, len(ENDS))
     if fails == "the warm-up":
         monkeypatch.setattr(trt.Lane, "warm_up", at_most(lambda *_: None, 1))
-    with pytest.raises(EngineError, match="sidecar says" if fails == "the input" else "no more"):
+    with pytest.raises(EngineError, match="build sheet says" if fails == "the input" else "no more"):
         trt.open_bytes(b"an engine", "tensorrt-rtx", info)
     lanes = {"the input": 0, "the second lane": 1, "the warm-up": 2}[fails]
     assert said == ["lane"] * lanes + ["network", "device"]
@@ -198,7 +198,7 @@ def test_a_timing_cache_that_is_refused_is_begun_anew(tmp_path: Path) -> None:
         def set_timing_cache(self, cache: bytes, ignore_mismatch: bool) -> bool:
             return cache != b"of another GPU" and not ignore_mismatch
 
-    plan = Plan(onnx_sha256="", backend="tensorrt", backend_version="11", precision="fp32")
+    plan = EnginePlan(onnx_sha256="", backend="tensorrt", backend_version="11", precision="fp32")
     for before, after in ((b"of another GPU", b""), (b"of this GPU", b"of this GPU")):
         (tmp_path / "timings").write_bytes(before)
         assert _timing_cache(Config(), plan, tmp_path / "timings") == after
@@ -211,7 +211,7 @@ def test_a_target_that_the_library_does_not_take_is_one_sentence() -> None:
     builder = rtx.Builder(log)
     config = builder.create_builder_config()
     targets = ("sm86", "current")  # that one stands alone
-    plan = Plan(onnx_sha256="", backend="tensorrt-rtx", backend_version="1", precision="fp32", targets=targets)
+    plan = EnginePlan(onnx_sha256="", backend="tensorrt-rtx", backend_version="1", precision="fp32", targets=targets)
     ends: Any = None
     with pytest.raises(EngineError, match="takes no current as a target"):
         _configure(rtx, builder, config, ends, plan)
@@ -229,8 +229,8 @@ def test_ctrl_c_ends_a_build_with_nothing_printed(network: Path, capfd: pytest.C
             heard.append(phase)
             signal.raise_signal(signal.SIGINT)
 
-    plan = Plan(onnx_sha256="", backend="tensorrt-rtx", backend_version="1", precision="fp32", targets=("sm86",))
-    ends = onnx_graph.contract(onnx_graph.read(network.read_bytes(), "m"), "m")
+    plan = EnginePlan(onnx_sha256="", backend="tensorrt-rtx", backend_version="1", precision="fp32", targets=("sm86",))
+    ends = onnx_graph.contract(onnx_graph.read_network(network.read_bytes(), "m"), "m")
     with pytest.raises(KeyboardInterrupt):
         trt_build.compile_network(network.read_bytes(), ends, plan, progress)
     assert signal.getsignal(signal.SIGINT) is ours

@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 from smartca.engine import DeviceLost, EngineError, Runner, open_runner
 from smartca.engine import plan as plans
 from smartca.engine.building.assembly import Options
-from smartca.engine.building.build import build
+from smartca.engine.building.build import build_engine
 from smartca.engine.machine import gpus, installed
-from smartca.engine.nvidia.compile import load
+from smartca.engine.nvidia.compile import load_library
 from smartca.engine.nvidia.device import open_device
 from smartca.engine.nvidia.graph import CudaError, bindings, checked
 from smartca.engine.nvidia.lane import Lane
-from smartca.engine.nvidia.network import Network
+from smartca.engine.nvidia.network import TensorRtNetwork
 from smartca.engine.nvidia.tensorrt_runner import LANES, TrtRunner
 from support.host_device import INFO, SIZE, HostDevice, HostNetwork, open_on
 
@@ -195,15 +195,15 @@ def test_without_a_gpu_it_is_one_sentence() -> None:
 @RTX
 @NO_GPU
 def test_the_library_refuses_in_its_own_words(tmp_path: Path, network: Path, device: HostDevice) -> None:
-    engine = build(network, Options("tensorrt-rtx", "fp16", ("sm86",)), lambda *_: None, tmp_path / "cache")
+    engine = build_engine(network, Options("tensorrt-rtx", "fp16", ("sm86",)), lambda *_: None, tmp_path / "cache")
     with pytest.raises(EngineError, match=r"TensorRT-RTX says: .*driver") as error:
-        Network(engine.read_bytes(), "tensorrt-rtx", device)
+        TensorRtNetwork(engine.read_bytes(), "tensorrt-rtx", device)
     assert "\n" not in str(error.value)
 
 
 @RTX
 def test_the_librarys_names_are_those_that_are_used() -> None:
-    trt: Any = load("tensorrt-rtx")
+    trt: Any = load_library("tensorrt-rtx")
     for owner, names in {
         trt.Runtime: "deserialize_cuda_engine get_engine_validity",
         trt.ICudaEngine: "create_execution_context create_runtime_config num_io_tensors get_tensor_name "
@@ -222,12 +222,12 @@ def test_the_librarys_names_are_those_that_are_used() -> None:
 
 @RTX
 def test_an_engine_that_does_not_fit_is_refused_before_anything_is_loaded(tmp_path: Path, network: Path) -> None:
-    engine = build(network, Options("tensorrt-rtx", "fp16", ("sm86",)), lambda *_: None, tmp_path / "cache")
+    engine = build_engine(network, Options("tensorrt-rtx", "fp16", ("sm86",)), lambda *_: None, tmp_path / "cache")
     with pytest.raises(EngineError, match="computes in fp16"):
         open_runner(engine, "fp32")
     engine.write_bytes(engine.read_bytes()[:-1])
     with pytest.raises(EngineError, match="smartca build"):
         open_runner(engine)
-    plans.sidecar_path(engine).unlink()
-    with pytest.raises(EngineError, match="no sidecar"):
+    plans.sheet_path(engine).unlink()
+    with pytest.raises(EngineError, match="no build sheet"):
         open_runner(engine)

@@ -13,7 +13,7 @@ import onnx
 import pytest
 from smartca.engine import EngineError, OperatingPoint, plan
 from smartca.engine import operating_point as points
-from smartca.engine.triton.config import POINT, PRECISION, SHA256, Serving, version_of
+from smartca.engine.triton.config import POINT, PRECISION, SHA256, Serving, model_version
 from smartca.engine.triton.repository import write_repository
 from smartca.engine.triton.session import client_package
 from support.networks import brightness_network
@@ -37,9 +37,9 @@ def test_the_folder_names_its_weights(network: Path, tmp_path: Path) -> None:
     config, digest = read(folder), digest_of(network)
     assert folder == tmp_path / "models" / "here" / "shoulder"
     assert sorted(str(p.relative_to(folder)) for p in folder.rglob("*")) == sorted(
-        ["config.pbtxt", version_of(digest), f"{version_of(digest)}/model.onnx"]
+        ["config.pbtxt", model_version(digest), f"{model_version(digest)}/model.onnx"]
     )
-    assert (folder / version_of(digest) / "model.onnx").read_bytes() == network.read_bytes()
+    assert (folder / model_version(digest) / "model.onnx").read_bytes() == network.read_bytes()
     assert list(folder.parent.iterdir()) == [folder]
     assert (config.name, config.backend, config.max_batch_size) == ("shoulder", "onnxruntime", 0)
     assert list(config.version_policy.specific.versions) == [int(digest[:12], 16)]
@@ -82,7 +82,7 @@ def test_a_strict_queue_turns_away_what_grows_old(network: Path, tmp_path: Path)
 def test_the_operating_point_goes_along(tmp_path: Path) -> None:
     model = brightness_network(tmp_path / "more.onnx", tells_more=True)
     point = OperatingPoint(digest_of(model), 0.25, 1.2, strange_limit=3.0, fitted_on='a "folder" C:\\täglich')
-    points.save(point, model)
+    points.save_point(point, model)
     config = read(write_repository(model, tmp_path / "models"))
     text = config.parameters[POINT].string_value
     assert msgspec.json.decode(text, type=OperatingPoint) == point
@@ -90,10 +90,10 @@ def test_the_operating_point_goes_along(tmp_path: Path) -> None:
 
 
 def built(network: Path, path: Path, backend: str = "tensorrt", most: int = 1) -> Path:
-    """An engine's file, whose bytes only a GPU would look into, and the sidecar that `smartca build` writes."""
+    """An engine's file, whose bytes only a GPU would look into, and the build sheet that `smartca build` writes."""
     path.write_bytes(b"not looked into")
-    sidecar = plan.Sidecar(
-        plan=plan.Plan(
+    sheet = plan.BuildSheet(
+        plan=plan.EnginePlan(
             onnx_sha256=digest_of(network),
             backend=backend,
             backend_version="10.9",
@@ -106,7 +106,7 @@ def built(network: Path, path: Path, backend: str = "tensorrt", most: int = 1) -
         outputs=("q",),
         layers={},
     )
-    plan.save(path, sidecar)
+    plan.save_sheet(path, sheet)
     return path
 
 
@@ -115,7 +115,7 @@ def test_an_engine_is_known_by_the_network_it_was_built_from(network: Path, tmp_
     folder = write_repository(engine, tmp_path / "models")
     config = read(folder)
     assert (config.backend, config.default_model_filename, config.max_batch_size) == ("tensorrt", "model.plan", 0)
-    assert (folder / version_of(digest_of(network)) / "model.plan").read_bytes() == b"not looked into"
+    assert (folder / model_version(digest_of(network)) / "model.plan").read_bytes() == b"not looked into"
     assert list(config.input[0].dims) == [1, 1, 64, 64]
     assert config.parameters[SHA256].string_value == digest_of(network)
     assert config.parameters[PRECISION].string_value == "fp16"
@@ -177,7 +177,7 @@ def test_a_new_network_takes_the_place_of_the_old(network: Path, tmp_path: Path)
     write_repository(network, tmp_path / "models")
     other = brightness_network(tmp_path / "other.onnx", (1, 1, 96, 96))
     folder = write_repository(other, tmp_path / "models")
-    assert {p.name for p in folder.iterdir()} == {"config.pbtxt", version_of(digest_of(other))}
+    assert {p.name for p in folder.iterdir()} == {"config.pbtxt", model_version(digest_of(other))}
     assert list((tmp_path / "models").iterdir()) == [folder]
 
 
@@ -185,7 +185,7 @@ def test_the_old_stays_where_the_new_cannot_be_written(network: Path, tmp_path: 
     folder = write_repository(network, tmp_path / "models")
     before = (folder / "config.pbtxt").read_text()
     other = brightness_network(tmp_path / "other.onnx", (1, 1, 96, 96))
-    points.save(OperatingPoint("0" * 64), other)
+    points.save_point(OperatingPoint("0" * 64), other)
     with pytest.raises(ValueError, match="other weights"):
         write_repository(other, tmp_path / "models")
     assert (folder / "config.pbtxt").read_text() == before
@@ -244,8 +244,8 @@ def test_engines_that_are_not_what_they_say_are_refused(network: Path, tmp_path:
     engine.write_bytes(b"exchanged")
     with pytest.raises(EngineError, match="is not what was built from"):
         write_repository(engine, models, source=moved)
-    plan.sidecar_path(engine).unlink()
-    with pytest.raises(EngineError, match="has no sidecar"):
+    plan.sheet_path(engine).unlink()
+    with pytest.raises(EngineError, match="has no build sheet"):
         write_repository(engine, models, source=moved)
     assert not list(models.iterdir()) if models.exists() else True
 

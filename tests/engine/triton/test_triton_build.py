@@ -10,13 +10,13 @@ from smartca.commands.build import build as command
 from smartca.commands.build_triton import Repository
 from smartca.engine import EngineError, OperatingPoint, plan
 from smartca.engine import operating_point as points
-from smartca.engine.machine import gpus, version_of
+from smartca.engine.machine import gpus, library_version
 from smartca.engine.triton.config import POINT, PRECISION, SHA256
-from smartca.engine.triton.config import version_of as number_of
+from smartca.engine.triton.config import model_version as number_of
 from support.networks import brightness_network, int8_beside, quantised
 from test_repository import built, digest_of, read
 
-GPU = bool(gpus() and version_of("tensorrt"))
+GPU = bool(gpus() and library_version("tensorrt"))
 
 
 @pytest.fixture(autouse=True)
@@ -42,7 +42,7 @@ def test_the_model_itself_with_its_point_is_what_is_served(
     options: list[str], backend: str, precision: str, tmp_path: Path
 ) -> None:
     network = brightness_network(tmp_path / "more.onnx", tells_more=True)
-    points.save(OperatingPoint(digest_of(network), 0.25, fitted_on="pictures"), network)
+    points.save_point(OperatingPoint(digest_of(network), 0.25, fitted_on="pictures"), network)
     done = call(network, "--triton", tmp_path / "models", "--name", "shoulder", *options)
     folder = tmp_path / "models" / "shoulder"
     assert done.exit_code == 0, done.output
@@ -124,7 +124,7 @@ def test_a_tensorrt_engine_goes_under_the_name_of_its_weights(network: Path, tmp
         pytest.param(
             ["--triton", "models", "--backend", "tensorrt"],
             "tensorrt is not installed",
-            marks=pytest.mark.skipif(version_of("tensorrt") is not None, reason="TensorRT is installed"),
+            marks=pytest.mark.skipif(library_version("tensorrt") is not None, reason="TensorRT is installed"),
         ),
     ],
 )

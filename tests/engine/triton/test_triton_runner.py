@@ -17,7 +17,7 @@ import pytest
 import zmq
 from smartca.engine import EngineError, OperatingPoint, Segmenter
 from smartca.engine.triton.address import parse
-from smartca.engine.triton.config import POINT, SHA256, version_of
+from smartca.engine.triton.config import POINT, SHA256, model_version
 from smartca.engine.triton.triton_runner import TritonRunner
 from smartca.stream.frame import Frame, State
 from smartca.stream.serve import serve
@@ -67,7 +67,7 @@ def test_it_keeps_the_contract_of_an_engine(server: SmallServer) -> None:
     assert answer.q.flags.writeable
     assert (answer.tear, answer.strange) == (0.25, 3.5)
     request = server.its.asked[-1]
-    assert request.model_version == version_of(DIGEST) == str(0x00BEEF000000)
+    assert request.model_version == model_version(DIGEST) == str(0x00BEEF000000)
     assert request.parameters["priority"].uint64_param == 1
 
 
@@ -94,7 +94,7 @@ def other_request(response: Any, request: Any) -> None:
 
 
 def other_weights(response: Any, request: Any) -> None:
-    response.model_version = version_of(OTHER)
+    response.model_version = model_version(OTHER)
 
 
 def not_finite(response: Any, request: Any) -> None:

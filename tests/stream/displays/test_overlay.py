@@ -7,7 +7,7 @@ import itertools
 import cv2
 import numpy as np
 import pytest
-from smartca.stream.displays.overlay import draw, outlines
+from smartca.stream.displays.overlay import draw_overlay, outlines
 from smartca.stream.frame import State
 
 SHAPE = (240, 320)
@@ -52,7 +52,7 @@ def test_an_empty_mask_has_no_outline_and_a_single_pixel_has_one() -> None:
 def test_the_outline_is_drawn_thin_on_the_border_of_the_mask(shape: tuple[int, ...]) -> None:
     pixels, mask = speckle(shape), a_mask()
     before = pixels.copy()
-    image = draw(pixels, mask, State.TEAR_OUTLINED)
+    image = draw_overlay(pixels, mask, State.TEAR_OUTLINED)
     assert image.shape == (*SHAPE, 3) and image.dtype == np.uint8
     assert np.array_equal(pixels, before)
     drawn = amber(image)
@@ -71,17 +71,19 @@ def test_the_outline_is_drawn_thin_on_the_border_of_the_mask(shape: tuple[int, .
 
 def test_a_mask_and_its_outlines_draw_the_same() -> None:
     pixels, mask = speckle(), a_mask()
-    assert np.array_equal(draw(pixels, mask, State.TEAR_OUTLINED), draw(pixels, outlines(mask), State.TEAR_OUTLINED))
+    assert np.array_equal(
+        draw_overlay(pixels, mask, State.TEAR_OUTLINED), draw_overlay(pixels, outlines(mask), State.TEAR_OUTLINED)
+    )
 
 
 @pytest.mark.parametrize("state", [State.NO_TEAR_OUTLINED, State.NO_RESULT, State.STALE])
 def test_no_outline_without_the_state_for_it(state: State) -> None:
-    assert np.array_equal(draw(speckle(), a_mask(), state), draw(speckle(), None, state))
-    assert not amber(draw(speckle(), a_mask(), state))[10:-30, 10:-10].any()
+    assert np.array_equal(draw_overlay(speckle(), a_mask(), state), draw_overlay(speckle(), None, state))
+    assert not amber(draw_overlay(speckle(), a_mask(), state))[10:-30, 10:-10].any()
 
 
 def test_no_two_states_look_alike_even_without_colour() -> None:
-    images = {state: draw(speckle(), a_mask(), state) for state in State}
+    images = {state: draw_overlay(speckle(), a_mask(), state) for state in State}
     for one, other in itertools.combinations(State, 2):
         strips = [cv2.cvtColor(images[state][-13:, :75], cv2.COLOR_BGR2GRAY) for state in (one, other)]
         assert cv2.absdiff(*strips).mean() > 8, (one, other)
@@ -93,7 +95,7 @@ def test_no_two_states_look_alike_even_without_colour() -> None:
 
 def test_the_caption_takes_little_of_the_picture() -> None:
     pixels = speckle((480, 640))
-    image = draw(pixels, None, State.NO_TEAR_OUTLINED, "confidence 0.83 ±")
+    image = draw_overlay(pixels, None, State.NO_TEAR_OUTLINED, "confidence 0.83 ±")
     changed = (image != pixels[..., None]).any(axis=2)
     rows, columns = np.nonzero(changed)
     assert rows.min() > 450 and columns.max() < 400
@@ -104,6 +106,6 @@ def test_any_size_can_be_drawn(shape: tuple[int, int]) -> None:
     mask = np.zeros(shape, bool)
     mask[shape[0] // 4 : shape[0] // 2, shape[1] // 4 : shape[1] // 2] = True
     for state in State:
-        image = draw(speckle(shape), mask, state, "a rather long note on why this is so")
+        image = draw_overlay(speckle(shape), mask, state, "a rather long note on why this is so")
         assert image.shape == (*shape, 3)
-    assert amber(draw(np.zeros(shape, np.uint8), mask, State.TEAR_OUTLINED)[shape[0] // 4]).any()
+    assert amber(draw_overlay(np.zeros(shape, np.uint8), mask, State.TEAR_OUTLINED)[shape[0] // 4]).any()

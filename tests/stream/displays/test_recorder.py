@@ -11,7 +11,7 @@ import av
 import numpy as np
 import pytest
 from smartca.pictures.pixels import Mask, whole
-from smartca.stream.displays.recorder import Recorder, mask_of, read_recording, runs, sidecar
+from smartca.stream.displays.recorder import Recorder, decoded_mask, frame_log_path, read_recording, runs
 from smartca.stream.frame import Frame, Result, State
 from support.paths import import_path
 
@@ -85,7 +85,7 @@ def test_run_lengths_are_loss_free(kind: str) -> None:
     made["corner"][0, 0] = True
     coded = runs(made[kind])
     assert sum(coded["counts"]) == made[kind].size
-    assert np.array_equal(mask_of(coded), made[kind])
+    assert np.array_equal(decoded_mask(coded), made[kind])
 
 
 def test_run_lengths_are_those_of_coco() -> None:
@@ -166,7 +166,7 @@ def test_a_cut_off_last_line_is_left_out(tmp_path: Path) -> None:
     with Recorder(tmp_path / "a.mp4", 25.0, {}) as recorder:
         for seq in range(3):
             recorder.add(drawn(seq), frame(seq), result(seq), 1.0)
-    beside = sidecar(recorder.path)
+    beside = frame_log_path(recorder.path)
     beside.write_bytes(beside.read_bytes()[:-20])
     assert [line["seq"] for line, _ in read_recording(recorder.path)] == [0, 1]
 

@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import pytest
 import zmq
-from smartca.stream.link.endpoint import EndpointError, check, listen
+from smartca.stream.link.endpoint import EndpointError, check_endpoint, listen
 
 
 @pytest.mark.parametrize("good", ["tcp://127.0.0.1:5555", "tcp://localhost:1", "tcp://[::1]:5555", "ipc:///tmp/x"])
 def test_loopback_and_ipc_are_free(good: str) -> None:
-    assert check(good) == good
+    assert check_endpoint(good) == good
 
 
 @pytest.mark.parametrize("far", ["tcp://0.0.0.0:5555", "tcp://*:5555", "tcp://192.0.2.1:5555", "tcp://example.org:1"])
 def test_beyond_this_machine_takes_a_word(far: str) -> None:
     with pytest.raises(EndpointError, match="--insecure"):
-        check(far)
-    assert check(far, insecure=True) == far
+        check_endpoint(far)
+    assert check_endpoint(far, insecure=True) == far
 
 
 @pytest.mark.parametrize("bad", ["", "tcp://", "tcp://127.0.0.1", "tcp://127.0.0.1:x", "udp://127.0.0.1:5", "ipc://"])
 def test_no_address_at_all(bad: str) -> None:
     with pytest.raises(EndpointError, match="not an address"):
-        check(bad, insecure=True)
+        check_endpoint(bad, insecure=True)
 
 
 def test_a_port_in_use_is_a_sentence() -> None:

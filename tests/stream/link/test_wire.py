@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 import pytest
 from smartca.stream.frame import Clock, State, Trail
-from smartca.stream.link.wire import PREFIX, Answer, Beat, End, Frame, Grant, WireError, pack, unpack
+from smartca.stream.link.wire import PREFIX, Beat, End, Frame, Grant, Reply, WireError, pack, unpack
 from support.frames import make_frame, make_result
 
 
@@ -47,8 +47,8 @@ def test_a_frame_survives(colour: bool, truth: bool) -> None:
 def test_an_answer_survives_with_its_own_frame(state: State) -> None:
     frame = make_frame(4)
     result = make_result(frame, state)
-    body = unpack(pack(Answer(frame, result), 1, 2)).body
-    assert isinstance(body, Answer)
+    body = unpack(pack(Reply(frame, result), 1, 2)).body
+    assert isinstance(body, Reply)
     assert same_frame(frame, body.frame)
     assert body.result.state is state
     assert body.result.reason == result.reason
@@ -111,7 +111,7 @@ def test_a_forged_frame_is_refused_with_a_sentence(change: dict[str, object], sa
 
 
 def test_an_answer_whose_state_and_mask_disagree_is_refused() -> None:
-    data = pack(Answer(make_frame(), make_result(make_frame())), 7, 1)
+    data = pack(Reply(make_frame(), make_result(make_frame())), 7, 1)
     with pytest.raises(WireError, match="says otherwise"):
         unpack(rebuilt(data, {**head_of(data), "state": "no result"}))
 
@@ -130,7 +130,7 @@ def test_random_and_mutated_bytes_never_pass_and_never_crash() -> None:
     chance = random.Random(1)
     good = [
         pack(make_frame(), 7, 1),
-        pack(Answer(make_frame(), make_result(make_frame())), 7, 1),
+        pack(Reply(make_frame(), make_result(make_frame())), 7, 1),
         pack(Beat(1), 7),
     ]
     for _ in range(3000):

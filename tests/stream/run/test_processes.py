@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from smartca.engine import Remote
 from smartca.engine.building.assembly import Options
-from smartca.engine.building.build import build
+from smartca.engine.building.build import build_engine
 from smartca.stream.run.processes import _how_to_calibrate, reopened
 from smartca.stream.run.pulse import Heart
 
@@ -40,7 +40,9 @@ def test_waiting_ends_when_told_to(tmp_path: Path) -> None:
 
 
 def test_only_a_model_itself_is_said_to_be_calibrated(tmp_path: Path, network: Path) -> None:
-    made = build(network, Options("openvino", "bf16", out=tmp_path / "b.onnx"), lambda *told: None, tmp_path / "cache")
+    made = build_engine(
+        network, Options("openvino", "bf16", out=tmp_path / "b.onnx"), lambda *told: None, tmp_path / "cache"
+    )
     assert _how_to_calibrate(network) == f"run `smartca calibrate --model {network}`"
     for other in (made, tmp_path / "x.engine", Remote("triton://host/m")):
         assert "on the .onnx model that it was built from" in _how_to_calibrate(other)

@@ -12,7 +12,7 @@ from smartca.train.loss_names import loss
 from smartca.train.nets.backbone import LiteEncoder, encoder
 from smartca.train.nets.depthwise import Depthwise, quick_depthwise
 from smartca.train.nets.network import SmartCA
-from smartca.train.nets.networks import DECODERS, NAMES, Greyscale, build, describe, macs
+from smartca.train.nets.networks import DECODERS, NAMES, Greyscale, build_network, describe, macs
 from smartca.train.nets.segnet import SegNet
 from torch import nn
 
@@ -41,7 +41,7 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("name", [*NAMES, *SMALL])
 def test_grey_pictures_become_logits_and_every_trainable_weight_has_a_gradient(name: str) -> None:
     torch.manual_seed(0)
-    network = build(name).train()
+    network = build_network(name).train()
     logits = network(torch.rand(2, 1, 64, 96))
     assert logits.shape == (2, 1, 64, 96) and logits.dtype == torch.float32
     loss("ce")(logits, (torch.rand_like(logits) < 0.1).float()).backward()
@@ -52,7 +52,7 @@ def test_grey_pictures_become_logits_and_every_trainable_weight_has_a_gradient(n
 
 @pytest.mark.parametrize("name", DECODERS)
 def test_packaged_weights_in_the_librarys_encoder_are_the_light_encoders(name: str) -> None:
-    network: Any = build(name).eval()
+    network: Any = build_network(name).eval()
     ours = LiteEncoder().eval()
     picture = torch.rand(1, 3, 128, 128) * 2 - 1
     with torch.no_grad():
@@ -63,23 +63,23 @@ def test_packaged_weights_in_the_librarys_encoder_are_the_light_encoders(name: s
 
 def test_the_deepest_stage_holds_the_packaged_weights_too() -> None:
     """Stride 32 lies beyond our encoder: its weights differ from random ones, and from run to run they do not."""
-    twins = [build("unet-lite").state_dict() for _ in range(2)]
-    scratch = build("unet-lite-scratch").state_dict()
+    twins = [build_network("unet-lite").state_dict() for _ in range(2)]
+    scratch = build_network("unet-lite-scratch").state_dict()
     key = "body.encoder.model.blocks.6.0.conv_pwl.weight"
     assert torch.equal(twins[0][key], twins[1][key]) and not torch.equal(twins[0][key], scratch[key])
 
 
 @pytest.mark.parametrize("name", ["smartca-lite", "unet-lite", "manet-lite"])
 def test_scratch_is_the_same_network_without_imagenet(name: str) -> None:
-    known, scratch = build(name).state_dict(), build(f"{name}-scratch").state_dict()
+    known, scratch = build_network(name).state_dict(), build_network(f"{name}-scratch").state_dict()
     assert {k: v.shape for k, v in known.items()} == {k: v.shape for k, v in scratch.items()}
     stem = next(key for key in known if key.endswith(("conv_stem.weight", "stem.0.weight")))
     reference = LiteEncoder().state_dict()["stem.0.weight"]
     assert torch.equal(known[stem], reference) and not torch.equal(scratch[stem], reference)
     torch.manual_seed(3)
-    one = build(name, pretrained=False).state_dict()
+    one = build_network(name, pretrained=False).state_dict()
     torch.manual_seed(3)
-    assert torch.equal(one[stem], build(f"{name}-scratch").state_dict()[stem])
+    assert torch.equal(one[stem], build_network(f"{name}-scratch").state_dict()[stem])
 
 
 @pytest.mark.parametrize(
@@ -87,13 +87,13 @@ def test_scratch_is_the_same_network_without_imagenet(name: str) -> None:
 )
 def test_an_unknown_name_is_refused_with_the_list(name: str) -> None:
     with pytest.raises(ValueError, match=r"choose smartca-lite, .*attention-unet"):
-        build(name)
+        build_network(name)
 
 
 @pytest.mark.parametrize("name", ["smartca-hf-hub:a/b", "unet-tu-hf-hub:a/b"])
 def test_a_hubs_name_is_refused_before_anything_is_fetched(name: str) -> None:
     with pytest.raises(ValueError, match="is no network"):
-        build(name)
+        build_network(name)
 
 
 def test_only_stages_that_are_used_are_built() -> None:
@@ -111,7 +111,7 @@ def test_only_stages_that_are_used_are_built() -> None:
 
 def test_sizes_that_do_not_fit_are_refused() -> None:
     with pytest.raises(ValueError, match="multiples of 32"):
-        build("segnet")(torch.zeros(1, 1, 64, 80))
+        build_network("segnet")(torch.zeros(1, 1, 64, 80))
 
 
 def test_grey_is_scaled_as_the_weights_expect() -> None:
@@ -135,7 +135,7 @@ def test_segnet_has_the_convolutions_of_vgg_16_twice() -> None:
 
 
 def test_weights_and_work_are_counted() -> None:
-    network = build("smartca-lite")
+    network = build_network("smartca-lite")
     size = describe("smartca-lite")
     assert isinstance(network, SmartCA)
     frozen = sum(p.numel() for part in (network.pretrained, network.classes) for p in part.parameters())

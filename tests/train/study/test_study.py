@@ -19,10 +19,10 @@ from scipy.stats import wilcoxon
 from smartca.commands.study import study as command
 from smartca.train.data.cache import Recipe
 from smartca.train.study import pictures, scoring, statistics, table
-from smartca.train.study.cells import Examined, Place, Result, run_cell
-from smartca.train.study.pictures import Picture, Pictures
-from smartca.train.study.plan import Plan, cells, read
-from smartca.train.study.run import Bench, open_data, run_cells
+from smartca.train.study.cells import CellResult, Examined, StudyFolder, run_cell
+from smartca.train.study.pictures import StudyPicture, StudyPictures
+from smartca.train.study.plan import StudyPlan, cells, read_plan
+from smartca.train.study.run import StudyRun, open_study_data, run_cells
 from smartca.train.study.study import study
 from support.paths import ROOT
 from torch import nn
@@ -121,19 +121,19 @@ def test_a_mistake_in_the_plan_is_one_sentence(tmp_path: Path, before: str, afte
     assert before in TINY
     path.write_text(TINY.replace(before, after))
     with pytest.raises(ValueError, match=says) as caught:
-        read(path)
+        read_plan(path)
     assert str(caught.value).startswith(str(path)) and "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("name", ["smoke", "cpu", "full"])
 def test_the_plans_that_ship_can_be_read(name: str) -> None:
-    plan = read(STUDIES / f"{name}.toml")
+    plan = read_plan(STUDIES / f"{name}.toml")
     labels = [cell.label for cell in cells(plan)]
     assert plan.name == name and len(set(labels)) == len(labels) >= 4
 
 
 def test_every_cell_is_shown_as_many_pictures(folder: Path) -> None:
-    plan = read(folder / "tiny.toml")
+    plan = read_plan(folder / "tiny.toml")
     wanted = cells(plan)
     assert len(wanted) == 6 and {cell.classifier_steps + cell.segment_steps for cell in wanted} == {4}
     with_classifier = [cell.network for cell in wanted if cell.classifier_steps]
@@ -145,7 +145,7 @@ def test_every_cell_is_shown_as_many_pictures(folder: Path) -> None:
 
 @pytest.mark.parametrize("field", ["loss", "seed", "size", "batch", "segment_steps", "learning_rate", "half", "recipe"])
 def test_the_key_changes_with_whatever_decides_the_result(folder: Path, field: str) -> None:
-    cell = cells(read(folder / "tiny.toml"))[0]
+    cell = cells(read_plan(folder / "tiny.toml"))[0]
     value = getattr(cell, field)
     change = {"loss": "ce", "half": not value}.get(field, value * 2)
     other = msgspec.structs.replace(cell, **{field: change})
@@ -158,22 +158,22 @@ def test_speckle_is_the_same_for_everyone(folder: Path) -> None:
     assert np.array_equal(severe, pictures.under(pixels, "a.png", "severe"))
     assert not np.array_equal(severe, pictures.under(pixels, "b.png", "severe"))
     assert np.array_equal(pixels, pictures.under(pixels, "a.png", "none"))
-    twice = Pictures([Picture(pixels, pixels > 0)], ["a.png"]).speckled()
+    twice = StudyPictures([StudyPicture(pixels, pixels > 0)], ["a.png"]).speckled()
     assert len(twice) == 3 and twice[2].pixels.std() > twice[1].pixels.std() > 0
 
 
 def test_the_digest_sees_a_pixel(folder: Path, tmp_path: Path) -> None:
-    plan = read(folder / "tiny.toml")
-    before = pictures.load(plan.data[0], folder)
+    plan = read_plan(folder / "tiny.toml")
+    before = pictures.load_data(plan.data[0], folder)
     path = folder / "blobs" / "images" / "13.png"
     kept, changed = path.read_bytes(), before.test[1].pixels.copy()
     changed[0, 0] ^= 1
     cv2.imwrite(str(path), changed)
-    assert pictures.load(plan.data[0], folder).digest != before.digest
+    assert pictures.load_data(plan.data[0], folder).digest != before.digest
     path.write_bytes(kept)
-    assert pictures.load(plan.data[0], folder).digest == before.digest
+    assert pictures.load_data(plan.data[0], folder).digest == before.digest
     with pytest.raises(ValueError, match="--data-root"):
-        pictures.load(plan.data[0], tmp_path)
+        pictures.load_data(plan.data[0], tmp_path)
 
 
 def test_only_held_out_phantoms_are_tested_on() -> None:
@@ -196,8 +196,8 @@ class Seer(nn.Module):
 def test_who_sees_the_truth_scores_one() -> None:
     mask = np.zeros((32, 32), np.bool_)
     mask[8:16, 10:20] = True
-    items = [Picture(np.where(m, 20, 200).astype(np.uint8), m) for m in (mask, mask.T, np.zeros_like(mask))]
-    split = Pictures(items, ["a", "b", "c"])
+    items = [StudyPicture(np.where(m, 20, 200).astype(np.uint8), m) for m in (mask, mask.T, np.zeros_like(mask))]
+    split = StudyPictures(items, ["a", "b", "c"])
     data = pictures.DataSet("squares", split, split, split, "digest of squares")
     network = Seer()
     best = scoring.choose_threshold(network, torch.Tensor.float, split, 32, 2)
@@ -234,17 +234,17 @@ def test_paired_comparisons() -> None:
     assert 0.05 < statistics.paired_p(few, few * 0.5) < 0.5
 
 
-def made(plan: Plan, dice: dict[str, float]) -> list[Result]:
+def made(plan: StudyPlan, dice: dict[str, float]) -> list[CellResult]:
     """Results of every cell, each row with the pixels right that its Dice says."""
     results = []
     for cell in cells(plan):
         right = round(1000 * dice[cell.variant.label]) + cell.seed
-        tally = scoring.Tally()
+        tally = scoring.LevelTally()
         tally.each = [(right, 1000 - right, 1000 - right)] * 12
         tally.counts.tp, tally.counts.fp, tally.counts.fn = 12 * right, 12 * (1000 - right), 12 * (1000 - right)
         levels = {level: tally.level() for level in plan.levels}
         test = Examined(tuple("abcdefghijkl"), (1000,) * 12)
-        results.append(Result(cell, "d", 9, 9, 0.0, 0.5, 8, test, levels, 1.0, 2.0, 3.0, "cpu", 1, "2"))
+        results.append(CellResult(cell, "d", 9, 9, 0.0, 0.5, 8, test, levels, 1.0, 2.0, 3.0, "cpu", 1, "2"))
     return results
 
 
@@ -256,7 +256,7 @@ def made(plan: Plan, dice: dict[str, float]) -> list[Result]:
     ],
 )
 def test_the_sentence_names_whoever_wins(folder: Path, other: float, says: str) -> None:
-    plan = read(folder / "tiny.toml")
+    plan = read_plan(folder / "tiny.toml")
     dice = {"smartca-lite/iplf": 0.7, "smartca-lite-noclassifier/iplf": 0.65, "smartca-lite/ce": other}
     text = table.markdown(plan, made(plan, dice))
     assert re.search(says, text), text
@@ -303,20 +303,20 @@ def test_killed_and_started_again_it_ends_the_same(done: Path, folder: Path) -> 
 
 
 def test_a_cell_that_fails_does_not_stop_the_others(folder: Path) -> None:
-    plan = read(folder / "tiny.toml")
+    plan = read_plan(folder / "tiny.toml")
     good = cells(plan, "*-noclassifier/*/1")[0]
     bad = msgspec.structs.replace(good, learning_rate=1e30)
-    bench = Bench(Place(folder / "failing"), folder, threads=1)
+    bench = StudyRun(StudyFolder(folder / "failing"), folder, threads=1)
     failures = run_cells(plan, [bad, good], bench)
     assert len(failures) == 1 and failures[0].startswith(good.label)
-    assert bench.place.read(good, open_data(plan, bench)["blobs"].digest) is not None
+    assert bench.place.read(good, open_study_data(plan, bench)["blobs"].digest) is not None
 
 
 def test_training_with_speckle_is_another_row(folder: Path) -> None:
-    plan = read(folder / "tiny.toml")
+    plan = read_plan(folder / "tiny.toml")
     cell = msgspec.structs.replace(cells(plan, "*-noclassifier/*/1")[0], speckle=True)
-    bench = Bench(Place(folder / "speckled"), folder, threads=1)
-    result = run_cell(cell, open_data(plan, bench)["blobs"], bench.place)
+    bench = StudyRun(StudyFolder(folder / "speckled"), folder, threads=1)
+    result = run_cell(cell, open_study_data(plan, bench)["blobs"], bench.place)
     assert result.cell.variant.label == "smartca-lite-noclassifier/iplf+speckle" and result.presentations == 16
 
 
