@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 from smartca.engine import open_runner
 from smartca.engine import operating_point as points
-from smartca.engine.files import sha256
 from smartca.engine.letterbox import letterbox, to_input
 from smartca.engine.opening import segmenter_for
+from smartca.files import sha256
 from smartca.pictures.pixels import to_grey, whole
 from smartca.scores.counts import Counts
 from smartca.stream.sources import open_source

@@ -40,9 +40,9 @@ from smartca.engine import (
     whole,
 )
 from smartca.engine import operating_point as points
-from smartca.engine.files import sha256
 from smartca.engine.letterbox import letterbox, to_input
 from smartca.engine.machine import gpus, processor
+from smartca.files import sha256
 
 PACKAGES = (
     "smartca",

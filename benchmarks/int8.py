@@ -31,13 +31,13 @@ from smartca.engine.cpu.openvino_runner import PRECISIONS, OpenVinoRunner
 from smartca.engine.cpu.quick_confidence import shorten
 from smartca.engine.cpu.quick_int8 import enlarge_quickly
 from smartca.engine.cpu.ready_int8 import place, why_not
-from smartca.engine.files import sha256
 from smartca.engine.letterbox import letterbox, to_input
 from smartca.engine.machine import processor
 from smartca.engine.operating_point import OperatingPoint
 from smartca.engine.segmenter import Segmenter
 from smartca.evaluation.evaluate import evaluate
 from smartca.evaluation.samples import Samples, samples
+from smartca.files import sha256
 from smartca.pictures.pixels import Grey
 
 WARM, EACH = 5, 10  # inferences of an engine in a round

@@ -48,8 +48,8 @@ from fast_inputs import Frames
 from numpy.typing import NDArray
 from smartca.engine import SHIPPED_MODEL
 from smartca.engine import operating_point as points
-from smartca.engine.files import sha256
 from smartca.engine.machine import processor
+from smartca.files import sha256
 
 APP = Path(__file__).with_name("fast_app.py")
 INSTALL = (

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-from ..engine.files import write_whole
 from ..errors import InputError, MissingPackage
+from ..files import write_whole
 from ..scores.histograms import EDGES, Histograms
 from ..scores.reliability import BINS, LEAST, REACH_SHARE, Reliability
 

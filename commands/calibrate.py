@@ -128,7 +128,7 @@ def report(model: Path | None, data: CalibrationData, backend: str | None, out: 
     from ..calibration.int8.report import page
     from ..engine.building.build import fastest
     from ..engine.contract import SHIPPED_MODEL, EngineError
-    from ..engine.files import write_whole
+    from ..files import write_whole
     from .phases import Phases
 
     asked = _asked(model or SHIPPED_MODEL, backend or fastest())

@@ -22,8 +22,9 @@ from rich.table import Table
 
 from ..engine import operating_point as points
 from ..engine.contract import SHIPPED_MODEL, EngineError
-from ..engine.files import cache_folder, sha256
 from ..engine.machine import LIBRARIES, gpus, installed, library_version, processor
+from ..engine.paths import cache_folder
+from ..files import sha256
 from .options import FILE, say, writable, write_report
 
 FindingState = Literal["ok", "missing", "note", "broken"]

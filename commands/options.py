@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 import os
 from collections.abc import Callable, Iterator
@@ -11,11 +10,11 @@ from pathlib import Path
 from typing import TypeVar
 
 import click
-import msgspec
 
 from ..engine.contract import SHIPPED_MODEL, Engine, Remote, engine_at
 from ..engine.operating_point import point_path
 from ..errors import FileError, MissingPackage
+from ..files import write_json
 
 F = TypeVar("F", bound=Callable[..., object])
 FILE = click.Path(path_type=Path)
@@ -151,13 +150,9 @@ def write_report(report: dict[str, object], path: Path | None) -> None:
     """Write the report, all of it or nothing."""
     if path is None:
         return
-    partial = path.with_name(path.name + ".partial")
     try:
-        partial.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n")
-        partial.replace(path)
+        write_json(path, report)
     except OSError as error:
-        with contextlib.suppress(OSError):
-            partial.unlink(missing_ok=True)
         raise FileError(
             f"the report {path} cannot be written ({error.strerror}); free some space or choose another place"
         ) from error

@@ -7,9 +7,7 @@ from pathlib import Path
 import click
 
 from ..errors import MissingPackage
-from .options import FILE, say
-
-FOLDER = click.Path(file_okay=False, path_type=Path)
+from .options import FILE, FOLDER, say
 
 
 @click.command()

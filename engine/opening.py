@@ -10,8 +10,8 @@ import msgspec
 from . import operating_point
 from .contract import SHIPPED_MODEL, Engine, EngineError, Remote, Runner
 from .cpu.ready_int8 import chosen, file_of
-from .files import sheet_path
 from .operating_point import OperatingPoint
+from .paths import sheet_path
 from .plan import require_fit
 from .segmenter import Segmenter
 

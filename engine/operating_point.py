@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from .files import write_whole
+from ..files import write_json
 
 NOT_CALIBRATED = "not calibrated"
 
@@ -65,7 +65,7 @@ def point_path(model: Path) -> Path:
 
 def how_to_calibrate(model: Path) -> str:
     """Only a model itself can be: what `smartca build` made of one takes its operating point along."""
-    from .files import sheet_path
+    from .paths import sheet_path
 
     if model.suffix == ".onnx" and not sheet_path(model).exists():
         return f"run `smartca calibrate --model {model}`"
@@ -94,5 +94,5 @@ def load_point(model: Path, digest: str) -> OperatingPoint:
 def save_point(point: OperatingPoint, model: Path) -> Path:
     """Write the operating point beside `model`, all of it or nothing."""
     path = point_path(model)
-    write_whole(path, msgspec.json.format(msgspec.json.encode(point), indent=2) + b"\n")
+    write_json(path, point)
     return path

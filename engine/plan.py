@@ -12,12 +12,13 @@ from pathlib import Path
 
 import msgspec
 
+from ..files import sha256, write_json
 from . import operating_point as points
 from .contract import EngineError
-from .files import sha256, sheet_path, write_whole
 from .machine import LIBRARIES, Gpu, gpus, library_version
+from .paths import sheet_path
 
-RECIPE = 2  # raise it when the way from ONNX to engine changes, so that no older engine passes for a new one
+BUILD_RECIPE = 2  # raise it when the way from ONNX to engine changes, so that no older engine passes for a new one
 NORMALISATION = "grey / 255, letterboxed"
 REMAKE = "`smartca build`"
 Gate = dict[str, float | int | bool | str | None]  # scores, and whether it let the engine pass
@@ -48,7 +49,7 @@ class EnginePlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     operating_point: str | None = None
     normalisation: str = NORMALISATION
     smartca_version: str = ""
-    recipe: int = RECIPE
+    recipe: int = BUILD_RECIPE
 
     def key(self) -> str:
         """Hex digest of all fields and their names."""
@@ -131,7 +132,7 @@ def suffix(backend: str) -> str:
 def save_sheet(engine: Path, sheet: BuildSheet) -> Path:
     """Write the build sheet of `engine`, all of it or nothing."""
     path = sheet_path(engine)
-    write_whole(path, msgspec.json.format(msgspec.json.encode(sheet), indent=2) + b"\n")
+    write_json(path, sheet)
     return path
 
 
@@ -162,7 +163,7 @@ def here(
     folder: the engine's own, where a model without a path stands.
     """
     plan, model = sheet.plan, (folder or Path()) / sheet.model
-    now = {"backend_version": library_version, "smartca_version": smartca_version, "recipe": RECIPE}
+    now = {"backend_version": library_version, "smartca_version": smartca_version, "recipe": BUILD_RECIPE}
     now["normalisation"] = NORMALISATION
     if model.is_file():
         now["onnx_sha256"] = sha256(model)

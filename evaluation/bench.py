@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,13 +12,12 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from ..engine.contract import EngineError
+from ..engine.contract import EngineError, Progress
 from .bench_worker import Job, Worker
 from .contenders import Contender, Missing
 
 TURN = 10  # inferences in a row; then the next engine's turn, so that a machine's moods hit all alike
 STARTING, TIMING = "starting each engine once", "timing"
-Progress = Callable[[str, int, int], None]
 
 
 class Timing(msgspec.Struct, frozen=True):

@@ -145,7 +145,7 @@ class Worker:
         return told
 
 
-def main(job: Job, questions: IO[bytes], answers: IO[bytes]) -> None:
+def work(job: Job, questions: IO[bytes], answers: IO[bytes]) -> None:
     """Open what the job names, answer once, then do as asked until there are no more questions."""
 
     def tell(told: WorkerMessage) -> None:
@@ -213,4 +213,4 @@ def resident_mb() -> float | None:
 if __name__ == "__main__":
     channel = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # from here on, what anybody prints is no message
-    main(msgspec.json.decode(sys.argv[1], type=Job), sys.stdin.buffer, channel)
+    work(msgspec.json.decode(sys.argv[1], type=Job), sys.stdin.buffer, channel)

@@ -21,7 +21,7 @@ from ..scores.surface import SurfaceScores
 from ..stream.frame import State
 from .samples import Sample, Samples
 
-Progress = Callable[[int, int | None], None]
+OnPicture = Callable[[int, int | None], None]
 
 
 @dataclass(slots=True)
@@ -70,7 +70,7 @@ class Scores:
         }
 
 
-def evaluate(segmenter: Segmenter, samples: Samples, progress: Progress, speckle: str = "none") -> dict[str, object]:
+def evaluate(segmenter: Segmenter, samples: Samples, progress: OnPicture, speckle: str = "none") -> dict[str, object]:
     """The report's `frames`, `states` and `truth` over all `samples`, and the engine that made them.
 
     In `truth`, over the pictures whose truth is known:

@@ -200,7 +200,6 @@ def _decoded(path: Path, kind: type[T], what: str) -> T:
 
 def find_annotations(root: Path, split: str) -> Annotations | None:
     """The annotations that a file or folder holds, or None where it holds none."""
-    from .annotation_files import read_coco, read_cvat, read_labelme
 
     if root.is_file():
         readers: dict[str, Callable[[Path], Annotations]] = {".json": read_coco, ".xml": read_cvat}

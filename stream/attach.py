@@ -11,15 +11,15 @@ import zmq
 
 from ..pictures.pixels import Sector, whole
 from ..pictures.sector import SectorFinder, blank_outside
-from .capture import NOBODY, TOO_OLD, Capture, Captured
+from .capture import Capture, Captured
+from .causes import NOBODY, TOO_OLD_AT_SCANNER
 from .frame import Frame
 from .link.credits import LEASE_NS
 from .link.endpoint import check_endpoint, connect
-from .link.link import Rejections, Sender, read_messages, transmitter, waiting
+from .link.link import POLL_MS, Rejections, Sender, read_messages, transmitter, waiting
 from .link.wire import End, WireError
 from .sources import Source
 
-POLL_MS = 20
 PARTING_NS = 2_000_000_000  # how long the last frame and the end of a feed may wait for credit
 
 
@@ -105,7 +105,7 @@ class _Attached:
         if captured is None:
             return
         if self.capture.live and time.monotonic_ns() - captured.captured_ns > LEASE_NS:
-            self.capture.lost(TOO_OLD)
+            self.capture.lost(TOO_OLD_AT_SCANNER)
         elif not self.sender.send(self._frame(captured), time.monotonic_ns()):
             self.capture.lost(NOBODY)
 

@@ -8,12 +8,10 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from .causes import NEWER_AT_SCANNER, NOBODY
 from .frame import Trail
 from .sources import Picture, Source
 
-NEWER = "newer frame at the scanner"
-NOBODY = "no engine or viewer"
-TOO_OLD = "too old at the scanner"
 STOP_S = 1.0  # a camera may hold its thread longer; it ends with the process
 
 
@@ -133,7 +131,7 @@ class Capture:
                 return False
             self._taken += 1
             if self._slot is not None:
-                self._dropped[NEWER if self.credit else NOBODY] += 1
+                self._dropped[NEWER_AT_SCANNER if self.credit else NOBODY] += 1
             self._slot = Captured(picture, seq, captured_ns, self._trail())
         self._wake()
         return True

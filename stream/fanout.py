@@ -9,15 +9,13 @@ from typing import NamedTuple, TypeGuard
 
 import zmq
 
+from .causes import NEWER_AT_VIEWER, TOO_OLD_AT_VIEWER
 from .frame import Frame, Result, Trail
 from .link.credits import LEASE_NS
-from .link.link import Rejections, Sender, read_messages, transmitter, waiting
+from .link.link import FORGET_NS, Rejections, Sender, read_messages, transmitter, waiting
 from .link.wire import End, Message, Reply, WireError
 
 MOST_VIEWERS = 16
-FORGET_NS = 5_000_000_000
-NEWER = "newer frame at the viewer"
-TOO_OLD = "too old at the viewer"
 
 
 class WaitingReply(NamedTuple):
@@ -40,12 +38,12 @@ class Viewer:
         """Queue a body; a live answer takes the place of every older one of its feed that still waits."""
         if isinstance(body, Reply) and body.frame.live:
             source = body.frame.source
-            self._drop(NEWER, lambda old: _is_live(old.body) and old.body.frame.source == source)
+            self._drop(NEWER_AT_VIEWER, lambda old: _is_live(old.body) and old.body.frame.source == source)
         self.waiting.append(WaitingReply(body, now_ns))
 
     def flush(self, now_ns: int) -> None:
         """Send as much as there is credit for; a live answer that has waited too long is not sent at all."""
-        self._drop(TOO_OLD, lambda old: _is_live(old.body) and now_ns - old.since_ns > LEASE_NS)
+        self._drop(TOO_OLD_AT_VIEWER, lambda old: _is_live(old.body) and now_ns - old.since_ns > LEASE_NS)
         while self.waiting and self.sender.send(self._with_losses(self.waiting[0].body), now_ns):
             self.waiting.popleft()
 

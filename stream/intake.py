@@ -8,16 +8,14 @@ from typing import NamedTuple
 
 import zmq
 
+from .causes import NEWER_AT_ENGINE, TOO_OLD_AT_ENGINE
 from .fanout import Fanout
 from .frame import Frame, Trail
 from .link.credits import LEASE_NS, WINDOW
-from .link.link import Receiver, Rejections, read_messages, transmitter, waiting
+from .link.link import FORGET_NS, Receiver, Rejections, read_messages, transmitter, waiting
 from .link.wire import End, Message, Reply, WireError
 
 MOST_FEEDS = 16
-FORGET_NS = 5_000_000_000
-NEWER = "newer frame at the engine"
-TOO_OLD = "too old at the engine"
 
 
 class WaitingFrame(NamedTuple):
@@ -41,7 +39,7 @@ class Feed:
         """Queue a body; a live frame takes the place of every older one that still waits."""
         if isinstance(body, Frame) and body.live:
             while self.waiting:
-                self._drop_first(NEWER, now_ns)
+                self._drop_first(NEWER_AT_ENGINE, now_ns)
         elif len(self.waiting) > WINDOW + 1:
             raise WireError("a feed sends more than it was granted")
         self.waiting.append(WaitingFrame(message, body, now_ns))
@@ -52,7 +50,7 @@ class Feed:
             body = self.waiting[0].body
             if not (isinstance(body, Frame) and body.live):
                 return
-            self._drop_first(TOO_OLD, now_ns)
+            self._drop_first(TOO_OLD_AT_ENGINE, now_ns)
 
     def _drop_first(self, cause: str, now_ns: int) -> None:
         self.dropped[cause] += 1

@@ -16,11 +16,10 @@ from .fanout import Fanout
 from .frame import Frame, Result, State
 from .intake import Feed, Intake
 from .link.endpoint import check_endpoint, listen
-from .link.link import Rejections
+from .link.link import POLL_MS, Rejections
 from .link.wire import End, Message
 
 log = logging.getLogger(__name__)
-POLL_MS = 20
 PARTING_S = 0.25  # two grants of a viewer: what waits for its credit can still go
 Keep = Callable[[], bool]  # called every round; False ends the loop
 

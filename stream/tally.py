@@ -8,11 +8,11 @@ import msgspec
 import numpy as np
 
 from ..scores.counts import Counts
+from .causes import LOST_IN_A_RESTART
 from .frame import Frame, Result, State, Trail
 from .link.wire import End
 
 BIN_MS = 0.1  # latencies are kept as a histogram: any run fits, and two can be added
-LOST = "lost in a restart"
 
 
 class Tally(msgspec.Struct):
@@ -108,7 +108,7 @@ class Tally(msgspec.Struct):
         """Drops by cause at the end of a run; frames no stage can tell of were lost with a process."""
         causes = self.causes
         lost = self.captured - self.shown - sum(causes.values())
-        return {**causes, LOST: lost} if lost else causes
+        return {**causes, LOST_IN_A_RESTART: lost} if lost else causes
 
     def latency_ms(self) -> dict[str, float | None]:
         """p50, p95, p99 and the largest, in ms; None where nothing was shown."""

@@ -14,12 +14,11 @@ from .frame import Clock, Frame, State
 from .link.clock import chain
 from .link.credits import LEASE_NS
 from .link.endpoint import check_endpoint, connect
-from .link.link import Receiver, Rejections, read_messages, transmitter, waiting
+from .link.link import POLL_MS, Receiver, Rejections, read_messages, transmitter, waiting
 from .link.wire import End, Message, Reply, WireError
 from .order import Order
 from .tally import Tally
 
-POLL_MS = 20
 STATUS_NS = 100_000_000
 LET_GO_NS = 2_000_000_000  # a feed that is gone this long gives way to another
 

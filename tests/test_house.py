@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import sys
+from collections import defaultdict
 from pathlib import Path
 
 import house
@@ -68,6 +69,42 @@ def test_rooms_stay_small(name: str) -> None:
 def test_every_room_says_what_it_holds(name: str) -> None:
     said = ast.get_docstring(ast.parse(FOUND[name].read_text())) or ""
     assert said or name.endswith((".models", ".cines")), f"{name}/__init__.py has no docstring"
+
+
+# names that several files give to the same role
+SAME_ROLE = {
+    # a command and the function that does its work
+    *("attach", "bench", "calibrate", "classify", "evaluate", "export", "segment", "serve", "study", "view"),
+    *("inspect", "is_quantised"),  # one for each library
+    *("Grey", "Floats", "Spacing"),  # phantom/ knows nothing of pictures/
+    *("Samples", "PICTURES"),
+    "log",  # every file's own logger
+}
+
+
+def test_one_name_stands_for_one_thing() -> None:
+    """No public function or class, nor a constant that other files import, has the name of another."""
+    places: dict[str, set[str]] = defaultdict(set)
+    imported: set[str] = set()
+    for module, path in FOUND.items():
+        tree = ast.parse(path.read_text())
+        for node in tree.body:
+            if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
+                places[node.name].add(module)
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom) and node.level:
+                imported |= {alias.name for alias in node.names}
+    constants: dict[str, set[str]] = defaultdict(set)
+    for module, path in FOUND.items():
+        for node in ast.parse(path.read_text()).body:
+            targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+            for target in targets:
+                if isinstance(target, ast.Name) and target.id in imported:
+                    constants[target.id].add(module)
+    for name in constants:
+        places[name] |= constants[name]
+    twice = {name: sorted(where) for name, where in places.items() if len(where) > 1 and name not in SAME_ROLE}
+    assert not twice
 
 
 def test_files_stay_small() -> None:

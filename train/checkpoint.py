@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import hashlib
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -13,43 +10,23 @@ from typing import Any, BinaryIO
 import torch
 
 from ..errors import FileError, InputError
+from ..files import whole_file
 
 
 def replace_file(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    """Let `write` fill a file beside `path`, then put it in its place: whoever is killed leaves the old or the new one.
+    """Let `write` fill the file `path`, all of it or nothing: whoever is killed leaves the old or the new one.
 
     Raises OSError, the old file untouched, where it cannot be written, e.g. on a full disk.
     """
-    partial = path.with_name(path.name + ".partial")
     try:
-        with partial.open("wb") as file:
+        with whole_file(path) as file:
             write(file)
-            file.flush()
-            _to_disk(file.fileno())
-        partial.replace(path)
     except (OSError, RuntimeError) as error:  # torch turns some of the disk's errors into RuntimeError
-        with contextlib.suppress(OSError):
-            partial.unlink(missing_ok=True)
         reason = (error.strerror if isinstance(error, OSError) else None) or "the disk may be full"
         raise FileError(
             f"{path} cannot be written ({reason}); free some space or choose another --out, and give the same "
             f"command again: {'the one before it is kept' if path.exists() else 'nothing is lost but this file'}"
         ) from error
-    with contextlib.suppress(OSError):  # the name, too, must outlive a power cut; not every system can promise it
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-
-
-def _to_disk(handle: int) -> None:
-    """Flush to the disk; what is no file on a disk (a pipe, a device) has nothing to flush."""
-    try:
-        os.fsync(handle)
-    except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
-            raise
 
 
 def write_checkpoint(content: dict[str, Any], path: Path) -> None:

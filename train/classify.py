@@ -13,16 +13,15 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import InputError
-from ..pictures.datasets import Samples
 from ..pictures.pixels import Grey, Mask
 from .batches import Pair, tensors
 from .checkpoint import read_checkpoint
 from .data.samples import training_batch
 from .logs import Row
-from .loop import SAVE_EVERY_S, Loop, OnStep
+from .loop import Loop
 from .nets.depthwise import quick_depthwise
 from .nets.network import Classifier
-from .settings import Settings
+from .settings import AS_USUAL, Lessons, Running, Settings
 
 SCARCE = 0.2  # of the training pictures: with fewer without a lesion, crops are looked at too
 LOOKED_AT = 400  # training pictures, evenly spaced, to find that out
@@ -65,25 +64,11 @@ class Classify(Loop):
     stage = 1
     best_by = ("balanced_accuracy", "auc")
 
-    def __init__(
-        self,
-        settings: ClassifySettings,
-        train: Samples,
-        held: Samples,
-        out: Path,
-        negatives: Sequence[Grey] = (),
-        resume: bool = True,
-        on_step: OnStep | None = None,
-        device: str = "cpu",
-        save_every_s: float = SAVE_EVERY_S,
-        workers: int = 1,
-        data: str = "",
-    ) -> None:
+    def __init__(self, settings: ClassifySettings, lessons: Lessons, out: Path, running: Running = AS_USUAL) -> None:
+        train = lessons.train
         looked = np.unique(np.linspace(0, len(train) - 1, LOOKED_AT).astype(int))
         self.crops = float(np.mean([not train[int(n)][1].any() for n in looked])) < SCARCE
-        super().__init__(
-            settings, train, held, out, negatives, resume, on_step, device, save_every_s, workers, data=data
-        )
+        super().__init__(settings, lessons, out, running)
 
     def build(self) -> nn.Module:
         """The encoder of the network that this classifier is for, pooled, and two classes."""
@@ -190,19 +175,3 @@ def read_classifier(path: Path) -> Classifier:
     except (KeyError, TypeError, RuntimeError) as error:
         raise InputError(f"{path} holds no classifier; {cure}") from error
     return network.eval()
-
-
-def fit_classifier(
-    settings: ClassifySettings,
-    train: Samples,
-    held: Samples,
-    out: Path,
-    negatives: Sequence[Grey] = (),
-    resume: bool = True,
-    on_step: OnStep | None = None,
-    device: str = "cpu",
-) -> Path:
-    """Fit a classifier in `out` and return its classifier.pt; the same call goes on after an interruption."""
-    fit = Classify(settings, train, held, out, negatives, resume, on_step, device)
-    fit.run()
-    return fit.best

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ..engine.cpu.openvino_import import ov
-from ..engine.files import write_whole
 from ..errors import InputError, RunError
+from ..files import write_whole
 from ..version import __version__
 from . import loss_names
 from .checkpoint import read_checkpoint

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +11,6 @@ from torch import Tensor, nn
 
 from ..errors import InputError
 from ..pictures.datasets import Samples
-from ..pictures.pixels import Grey
 from ..scores.histograms import Histograms, Score
 from . import loss_names
 from .batches import tensors
@@ -20,12 +18,12 @@ from .checkpoint import digest, read_checkpoint
 from .classify import read_classifier
 from .data.samples import plain_views
 from .logs import Row
-from .loop import SAVE_EVERY_S, Loop, OnStep, TrainingStopped, interrupts
+from .loop import Loop, TrainingStopped, interrupts
 from .nets import networks
 from .nets.familiar import pooled
 from .nets.network import SmartCA
 from .parallel import shared_loss
-from .settings import Settings, learning_rate
+from .settings import AS_USUAL, Lessons, OnStep, Running, Settings, learning_rate
 
 __all__ = [
     "Fit",
@@ -67,7 +65,7 @@ def validate(network: nn.Module, samples: Samples, settings: FitSettings) -> Sco
 class Fit(Loop):
     """A network fitted to outline tears, in folder `out`: last.pt to go on from, best.pt, log.csv.
 
-    `classifier` is the classifier.pt of `fit_classifier`: its encoder and its answer become SMART-CA's frozen part.
+    `classifier` is the classifier.pt of `Classify`: its encoder and its answer become SMART-CA's frozen part.
     `data` is a digest of the pictures. Raises ValueError for an unknown network or loss, for a classifier that does not
     fit, and where `out` holds a checkpoint of other settings or pictures and `resume` is asked for.
     """
@@ -81,23 +79,13 @@ class Fit(Loop):
     def __init__(
         self,
         settings: FitSettings,
-        train: Samples,
-        held: Samples,
+        lessons: Lessons,
         out: Path,
-        negatives: Sequence[Grey] = (),
-        resume: bool = True,
-        on_step: OnStep | None = None,
-        device: str = "cpu",
+        running: Running = AS_USUAL,
         classifier: Path | None = None,
-        save_every_s: float = SAVE_EVERY_S,
-        workers: int = 1,
-        data: str = "",
     ) -> None:
         self.classifier = classifier
-        origin = digest(classifier) if classifier else ""
-        super().__init__(
-            settings, train, held, out, negatives, resume, on_step, device, save_every_s, workers, origin, data
-        )
+        super().__init__(settings, lessons, out, running, digest(classifier) if classifier else "")
 
     def build(self) -> nn.Module:
         """The network by its name, the classifier frozen inside it where one is given."""

@@ -10,7 +10,7 @@ import signal
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import asdict
@@ -26,17 +26,14 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from ..errors import InputError, RunError
-from ..pictures.datasets import Samples
-from ..pictures.pixels import Grey
 from . import parallel
 from .batches import Batches, Pair
 from .checkpoint import read_checkpoint, write_checkpoint
 from .data.samples import training_batch
 from .logs import Log, Row
-from .settings import Settings, learning_rate
+from .settings import AS_USUAL, Lessons, Running, Settings, learning_rate
 
-OnStep = Callable[[int, int, float], None]  # (step, steps in all, loss)
-SAVE_EVERY_S = 20.0
+PARTING_S = 2.0  # that the workers of a killed training may take to notice and end
 SAVING_SHARE = 0.05  # of the time at most: large networks are saved less often
 LEARNT_SHARE = 0.4  # of the learning rate, for an encoder that starts from ImageNet weights
 
@@ -57,29 +54,18 @@ class Loop(ABC):
     best_by: ClassVar[tuple[str, ...]]  # scores that decide which epoch is best, the first one first
 
     def __init__(
-        self,
-        settings: Settings,
-        train: Samples,
-        held: Samples,
-        out: Path,
-        negatives: Sequence[Grey] = (),
-        resume: bool = True,
-        on_step: OnStep | None = None,
-        device: str = "cpu",
-        save_every_s: float = SAVE_EVERY_S,  # 0 = at every step
-        workers: int = 1,
-        origin: str = "",
-        data: str = "",  # digest of all pictures, so that none are exchanged half way; "" = nobody looks
+        self, settings: Settings, lessons: Lessons, out: Path, running: Running = AS_USUAL, origin: str = ""
     ) -> None:
-        self.settings, self.train, self.held, self.out = settings, train, held, out
-        self.negatives, self.on_step, self.workers = negatives, on_step, workers
-        self.origin, self.data = origin, data
-        self.save_every_s, self._due, self._written = save_every_s, 0.0, -1
-        self.crew = parallel.current(device)
+        self.settings, self.out, self.origin = settings, out, origin
+        self.train, self.held = lessons.train, lessons.held
+        self.negatives, self.data = lessons.negatives, lessons.digest
+        self.on_step, self.workers = running.on_step, running.workers
+        self.save_every_s, self._due, self._written = running.save_every_s, 0.0, -1
+        self.crew = parallel.current(running.device)
         self.crew.slice(settings.batch)
         torch.manual_seed(settings.seed)
         cv2.setNumThreads(1)
-        self.resumed = resume and self.last.exists()
+        self.resumed = running.resume and self.last.exists()
         self.step, self.rows, self._losses = 0, [], 0.0
         self.network = self.build().to(self.crew.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.mean = deepcopy(self.network).requires_grad_(False)
@@ -151,7 +137,7 @@ class Loop(ABC):
             yield
             return
         try:
-            with FileLock(self.out / ".training.lock", timeout=0):
+            with FileLock(self.out / ".training.lock", timeout=PARTING_S):
                 yield
         except Timeout as error:
             raise InputError(f"another training writes to {self.out}; let it end, or give another --out") from error

@@ -23,7 +23,7 @@ from .export import export as write_onnx
 from .fit import Fit, FitSettings
 from .loop import Loop
 from .parallel import Crew
-from .settings import Settings
+from .settings import Lessons, Running, Settings
 
 
 def classify(*, out: Path, **options: Any) -> Path:
@@ -34,7 +34,7 @@ def classify(*, out: Path, **options: Any) -> Path:
     """
     with _session(ClassifySettings, options) as session:
         assert isinstance(session.settings, ClassifySettings)
-        fit = Classify(session.settings, *session.samples, out, **session.common)
+        fit = Classify(session.settings, session.lessons, out, session.running)
         return session.fitted(fit, out / "classifier-curves.png")
 
 
@@ -47,7 +47,7 @@ def segment(*, out: Path, classifier: Path | None = None, **options: Any) -> Pat
     """
     with _session(FitSettings, options) as session:
         assert isinstance(session.settings, FitSettings)
-        fit = Fit(session.settings, *session.samples, out, classifier=classifier, **session.common)
+        fit = Fit(session.settings, session.lessons, out, session.running, classifier)
         return session.fitted(fit, out / "curves.png")
 
 
@@ -64,8 +64,8 @@ class _Session:
 
     def __init__(self, crew: Crew, progress: Progress, settings: Settings) -> None:
         self.crew, self.progress, self.settings = crew, progress, settings
-        self.samples: tuple[Samples, Samples]
-        self.common: dict[str, Any] = {"device": str(crew.device), "on_step": self.on_step}
+        self.lessons: Lessons
+        self.running: Running
         self.task = progress.add_task("training", total=None, visible=False)
         self.fit: Loop | None = None
 
@@ -113,12 +113,12 @@ def _session(kind: type[Settings], options: dict[str, Any]) -> Iterator[_Session
         with Progress(*columns, console=Console(stderr=True), disable=not crew.first) as progress:
             session = _Session(crew, progress, kind(**rest))
             with crew.first_alone():
-                session.samples, told = _samples(**source, workers=threads, progress=progress, first=crew.first)
+                samples, told = _samples(**source, workers=threads, progress=progress, first=crew.first)
             without = shrunk(read_negatives(negatives), 400) if negatives else []
-            session.common |= {"negatives": without, "data": digest_of(crew.from_first(told), without)}
-            session.common["resume"] = resume
+            session.lessons = Lessons(*samples, without, digest_of(crew.from_first(told), without))
             # a GPU waits for its batches; on a CPU more threads would only take turns with the network's
-            session.common["workers"] = max(1, threads - 1) if crew.device.type == "cuda" else 1
+            workers = max(1, threads - 1) if crew.device.type == "cuda" else 1
+            session.running = Running(resume, session.on_step, str(crew.device), workers=workers)
             yield session
 
 

@@ -1,14 +1,20 @@
-"""What decides the weights, for both steps of training, and what follows from it at each step."""
+"""What both steps of training are given: settings that decide the weights, what is learnt from, and how it is run."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ..errors import InputError
+from ..pictures.datasets import Samples
+from ..pictures.pixels import Grey
+
+OnStep = Callable[[int, int, float], None]  # (step, steps in all, loss)
+SAVE_EVERY_S = 20.0
 
 SMALL_FIRST = 0.6  # of the steps at `size_from`
-MOST = 2**63 - 1  # a seed
+LARGEST_SEED = 2**63 - 1  # a seed
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +47,8 @@ class Settings:
             raise InputError("give --epochs and --batch of 1 or more, and --steps and --patience of 0 or more")
         if not 0 < self.learning_rate < math.inf:  # nan is not, either
             raise InputError(f"--learning-rate is {self.learning_rate}; give a number above 0, such as 0.002")
-        if not 0 <= self.seed <= MOST:
-            raise InputError(f"--seed is {self.seed}; give a whole number from 0 to {MOST}")
+        if not 0 <= self.seed <= LARGEST_SEED:
+            raise InputError(f"--seed is {self.seed}; give a whole number from 0 to {LARGEST_SEED}")
 
     @property
     def starts_learnt(self) -> bool:
@@ -60,6 +66,38 @@ class Settings:
     def size_at(self, step: int, total: int) -> int:
         """Side of the network's square at a step."""
         return self.size_from if self.size_from and step < SMALL_FIRST * total else self.size
+
+
+@dataclass(frozen=True, slots=True)
+class Lessons:
+    """What is learnt from, and what it is checked on.
+
+    negatives: real pictures without a tear. digest: of all pictures, so that none are exchanged half way; "" where
+    nobody looks.
+    """
+
+    train: Samples
+    held: Samples
+    negatives: Sequence[Grey] = ()
+    digest: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """How a training is run; none of it changes the weights.
+
+    resume: go on where the folder's last checkpoint stands. save_every_s: seconds between checkpoints, 0 = at every
+    step. workers: threads that prepare batches ahead.
+    """
+
+    resume: bool = True
+    on_step: OnStep | None = None
+    device: str = "cpu"
+    save_every_s: float = SAVE_EVERY_S
+    workers: int = 1
+
+
+AS_USUAL = Running()
 
 
 def learning_rate(step: int, total: int, peak: float) -> float:

@@ -17,7 +17,7 @@ from ...pictures.pixels import Grey
 if TYPE_CHECKING:
     from onnx import ModelProto
 
-INSTALL = "INT8 ranges are found with onnxruntime, which is not installed: pip install 'smartca[build]'"
+NEEDS_ONNXRUNTIME = "INT8 ranges are found with onnxruntime, which is not installed: pip install 'smartca[build]'"
 
 
 def need_onnxruntime() -> Any:
@@ -26,7 +26,7 @@ def need_onnxruntime() -> Any:
         runtime: Any = importlib.import_module("onnxruntime")
         importlib.import_module("onnxruntime.quantization")
     except ModuleNotFoundError as error:
-        raise MissingPackage(INSTALL) from error
+        raise MissingPackage(NEEDS_ONNXRUNTIME) from error
     runtime.disable_telemetry_events()
     return runtime
 

@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...engine.onnx_graph import QUANTISED
 from .network import need_onnxruntime
 from .one_channel import one_channel
 
 if TYPE_CHECKING:
     from onnx import ModelProto, NodeProto
-
-QUANTISED = ("QuantizeLinear", "DequantizeLinear")
 
 
 def convolutions(model: ModelProto) -> list[NodeProto]:

@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from ...errors import InputError
 
 METHODS = ("entropy", "percentile", "minmax")
-BINS = 2048
-LEVELS = 128  # of one sign in INT8
+HISTOGRAM_BINS = 2048
+INT8_LEVELS = 128  # of one sign in INT8
 KEPT_SHARE = 0.9999
 ENOUGH = 32_768  # values of one tensor in one picture; more change a histogram of so many pictures no longer
-CANDIDATES = 120  # ranges tried by entropy
+RANGES_TRIED = 120  # ranges tried by entropy
 
 
 class ValueSpread:
@@ -26,7 +26,7 @@ class ValueSpread:
 
     def __init__(self) -> None:
         self.largest = 0.0
-        self.counts: NDArray[np.int64] = np.zeros(BINS, np.int64)
+        self.counts: NDArray[np.int64] = np.zeros(HISTOGRAM_BINS, np.int64)
         self._end = 0.0  # of the last bin
 
     def add(self, values: NDArray[np.float32]) -> None:
@@ -40,12 +40,14 @@ class ValueSpread:
             return
         self._end = self._end or top
         while self._end < top:  # two bins become one
-            self.counts = np.concatenate([self.counts.reshape(-1, 2).sum(1), np.zeros(BINS // 2, np.int64)])
+            self.counts = np.concatenate([self.counts.reshape(-1, 2).sum(1), np.zeros(HISTOGRAM_BINS // 2, np.int64)])
             self._end *= 2
         # by an odd step: an even one would meet the same columns in every row of a picture
         sizes = np.abs(flat[:: flat.size // ENOUGH | 1])
-        places = np.minimum((sizes[sizes > 0] * np.float32(BINS / self._end)).astype(np.int32), BINS - 1)
-        self.counts += np.bincount(places, minlength=BINS)
+        places = np.minimum(
+            (sizes[sizes > 0] * np.float32(HISTOGRAM_BINS / self._end)).astype(np.int32), HISTOGRAM_BINS - 1
+        )
+        self.counts += np.bincount(places, minlength=HISTOGRAM_BINS)
 
     def range(self, method: str) -> float:
         """Half the width of the range that INT8 should span: it runs from minus this to this; 1 for nothing but 0.
@@ -59,7 +61,7 @@ class ValueSpread:
         if method == "minmax" or not self.counts.any():  # so few that none of them was counted
             return self.largest
         bins = _least_loss(self.counts) if method == "entropy" else _percentile(self.counts)
-        return min(self.largest, bins * self._end / BINS)
+        return min(self.largest, bins * self._end / HISTOGRAM_BINS)
 
 
 def _percentile(counts: NDArray[np.int64]) -> int:
@@ -70,9 +72,9 @@ def _percentile(counts: NDArray[np.int64]) -> int:
 def _least_loss(counts: NDArray[np.int64]) -> int:
     """The number of bins after which to cut, so that INT8 tells most about the distribution."""
     last = int(np.flatnonzero(counts)[-1]) + 1
-    if last <= LEVELS:
+    if last <= INT8_LEVELS:
         return last
-    tried = np.unique(np.linspace(LEVELS, last, CANDIDATES).astype(int))
+    tried = np.unique(np.linspace(INT8_LEVELS, last, RANGES_TRIED).astype(int))
     return int(tried[np.argmin([_divergence(counts[:last].astype(np.float64), int(cut)) for cut in tried])])
 
 
@@ -80,7 +82,7 @@ def _divergence(counts: NDArray[np.float64], cut: int) -> float:
     """Kullback-Leibler divergence between what was seen and what INT8 can tell of it with the range cut there."""
     seen = counts[:cut].copy()
     seen[-1] += counts[cut:].sum()
-    starts = np.arange(LEVELS) * cut // LEVELS
+    starts = np.arange(INT8_LEVELS) * cut // INT8_LEVELS
     filled = counts[:cut] > 0
     bins = np.add.reduceat(filled.astype(np.float64), starts)
     sums = np.add.reduceat(counts[:cut], starts)

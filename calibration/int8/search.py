@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...engine import onnx_graph
-from ...engine.contract import Answer
+from ...engine.contract import Answer, Progress
 from ...engine.operating_point import OperatingPoint
 from . import picture_choice as pictures
 from .corrections import biases_corrected, heads_corrected
@@ -24,7 +24,6 @@ from .sensitivity import difference, measure
 if TYPE_CHECKING:
     from onnx import ModelProto
 
-Progress = Callable[[str, int, int], None]
 Item = TypeVar("Item")
 TUNED_ON = 24  # pictures that methods and layers are chosen by: neither the ranges' own nor the gate's
 CORRECTED_ON = 16

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from ...files import sha256, write_whole
 from .. import onnx_graph, plan
 from .. import operating_point as points
 from ..contract import EngineError, Progress
-from ..files import sha256, write_whole
 from ..nvidia.compile import compile_network
 from ..opening import open_runner
 from ..operating_point import OperatingPoint

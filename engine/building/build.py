@@ -9,12 +9,13 @@ from pathlib import Path
 
 import msgspec
 
+from ...files import sha256
 from .. import onnx_graph, plan
 from .. import operating_point as points
 from ..contract import EngineError, Progress
-from ..files import cache_folder, sha256
 from ..machine import LIBRARIES, gpus, library_version, processor
-from ..nvidia.compile import AHEAD_OF_TIME, EXAMPLE, FLAGS, load_library
+from ..nvidia.compile import AHEAD_OF_TIME, EXAMPLE_TARGETS, FLAGS, load_library
+from ..paths import cache_folder
 from ..plan import EnginePlan, suffix
 from . import output_checks as places
 from .assembly import Options, assemble, right_size
@@ -110,7 +111,7 @@ def _where(options: Options) -> dict[str, object]:
         return {"targets": tuple(sorted(set(targets), key=lambda name: (len(name), name)))}
     if not found:
         raise EngineError(
-            f"there is no NVIDIA GPU with a driver here to build for; {AHEAD_OF_TIME}: add --target {EXAMPLE}"
+            f"there is no NVIDIA GPU with a driver here to build for; {AHEAD_OF_TIME}: add --target {EXAMPLE_TARGETS}"
         )
     gpu = found[0]
     return {"targets": targets, "gpu": gpu.name, "compute_capability": gpu.target, "driver": gpu.driver}

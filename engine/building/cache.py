@@ -13,11 +13,11 @@ from pathlib import Path
 
 import msgspec
 
+from ...files import sha256, write_whole
 from .. import operating_point as points
 from .. import plan
 from ..contract import EngineError, Progress
-from ..files import sha256
-from ..plan import EnginePlan, suffix, write_whole
+from ..plan import EnginePlan, suffix
 from .output_checks import is_point
 
 KEY_DIGITS = 20  # of a folder's name; the whole plan is compared

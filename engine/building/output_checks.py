@@ -9,10 +9,10 @@ from pathlib import Path
 import msgspec
 
 from ...errors import FileError, InputError
+from ...files import sha256
 from .. import operating_point as points
 from .. import plan
 from ..contract import EngineError
-from ..files import sha256
 
 
 def refuse_engine(out: Path) -> None:

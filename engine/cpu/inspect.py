@@ -7,7 +7,7 @@ from pathlib import Path
 from ..contract import Inside
 from .openvino_import import ov
 
-NOT_LAYERS = ("Parameter", "Result", "Output", "Input", "Const")
+_NOT_LAYERS = ("Parameter", "Result", "Output", "Input", "Const")
 
 
 def inspect(engine: Path, precision: str) -> Inside:
@@ -22,6 +22,6 @@ def inspect(engine: Path, precision: str) -> Inside:
     for operation in compiled.get_runtime_model().get_ordered_ops():
         told = operation.get_rt_info()
         kind = str(told["layerType"].astype(str)) if "layerType" in told else operation.get_type_name()
-        if kind not in NOT_LAYERS:
+        if kind not in _NOT_LAYERS:
             layers.append((operation.get_friendly_name(), str(told["runtimePrecision"].astype(str))))
     return Inside(layers, None)

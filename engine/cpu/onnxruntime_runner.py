@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import Self
 
+from ...files import sha256
 from ..contract import Answer, EngineError, EngineInfo, checked_answer
-from ..files import sha256
 
 INSTALL = "onnxruntime is not installed: uv sync --extra build, or pip install 'smartca[build]'"
 

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from platformdirs import user_cache_dir
 from typing_extensions import Self
 
+from ...files import sha256
 from ..contract import Answer, EngineError, EngineInfo, checked_answer
-from ..files import sha256, sheet_path
+from ..paths import sheet_path
 from .openvino_import import ov
 from .quick_int8 import is_quantised, make_quick
 

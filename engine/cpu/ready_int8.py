@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ...files import sha256
 from .. import plan
 from ..contract import EngineError
-from ..files import sha256
 from ..machine import processor
 
 # without one of these, INT8 is slower than bf16 or hardly quicker than fp32

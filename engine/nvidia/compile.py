@@ -16,14 +16,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from ...files import write_whole
 from ..contract import EngineError, Inside, Progress
-from ..files import write_whole
 from ..machine import LIBRARIES
 from ..onnx_graph import Contract
 from ..plan import EnginePlan
 
 FLAGS = ("STRONGLY_TYPED", "NO_TF32")  # of every engine: fp32 means fp32, not the GPU's 19-bit float
-EXAMPLE = "sm86,sm89,sm120"
+EXAMPLE_TARGETS = "sm86,sm89,sm120"
 AHEAD_OF_TIME = "--backend tensorrt-rtx builds for GPUs that are not here"
 
 
@@ -199,7 +199,7 @@ def _refusal(plan: EnginePlan, reasons: list[str]) -> str:
         least = f" (it asked for {-(-max(needed) >> 20)} MB)" if needed else ""
         return f"a workspace of {plan.workspace_mb} MB is too little{least}: give a larger --workspace, or leave it out"
     if "cudaError" in said and "current" in plan.targets:
-        return f"there is no NVIDIA GPU with a driver here to build for: name one, such as --target {EXAMPLE}"
+        return f"there is no NVIDIA GPU with a driver here to build for: name one, such as --target {EXAMPLE_TARGETS}"
     types = re.search(r"target\(s\) (\S+), because the model contains HW-specific datatypes", said)
     if types:
         return f"{types[1]} cannot compute in {plan.precision}: leave it out of --target, or use --precision fp16"

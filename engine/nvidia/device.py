@@ -18,9 +18,9 @@ from .graph import CudaError, Graph, capture
 NON_BLOCKING = 1  # a stream that does not wait for the default one, on which other libraries work
 # a GPU and a thread -> its primary context, which is never released: pycuda leaves a released one current on the thread
 CONTEXTS: dict[tuple[str, int], Any] = {}
-LOST = "a new process is needed, which `smartca run` and `smartca serve` start by themselves"
+NEW_PROCESS = "a new process is needed, which `smartca run` and `smartca serve` start by themselves"
 
-INSTALL = "uv sync --extra cuda, or pip install 'smartca[cuda]'"
+NEEDS_PYCUDA = "uv sync --extra cuda, or pip install 'smartca[cuda]'"
 DRIVERS = ("libcuda.so.1", "nvcuda.dll")  # on Linux and on Windows
 
 
@@ -86,10 +86,10 @@ def open_device(name: str | None = None) -> CudaDevice:
         if not has_driver():
             raise EngineError(
                 "there is no NVIDIA GPU with a driver here, so no TensorRT engine can run: use an .onnx model, or "
-                f"install the driver and then pycuda ({INSTALL})"
+                f"install the driver and then pycuda ({NEEDS_PYCUDA})"
             ) from error
         raise EngineError(
-            f"a TensorRT engine needs pycuda, which is not installed or does not load ({error}): {INSTALL}"
+            f"a TensorRT engine needs pycuda, which is not installed or does not load ({error}): {NEEDS_PYCUDA}"
         ) from error
     try:
         driver.init()
@@ -183,7 +183,7 @@ class CudaDevice:
             finally:
                 self._driver.Context.pop()
         except self._driver.Error as again:
-            self._lost = DeviceLost(f"the GPU {self.name} is lost ({again}): {LOST}")
+            self._lost = DeviceLost(f"the GPU {self.name} is lost ({again}): {NEW_PROCESS}")
             return self._lost
         return EngineError(f"{doing} ({error})")
 

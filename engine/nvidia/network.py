@@ -7,13 +7,13 @@ import traceback
 from pathlib import Path
 from typing import Any
 
+from ...files import write_whole
 from ..contract import DeviceLost, EngineError
-from ..plan import write_whole
+from ..plan import REMAKE
 from . import compile as trt_build
 from .device import Device
 
 NOT_OPENED = "the TensorRT engine cannot be opened on this GPU"
-REMAKE = "build it again with `smartca build`"
 
 
 class TensorRtNetwork:
@@ -134,7 +134,7 @@ class TensorRtNetwork:
         if validity == self._trt.EngineValidity.INVALID:
             kinds = self._trt.EngineInvalidityDiagnostics.__members__.items()
             said = ", ".join(name for name, kind in kinds if int(diagnostics) & int(kind)) or said
-        return f"{NOT_OPENED} ({self._device.name}), TensorRT-RTX says: {said}; {REMAKE}"
+        return f"{NOT_OPENED} ({self._device.name}), TensorRT-RTX says: {said}; build it again with {REMAKE}"
 
     def _read_ends(self) -> dict[str, tuple[int, ...]]:
         """Hold the engine to the contract."""
@@ -149,7 +149,9 @@ class TensorRtNetwork:
         known = len(inputs) == 1 and found[1:] in ([found[0]], [found[0], (1, 2)]) and len(set(sides)) == 1
         if not known or len(sides) != 2 or kinds != {trt.DataType.FLOAT}:
             words = ", ".join(f"{name} {engine.get_tensor_dtype(name).name} {shapes[name]}" for name in names)
-            raise EngineError(f"the TensorRT engine is no SMART-CA network (it has {words}); {REMAKE}")
+            raise EngineError(
+                f"the TensorRT engine is no SMART-CA network (it has {words}); build it again with {REMAKE}"
+            )
         return {name: shapes[name] for name in (*inputs, *outputs)}
 
     def _configure(self) -> None:

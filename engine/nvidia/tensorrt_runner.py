@@ -16,7 +16,7 @@ from typing_extensions import Self
 
 from .. import plan
 from ..contract import Answer, DeviceLost, EngineError, EngineInfo, checked_answer
-from ..files import cache_folder
+from ..paths import cache_folder
 from .device import open_device
 from .lane import Lane
 from .network import TensorRtNetwork

@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from ..contract import EngineError
 
-EXAMPLE = "triton://127.0.0.1:8001/smartca"
+EXAMPLE_URL = "triton://127.0.0.1:8001/smartca"
 OPTIONS = ("ca", "cert", "key", "priority", "memory")
 
 
@@ -45,7 +45,7 @@ def parse(url: str, insecure: bool = False) -> Address:
         port = None
     model = unquote(parts.path.strip("/"))
     if parts.scheme not in ("triton", "tritons") or not parts.hostname or not port or not model or "/" in model:
-        raise EngineError(f"{url!r} is not a Triton server's address; write it as {EXAMPLE}")
+        raise EngineError(f"{url!r} is not a Triton server's address; write it as {EXAMPLE_URL}")
     options = _options(url, parts.query)
     local = _is_loopback(parts.hostname)
     tls = parts.scheme == "tritons"

@@ -11,7 +11,7 @@ from ..operating_point import OperatingPoint
 
 TRITON_BACKENDS = ("onnxruntime", "openvino", "tensorrt")
 TRITON_PRECISIONS = ("fp32", "fp16", "bf16", "int8")
-LEVELS = 2  # priorities: 1 = a live feed (what TritonRunner asks for), 2 = everything else
+PRIORITY_LEVELS = 2  # priorities: 1 = a live feed (what TritonRunner asks for), 2 = everything else
 WARM_UP = 3
 
 # what a client reads back, so that an answer can be matched to its weights and outlined as calibrated
@@ -114,8 +114,8 @@ def _queueing(serving: Serving) -> list[str]:
     lines = ["dynamic_batching {", "  max_queue_delay_microseconds: 0"]
     if serving.strict_queue:
         lines += [
-            f"  priority_levels: {LEVELS}",
-            f"  default_priority_level: {LEVELS}",
+            f"  priority_levels: {PRIORITY_LEVELS}",
+            f"  default_priority_level: {PRIORITY_LEVELS}",
             "  default_queue_policy { timeout_action: REJECT allow_timeout_override: true "
             f"default_timeout_microseconds: {1000 * serving.patience_ms} max_queue_size: {serving.queue} }}",
         ]

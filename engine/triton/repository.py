@@ -16,9 +16,9 @@ import uuid
 from dataclasses import replace
 from pathlib import Path
 
+from ...files import sha256
 from .. import operating_point, plan
 from ..contract import EngineError
-from ..files import sha256
 from .config import ServedNetwork, Serving, config, file_name, model_version
 
 PLANS = (".engine", ".plan", ".trt")

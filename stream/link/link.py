@@ -18,6 +18,8 @@ from .credits import ANNOUNCE_NS, LEASE_NS, Account, Allowance
 from .wire import Beat, End, Frame, Grant, Message, Reply, WireError, pack, unpack
 
 log = logging.getLogger(__name__)
+POLL_MS = 20  # a process looks at its sockets at least so often
+FORGET_NS = 5_000_000_000  # a peer that was silent for so long is gone
 UNCOPIED = 1 << 16  # bytes
 Transmit = Callable[[bytes], bool]  # hands bytes to a socket; False if the peer cannot take them now
 

@@ -21,7 +21,7 @@ from .pulse import Pulse, Role
 from .supervise import Child, ProcessesStopped
 
 log = logging.getLogger(__name__)
-PARTING_S = 5.0
+END_WITHIN_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +128,7 @@ class Run:
 
     def _part(self) -> None:
         """In the order of the stream, so that what is under way still arrives and is counted."""
-        until = time.monotonic() + PARTING_S
+        until = time.monotonic() + END_WITHIN_S
         for role in ("attach", "view", "serve"):
             self.children[role].terminate()
             while self.children[role].running and time.monotonic() < until:

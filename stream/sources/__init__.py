@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 from ...errors import InputError, MissingFile
 from ...pictures.filetypes import DICOM_SUFFIXES, is_dicom
-from .contract import Picture, Source
+from .contract import OnFrame, Picture, Source
 
 __all__ = ["FORMS", "Picture", "Source", "open_source"]
 
@@ -17,10 +16,8 @@ FORMS = (
     "phantom: or phantom:seed=7 or phantom:seed=7,frames=300"
 )
 
-Progress = Callable[[int, int], None]  # (frames drawn, frames in all)
 
-
-def open_source(spec: str, progress: Progress | None = None) -> Source:
+def open_source(spec: str, progress: OnFrame | None = None) -> Source:
     """The source that `spec` names, ready for `with`; see FORMS.
 
     `progress` hears what takes long (rendering a phantom). Raises OSError where there is nothing,
@@ -69,7 +66,7 @@ def _camera(spec: str) -> Source:
     return open_camera(int(number))
 
 
-def _phantom(spec: str, progress: Progress | None) -> Source:
+def _phantom(spec: str, progress: OnFrame | None) -> Source:
     options: dict[str, int] = {}
     for part in filter(None, spec.removeprefix("phantom:").split(",")):
         key, _, value = part.partition("=")

@@ -7,10 +7,11 @@ A cine is three files: `<stem>.mp4` (the screens), `<stem>.masks.npz` (one packe
 from __future__ import annotations
 
 import csv
+import io
 import os
 import re
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -24,10 +25,11 @@ from av.error import FFmpegError
 from numpy.typing import NDArray
 
 from ...errors import FileError, InputError, MissingFile, RunError
+from ...files import whole_file, write_json, write_whole
 from ...pictures.pixels import Grey, Mask, Sector
 from ...version import __version__
+from .contract import OnFrame
 
-Progress = Callable[[int, int], None]  # (frames drawn, frames in all)
 SHIPPED_SEED = 90001
 SHIPPED = Path(__file__).parents[2] / "phantom" / "cines" / f"demo_{SHIPPED_SEED}.mp4"
 QUALITY = "15"  # x264's constant rate factor: speckle off by 2 greys, under 4 MB for 240 frames
@@ -57,7 +59,7 @@ def about_of(path: Path) -> Path:
     return path.with_suffix(".json")
 
 
-def write_cine(path: Path, seed: int, frames: int, fps: int = 30, progress: Progress | None = None) -> Path:
+def write_cine(path: Path, seed: int, frames: int, fps: int = 30, progress: OnFrame | None = None) -> Path:
     """Draw `frames` frames of Phantom(seed) on a simulated screen and store them; `path` ends in .mp4.
 
     Raises ValueError for a name or number that cannot be, OSError where nothing can be written.
@@ -84,8 +86,9 @@ def write_cine(path: Path, seed: int, frames: int, fps: int = 30, progress: Prog
                 masks.append(np.packbits(shot.mask, axis=1))
                 if progress is not None:
                     progress(number + 1, frames)
-        _replace(masks_of(path), np.stack(masks))
-        _replace(about_of(path), about)
+        with whole_file(masks_of(path)) as file:
+            np.savez_compressed(file, masks=np.stack(masks))
+        write_json(about_of(path), about)
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
@@ -120,17 +123,6 @@ class _Film:
 def _partial(path: Path) -> Path:
     """The name of a file that is not whole yet."""
     return path.with_name(f"{path.name}.{os.getpid()}.partial")
-
-
-def _replace(path: Path, content: NDArray[np.uint8] | About) -> None:
-    """Write a file whole, then give it its name."""
-    partial = _partial(path)
-    with partial.open("wb") as file:
-        if isinstance(content, About):
-            file.write(msgspec.json.format(msgspec.json.encode(content), indent=2) + b"\n")
-        else:
-            np.savez_compressed(file, masks=content)
-    partial.replace(path)
 
 
 @dataclass(frozen=True)
@@ -222,7 +214,7 @@ def _whole(path: Path) -> bool:
     return path.is_file() and masks_of(path).is_file() and about_of(path).is_file()
 
 
-def cine_for(seed: int = SHIPPED_SEED, frames: int | None = None, progress: Progress | None = None) -> Path:
+def cine_for(seed: int = SHIPPED_SEED, frames: int | None = None, progress: OnFrame | None = None) -> Path:
     """The cine of `seed` with `frames` frames or a full period, which loops without a seam.
 
     The shipped one where it will do; else drawn once, into the user's cache.
@@ -257,7 +249,7 @@ def _refuse_others(folder: Path) -> None:
         raise InputError(f"{folder} holds other files, such as {others[0].name}; give --out a folder of its own")
 
 
-def write_folder(folder: Path, seed: int, frames: int, progress: Progress | None = None) -> Path:
+def write_folder(folder: Path, seed: int, frames: int, progress: OnFrame | None = None) -> Path:
     """images/, masks/ (0 and 255) and split.csv of one phantom, spread over its period; square pixels.
 
     All frames of one person belong to one split: train, val or test by the seed's range. Called with
@@ -285,10 +277,9 @@ def write_folder(folder: Path, seed: int, frames: int, progress: Progress | None
         with table.open(newline="", encoding="utf-8") as lines:
             listed = {row["file"]: row["split"] for row in csv.DictReader(lines)}
     listed |= dict.fromkeys(names, split)
-    partial = table.with_suffix(".csv.partial")
-    with partial.open("w", newline="", encoding="utf-8") as lines:
-        csv.writer(lines).writerows([("file", "split"), *sorted(listed.items())])
-    partial.replace(table)
+    lines = io.StringIO(newline="")
+    csv.writer(lines).writerows([("file", "split"), *sorted(listed.items())])
+    write_whole(table, lines.getvalue().encode())
     return folder
 
 

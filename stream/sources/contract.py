@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import TracebackType
 
@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...pictures.pixels import Mask, Sector
+
+OnFrame = Callable[[int, int], None]  # (frames drawn, frames in all)
 
 
 @dataclass(frozen=True, slots=True)

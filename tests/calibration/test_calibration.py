@@ -14,8 +14,8 @@ from smartca.engine import Answer, EngineError
 from smartca.engine.building.assembly import Options
 from smartca.engine.building.build import build_engine
 from smartca.engine.building.output_checks import refuse_point
-from smartca.engine.files import sha256
 from smartca.engine.operating_point import load_point
+from smartca.files import sha256
 from smartca.pictures.pixels import Sector
 from smartca.scores.histograms import Histograms, logit
 from support.labelled_forms import FORMS, TEAR, Command, as_masks, command, mask, pixels

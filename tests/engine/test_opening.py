@@ -16,7 +16,7 @@ from smartca.engine import plan as plans
 from smartca.engine.building.assembly import Options
 from smartca.engine.building.build import build_engine
 from smartca.engine.cpu.openvino_runner import most_exact
-from smartca.engine.files import sha256
+from smartca.files import sha256
 from support.networks import brightness_network, quantised
 
 

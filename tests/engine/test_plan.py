@@ -14,8 +14,8 @@ import pytest
 from smartca.engine import EngineError, OperatingPoint
 from smartca.engine import operating_point as points
 from smartca.engine.building.cache import EngineCache, deliver
-from smartca.engine.files import sha256, sheet_path
 from smartca.engine.machine import Gpu, gpus, library_version, processor, read_gpus
+from smartca.engine.paths import sheet_path
 from smartca.engine.plan import (
     WORDS,
     BuildSheet,
@@ -29,6 +29,7 @@ from smartca.engine.plan import (
     require_fit,
     save_sheet,
 )
+from smartca.files import sha256
 from support.paths import import_path
 
 ANOTHER = {

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from smartca.engine import EngineError, NoPicture, OperatingPoint, Sector, open_runner, segmenter_for
 from smartca.engine import operating_point as points
-from smartca.engine.files import sha256
 from smartca.engine.letterbox import from_letterbox, letterbox, letterbox_mask, to_input
 from smartca.engine.segmenter import Segmenter, without_spots
+from smartca.files import sha256
 from smartca.pictures.pixels import whole
 from smartca.scores.counts import Counts
 from support.networks import brightness_network

@@ -12,11 +12,11 @@ import pytest
 from smartca.cli import main
 from smartca.engine import EngineError, open_runner, plan
 from smartca.engine.cpu.onnxruntime_runner import INSTALL, OnnxRuntimeRunner
-from smartca.engine.files import sha256
 from smartca.engine.machine import gpus, installed, processor
 from smartca.evaluation.bench import STARTING, TIMING, race
 from smartca.evaluation.bench_worker import Job, Worker
 from smartca.evaluation.contenders import Contender, Missing, contenders
+from smartca.files import sha256
 from support.networks import brightness_network, int8_beside
 
 ORT = pytest.mark.skipif(not installed("onnxruntime"), reason="onnxruntime is not installed")

@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import msgspec
 import numpy as np
+from smartca.stream.causes import LOST_IN_A_RESTART
 from smartca.stream.frame import State, Trail
 from smartca.stream.link.wire import End
-from smartca.stream.tally import LOST, Tally
+from smartca.stream.tally import Tally
 from support.frames import make_frame, make_result
 
 MS = 1_000_000
@@ -23,7 +24,7 @@ def test_every_frame_is_accounted_for() -> None:
     assert (tally.captured, tally.shown, tally.inferred) == (6, 3, 4)
     assert tally.dropped == {"newer": 2, "viewer": 1}
     tally.end(End("a feed", 7, Trail(7, 8, {"newer": 2}), Trail(99, 4, {"viewer": 1})))
-    assert tally.dropped == {"newer": 2, "viewer": 1, LOST: 2}
+    assert tally.dropped == {"newer": 2, "viewer": 1, LOST_IN_A_RESTART: 2}
 
 
 def test_latencies_match_numpy() -> None:

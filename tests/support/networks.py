@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 from smartca.engine import plan
-from smartca.engine.files import sha256
+from smartca.files import sha256
 
 
 def brightness_network(path: Path, shape: tuple[int, ...] = (1, 1, 64, 64), tells_more: bool = False) -> Path:

@@ -12,16 +12,10 @@ import numpy as np
 import pytest
 import torch
 from smartca.train.checkpoint import read_checkpoint
-from smartca.train.classify import (
-    Classify,
-    ClassifySettings,
-    crop_with_or_without,
-    fit_classifier,
-    read_classifier,
-    scores,
-)
+from smartca.train.classify import Classify, ClassifySettings, crop_with_or_without, read_classifier, scores
 from smartca.train.fit import Fit, FitSettings
 from smartca.train.nets.network import SmartCA
+from smartca.train.settings import Lessons
 from support.paths import import_path
 
 SMALL = ClassifySettings(size=64, epochs=2, batch=4, seed=3)
@@ -59,12 +53,14 @@ def one_thread() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def classifier(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A classifier of few steps."""
-    return fit_classifier(SMALL, Spots(8), Spots(4), tmp_path_factory.mktemp("classify"))
+    classify = Classify(SMALL, Lessons(Spots(8), Spots(4)), tmp_path_factory.mktemp("classify"))
+    classify.run()
+    return classify.best
 
 
 def test_it_learns_to_tell_tear_from_none(tmp_path: Path) -> None:
     settings = replace(SMALL, steps=24, batch=8, learning_rate=3e-3)
-    rows = Classify(settings, Spots(64), Spots(24), tmp_path).run()
+    rows = Classify(settings, Lessons(Spots(64), Spots(24)), tmp_path).run()
     assert max(row["auc"] for row in rows) > 0.85
     kept = read_checkpoint(tmp_path / "classifier.pt")
     assert kept["balanced_accuracy"] == max(row["balanced_accuracy"] for row in rows)
@@ -100,8 +96,8 @@ def test_a_picture_without_such_a_part_comes_back_whole() -> None:
 
 
 def test_crops_are_looked_at_only_where_no_is_scarce(tmp_path: Path) -> None:
-    scarce = Classify(replace(SMALL, epochs=1), Spots(8, gap=0), Spots(4, gap=0), tmp_path / "scarce")
-    assert scarce.crops and not Classify(SMALL, Spots(8), Spots(4), tmp_path / "enough").crops
+    scarce = Classify(replace(SMALL, epochs=1), Lessons(Spots(8, gap=0), Spots(4, gap=0)), tmp_path / "scarce")
+    assert scarce.crops and not Classify(SMALL, Lessons(Spots(8), Spots(4)), tmp_path / "enough").crops
     answers = [scarce.view(n % 8, np.random.default_rng(n))[1].any() for n in range(80)]
     assert 0.2 < 1 - np.mean(answers) < 0.5  # a third
     assert scarce.run()[0]["auc"] >= 0  # the validation has both answers, too
@@ -113,7 +109,9 @@ from pathlib import Path
 import torch
 sys.path[:0] = sys.argv[1].split(os.pathsep)
 from test_classify import SMALL, Spots
+from smartca.train.settings import Lessons, Running
 from smartca.train.classify import Classify
+from smartca.train.settings import Lessons, Running
 
 torch.set_num_threads(1)
 
@@ -121,7 +119,7 @@ def on_step(step, total, loss):
     if step == 3:
         os.kill(os.getpid(), signal.SIGKILL)
 
-Classify(SMALL, Spots(16), Spots(4), Path(sys.argv[2]), on_step=on_step, save_every_s=0).run()
+Classify(SMALL, Lessons(Spots(16), Spots(4)), Path(sys.argv[2]), Running(on_step=on_step, save_every_s=0)).run()
 """
 
 
@@ -129,9 +127,9 @@ def test_killed_in_mid_epoch_the_same_run_ends_with_the_same_metrics(tmp_path: P
     here = import_path(__file__)
     done = subprocess.run([sys.executable, "-c", KILLED, here, str(tmp_path / "killed")], check=False)
     assert done.returncode == -signal.SIGKILL
-    resumed = Classify(SMALL, Spots(16), Spots(4), tmp_path / "killed")
+    resumed = Classify(SMALL, Lessons(Spots(16), Spots(4)), tmp_path / "killed")
     assert resumed.step == 2 and not resumed.rows  # of 4 in the first epoch
-    straight = Classify(SMALL, Spots(16), Spots(4), tmp_path / "straight")
+    straight = Classify(SMALL, Lessons(Spots(16), Spots(4)), tmp_path / "straight")
     for ours, theirs in zip(resumed.run(), straight.run(), strict=True):
         assert ours == pytest.approx(theirs, abs=1e-6)
     best = [read_classifier(fit.best).state_dict() for fit in (resumed, straight)]
@@ -141,7 +139,7 @@ def test_killed_in_mid_epoch_the_same_run_ends_with_the_same_metrics(tmp_path: P
 
 def test_smartca_takes_it_in_frozen(classifier: Path, tmp_path: Path) -> None:
     settings = FitSettings(size=64, steps=2, batch=4)
-    fit = Fit(settings, Spots(8), Spots(2), tmp_path, classifier=classifier)
+    fit = Fit(settings, Lessons(Spots(8), Spots(2)), tmp_path, classifier=classifier)
     fit.run()
     learnt = read_classifier(classifier)
     for network in (fit.network, fit.mean):
@@ -155,20 +153,20 @@ def test_smartca_takes_it_in_frozen(classifier: Path, tmp_path: Path) -> None:
 
 def test_another_classifier_is_another_run(classifier: Path, tmp_path: Path) -> None:
     settings = FitSettings(size=64, steps=2, batch=4)
-    Fit(settings, Spots(8), Spots(2), tmp_path, classifier=classifier).run()
-    assert Fit(settings, Spots(8), Spots(2), tmp_path, classifier=classifier).finished
+    Fit(settings, Lessons(Spots(8), Spots(2)), tmp_path, classifier=classifier).run()
+    assert Fit(settings, Lessons(Spots(8), Spots(2)), tmp_path, classifier=classifier).finished
     with pytest.raises(ValueError, match="other settings"):
-        Fit(settings, Spots(8), Spots(2), tmp_path)
+        Fit(settings, Lessons(Spots(8), Spots(2)), tmp_path)
 
 
 def test_classifiers_that_do_not_fit_are_refused(classifier: Path, tmp_path: Path) -> None:
     settings = FitSettings(size=64, steps=2, batch=4)
     for network, says in (("unet-lite", "no place for a classifier"), ("smartca-vgg", "another encoder")):
         with pytest.raises(ValueError, match=says):
-            Fit(replace(settings, network=network), Spots(8), Spots(2), tmp_path, classifier=classifier)
+            Fit(replace(settings, network=network), Lessons(Spots(8), Spots(2)), tmp_path, classifier=classifier)
     with pytest.raises(ValueError, match="no place for a classifier"):
-        Classify(replace(SMALL, network="segnet"), Spots(8), Spots(2), tmp_path)
+        Classify(replace(SMALL, network="segnet"), Lessons(Spots(8), Spots(2)), tmp_path)
     with pytest.raises(ValueError, match=r"classifier-last\.pt holds no classifier"):
         read_classifier(classifier.with_name("classifier-last.pt"))
     with pytest.raises(ValueError, match=r"absent\.pt cannot be read"):
-        Fit(settings, Spots(8), Spots(2), tmp_path, classifier=tmp_path / "absent.pt")
+        Fit(settings, Lessons(Spots(8), Spots(2)), tmp_path, classifier=tmp_path / "absent.pt")

@@ -24,7 +24,7 @@ from smartca.train.losses import iplf
 from smartca.train.nets.familiar import pooled
 from smartca.train.nets.network import SmartCA
 from smartca.train.parallel import current
-from smartca.train.settings import learning_rate
+from smartca.train.settings import Lessons, Running, learning_rate
 from support.paths import import_path
 
 SMALL = FitSettings(size=64, epochs=2, batch=4, seed=3)
@@ -60,7 +60,7 @@ def one_thread() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def fitted(tmp_path_factory: pytest.TempPathFactory) -> Fit:
-    fit = Fit(SMALL, Blobs(8), Blobs(4), tmp_path_factory.mktemp("run"))
+    fit = Fit(SMALL, Lessons(Blobs(8), Blobs(4)), tmp_path_factory.mktemp("run"))
     fit.run()
     return fit
 
@@ -92,7 +92,7 @@ def test_settings_that_cannot_work_are_refused(wrong: dict[str, float], says: st
 def test_an_unknown_network_or_loss_is_refused(tmp_path: Path) -> None:
     for wrong, says in (({"network": "smartca"}, "no network"), ({"loss": "luck"}, "no loss")):
         with pytest.raises(ValueError, match=says):
-            Fit(replace(SMALL, **wrong), Blobs(4), Blobs(2), tmp_path)
+            Fit(replace(SMALL, **wrong), Lessons(Blobs(4), Blobs(2)), tmp_path)
 
 
 def test_training_logs_every_epoch_and_keeps_the_best(fitted: Fit) -> None:
@@ -118,7 +118,9 @@ def test_what_is_usual_outlasts_the_epochs_after_it_was_learnt(fitted: Fit) -> N
 
 def test_the_logged_loss_is_the_epochs_mean(tmp_path: Path) -> None:
     seen: list[float] = []
-    rows = Fit(SMALL, Blobs(8), Blobs(4), tmp_path, on_step=lambda *facts: seen.append(facts[2])).run()
+    rows = Fit(
+        SMALL, Lessons(Blobs(8), Blobs(4)), tmp_path, Running(on_step=lambda *facts: seen.append(facts[2]))
+    ).run()
     assert [row["loss"] for row in rows] == pytest.approx([np.mean(seen[:2]), np.mean(seen[2:])])
     assert seen[0] != seen[1]
 
@@ -160,7 +162,7 @@ def test_training_learns() -> None:
 
 def test_batches_do_not_depend_on_threads_or_on_what_came_before(tmp_path: Path) -> None:
     settings = replace(SMALL, steps=8, size_from=32)
-    fit = Fit(settings, Blobs(8), Blobs(2), tmp_path)
+    fit = Fit(settings, Lessons(Blobs(8), Blobs(2)), tmp_path)
     crew = current("cpu")
     with (
         Batches(fit.view, 8, settings, crew, workers=1) as one,
@@ -174,7 +176,7 @@ def test_batches_do_not_depend_on_threads_or_on_what_came_before(tmp_path: Path)
 
 
 def test_fewer_samples_than_a_batch_are_repeated(tmp_path: Path) -> None:
-    fit = Fit(replace(SMALL, batch=8), Blobs(3), Blobs(2), tmp_path)
+    fit = Fit(replace(SMALL, batch=8), Lessons(Blobs(3), Blobs(2)), tmp_path)
     with Batches(fit.view, 3, fit.settings, current("cpu")) as batches:
         assert len(batches[0][0]) == 8
 
@@ -185,9 +187,9 @@ def test_an_interrupted_run_goes_on_to_the_same_weights(fitted: Fit, tmp_path: P
             os.kill(os.getpid(), signal.SIGINT)
 
     with pytest.raises(TrainingStopped, match=r"stopped at step [34] of 4; the same command goes on"):
-        Fit(SMALL, Blobs(8), Blobs(4), tmp_path, on_step=interrupt).run()
+        Fit(SMALL, Lessons(Blobs(8), Blobs(4)), tmp_path, Running(on_step=interrupt)).run()
     assert not list(tmp_path.glob("*.partial"))
-    resumed = Fit(SMALL, Blobs(8), Blobs(4), tmp_path)
+    resumed = Fit(SMALL, Lessons(Blobs(8), Blobs(4)), tmp_path)
     assert resumed.step in (3, 4)
     resumed.run()
     straight = fitted.mean.state_dict()
@@ -201,6 +203,7 @@ from pathlib import Path
 import torch
 sys.path[:0] = sys.argv[1].split(os.pathsep)
 from test_fit import Blobs, SMALL
+from smartca.train.settings import Lessons, Running
 from smartca.train.fit import Fit
 from copy import deepcopy
 from dataclasses import replace
@@ -212,7 +215,7 @@ def on_step(step, total, loss):
     if step == 7:
         os.kill(os.getpid(), signal.SIGKILL)
 
-Fit(settings, Blobs(16), Blobs(4), Path(sys.argv[2]), on_step=on_step, save_every_s=0).run()
+Fit(settings, Lessons(Blobs(16), Blobs(4)), Path(sys.argv[2]), Running(on_step=on_step, save_every_s=0)).run()
 """
 
 
@@ -221,10 +224,10 @@ def test_killed_in_mid_epoch_the_same_run_ends_with_the_same_metrics(tmp_path: P
     here = import_path(__file__)
     done = subprocess.run([sys.executable, "-c", KILLED, here, str(tmp_path / "killed")], check=False)
     assert done.returncode == -signal.SIGKILL
-    (tmp_path / "killed" / "last.pt.partial").write_bytes(b"half a checkpoint")
-    resumed = Fit(SMALL, Blobs(16), Blobs(4), tmp_path / "killed")
+    (tmp_path / "killed" / ".last.pt.x.partial").write_bytes(b"half a checkpoint")
+    resumed = Fit(SMALL, Lessons(Blobs(16), Blobs(4)), tmp_path / "killed")
     assert resumed.step == 6 and len(resumed.rows) == 1  # of 8 in two epochs
-    straight = Fit(SMALL, Blobs(16), Blobs(4), tmp_path / "straight")
+    straight = Fit(SMALL, Lessons(Blobs(16), Blobs(4)), tmp_path / "straight")
     ends = [fit.run() for fit in (resumed, straight)]
     for ours, theirs in zip(*ends, strict=True):
         assert ours == pytest.approx(theirs, abs=1e-6)
@@ -236,7 +239,7 @@ def test_killed_in_mid_epoch_the_same_run_ends_with_the_same_metrics(tmp_path: P
 def test_drop_out_is_the_same_after_an_interruption(tmp_path: Path) -> None:
     """What torch draws depends on seed and step alone."""
     settings = replace(SMALL, epochs=1)
-    fits = [Fit(settings, Blobs(8), Blobs(2), tmp_path / str(n)) for n in range(2)]
+    fits = [Fit(settings, Lessons(Blobs(8), Blobs(2)), tmp_path / str(n)) for n in range(2)]
     losses: list[float] = []
     for n, fit in enumerate(fits):
         fit.network.head.insert(0, torch.nn.Dropout(0.5))  # type: ignore[union-attr,operator]
@@ -247,27 +250,27 @@ def test_drop_out_is_the_same_after_an_interruption(tmp_path: Path) -> None:
 
 
 def test_early_stopping_counts_epochs_without_a_better_validation(tmp_path: Path) -> None:
-    fit = Fit(replace(SMALL, epochs=9, patience=2), Blobs(4), Blobs(4), tmp_path)
+    fit = Fit(replace(SMALL, epochs=9, patience=2), Lessons(Blobs(4), Blobs(4)), tmp_path)
     scores = iter([0.2, 0.5, 0.4, 0.5, 0.9])
     fit.score = lambda: {"dice": next(scores)}  # type: ignore[method-assign]
     assert [row["dice"] for row in fit.run()] == [0.2, 0.5, 0.4, 0.5]
     assert read_checkpoint(fit.best)["epoch"] == 2
-    again = Fit(fit.settings, Blobs(4), Blobs(4), tmp_path)
+    again = Fit(fit.settings, Lessons(Blobs(4), Blobs(4)), tmp_path)
     assert again.finished and again.run() == fit.rows
 
 
 def test_steps_instead_of_epochs(tmp_path: Path) -> None:
-    rows = Fit(replace(SMALL, steps=3), Blobs(8), Blobs(2), tmp_path).run()
+    rows = Fit(replace(SMALL, steps=3), Lessons(Blobs(8), Blobs(2)), tmp_path).run()
     assert [(row["epoch"], row["step"]) for row in rows] == [(1, 2), (2, 3)]
 
 
 def test_a_checkpoint_of_other_settings_is_not_gone_on_from(fitted: Fit) -> None:
     with pytest.raises(ValueError, match="other settings"):
-        Fit(replace(SMALL, batch=2), Blobs(8), Blobs(4), fitted.out)
+        Fit(replace(SMALL, batch=2), Lessons(Blobs(8), Blobs(4)), fitted.out)
 
 
 def test_a_finished_run_is_not_trained_further(fitted: Fit) -> None:
-    again = Fit(SMALL, Blobs(8), Blobs(4), fitted.out)
+    again = Fit(SMALL, Lessons(Blobs(8), Blobs(4)), fitted.out)
     assert again.run() == fitted.rows and again.step == 4
 
 
@@ -275,21 +278,25 @@ def test_a_damaged_last_checkpoint_is_named_with_its_cure(fitted: Fit, tmp_path:
     whole = fitted.last.read_bytes()
     (tmp_path / "last.pt").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(ValueError, match=r"last\.pt is missing or is no checkpoint; delete it, or give --no-resume"):
-        Fit(SMALL, Blobs(8), Blobs(4), tmp_path)
+        Fit(SMALL, Lessons(Blobs(8), Blobs(4)), tmp_path)
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
 def test_a_full_disk_leaves_the_checkpoint_before_it(tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource", reason="files cannot be limited in size here")
     last = tmp_path / "last.pt"
     write_checkpoint({"step": 1}, last)
-    (tmp_path / "last.pt.partial").symlink_to("/dev/full")  # the real error of a full disk
-    with pytest.raises(OSError, match=r"last\.pt cannot be written \(.*\); free some space.*one before it is kept"):
-        write_checkpoint({"step": 2, "weights": torch.zeros(100_000)}, last)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, limits[1]))
+    try:
+        with pytest.raises(OSError, match=r"last\.pt cannot be written \(.*\); free some space.*one before it is kept"):
+            write_checkpoint({"step": 2, "weights": torch.zeros(100_000)}, last)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert read_checkpoint(last) == {"step": 1} and list(tmp_path.iterdir()) == [last]
 
 
 def test_a_loss_that_is_no_number_ends_training(tmp_path: Path) -> None:
-    fit = Fit(replace(SMALL, learning_rate=1.0), Blobs(8), Blobs(2), tmp_path)
+    fit = Fit(replace(SMALL, learning_rate=1.0), Lessons(Blobs(8), Blobs(2)), tmp_path)
     with torch.no_grad():
         fit.network.head[-1].bias.fill_(float("nan"))  # type: ignore[index,union-attr]
     with pytest.raises(RuntimeError, match="no number any more at step 1; lower --learning-rate"):
@@ -298,7 +305,7 @@ def test_a_loss_that_is_no_number_ends_training(tmp_path: Path) -> None:
 
 
 def test_frozen_normalisation_keeps_its_statistics(tmp_path: Path) -> None:
-    fit = Fit(replace(SMALL, epochs=1, freeze_norm=True), Blobs(4), Blobs(2), tmp_path)
+    fit = Fit(replace(SMALL, epochs=1, freeze_norm=True), Lessons(Blobs(4), Blobs(2)), tmp_path)
     before = {name: value.clone() for name, value in fit.network.state_dict().items() if "running" in name}
     fit.run()
     after = fit.network.state_dict()
@@ -306,7 +313,7 @@ def test_frozen_normalisation_keeps_its_statistics(tmp_path: Path) -> None:
 
 
 def test_another_network_and_loss_are_fitted_the_same_way(tmp_path: Path) -> None:
-    fit = Fit(replace(SMALL, network="unet-lite", loss="ce-dice", steps=2), Blobs(8), Blobs(2), tmp_path)
+    fit = Fit(replace(SMALL, network="unet-lite", loss="ce-dice", steps=2), Lessons(Blobs(8), Blobs(2)), tmp_path)
     shares = {group["share"]: len(group["params"]) for group in fit.optimiser.param_groups}
     assert set(shares) == {1.0, 0.4} and min(shares.values()) > 0
     assert np.isfinite(fit.run()[-1]["loss"])

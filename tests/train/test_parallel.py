@@ -17,6 +17,7 @@ from smartca.pictures.labelled import LabelledFolder
 from smartca.train import loss_names
 from smartca.train.fit import Fit, FitSettings
 from smartca.train.parallel import Crew, current, joined, shared_loss
+from smartca.train.settings import Lessons
 from test_fit import Blobs
 
 CPU = torch.device("cpu")
@@ -128,14 +129,14 @@ def test_two_processes_learn_what_one_learns(folder: Path, tmp_path: Path) -> No
     assert done.stderr.count("the best checkpoint is") == 1  # one of them writes and speaks
     settings = FitSettings(size=64, batch=4, epochs=3, freeze_norm=True)
     parts = [LabelledFolder(folder, split) for split in ("train", "validate")]
-    rows = Fit(settings, parts[0], parts[1], tmp_path / "one").run()
+    rows = Fit(settings, Lessons(parts[0], parts[1]), tmp_path / "one").run()
     with (tmp_path / "two" / "log.csv").open(newline="") as lines:
         theirs = list(csv.DictReader(lines))
     assert len(theirs) == len(rows) == 3
     for row, other in zip(rows, theirs, strict=True):
         assert float(other["loss"]) == pytest.approx(row["loss"], abs=1e-4)
     # the same command alone goes on from what the two have written
-    again = Fit(settings, parts[0], parts[1], tmp_path / "two")
+    again = Fit(settings, Lessons(parts[0], parts[1]), tmp_path / "two")
     assert again.finished and len(list((tmp_path / "two" / "tensorboard" / "segment").iterdir())) == 1
 
 

@@ -15,6 +15,7 @@ import pytest
 from filelock import FileLock
 from smartca.train.checkpoint import read_checkpoint, write_checkpoint
 from smartca.train.fit import Fit, FitSettings
+from smartca.train.settings import Lessons, Running
 from support.labelled_forms import FORMS, SMALL, Command, Form, one_thread, pixels, segment, smartca, trained
 from test_fit import Blobs
 
@@ -95,14 +96,14 @@ def test_two_trainings_into_one_folder(tmp_path: Path) -> None:
 
     def second(step: int, total: int, loss: float) -> None:
         with pytest.raises(ValueError, match=r"another training writes to .*run; let it end, or give another --out"):
-            Fit(settings, Blobs(4), Blobs(2), tmp_path / "run", resume=False).run()
+            Fit(settings, Lessons(Blobs(4), Blobs(2)), tmp_path / "run", Running(resume=False)).run()
         told.append(step)
 
-    rows = Fit(settings, Blobs(4), Blobs(2), tmp_path / "run", on_step=second).run()
+    rows = Fit(settings, Lessons(Blobs(4), Blobs(2)), tmp_path / "run", Running(on_step=second)).run()
     assert told == [1, 2]
     with (tmp_path / "run" / "log.csv").open(newline="") as lines:
         assert len(list(csv.DictReader(lines))) == len(rows)
-    assert Fit(settings, Blobs(4), Blobs(2), tmp_path / "run").run() == rows  # it is free again
+    assert Fit(settings, Lessons(Blobs(4), Blobs(2)), tmp_path / "run").run() == rows  # it is free again
 
 
 def test_the_command_says_so_too(run: tuple[Form, Path], smartca: Command) -> None:

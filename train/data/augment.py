@@ -10,11 +10,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ...phantom.corruption import DYNAMIC_RANGE_DB
 from ...pictures.composite import noise
 from ...pictures.pixels import Grey, Mask
 
 FloatImage = NDArray[np.float32]  # (rows, columns), grey in 0..1
-DYNAMIC_RANGE_DB = 58.0
 
 
 def augment(pixels: Grey, mask: Mask, rng: np.random.Generator) -> tuple[Grey, Mask]:

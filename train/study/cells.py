@@ -20,6 +20,7 @@ from ..checkpoint import replace_file
 from ..classify import Classify, ClassifySettings
 from ..export import load_network
 from ..fit import Fit, FitSettings
+from ..settings import Lessons, Running
 from .pictures import ROOM, DataSet
 from .plan import Cell
 from .scoring import Level, choose_threshold, score
@@ -120,18 +121,18 @@ def _trained(cell: Cell, data: DataSet, work: Path, device: str, on_step: OnCell
     train, held = data.train.shrunk(longest), data.validate.shrunk(longest)
     if cell.speckle:
         train = train.speckled()
-    total = cell.classifier_steps + cell.segment_steps
+    lessons, total = Lessons(train, held), cell.classifier_steps + cell.segment_steps
     first, second = _settings(cell)
     # a GPU waits for its pictures otherwise; on a CPU more threads would only be in the network's way
     workers = torch.get_num_threads() if device.startswith("cuda") else 1
     begun, classifier = time.monotonic(), None
     if first:
         told = _shifted(on_step, 0, total)
-        classify = Classify(first, train, held, work, on_step=told, device=device, workers=workers)
+        classify = Classify(first, lessons, work, Running(on_step=told, device=device, workers=workers))
         classify.run()
         classifier = classify.best
     middle, told = time.monotonic(), _shifted(on_step, cell.classifier_steps, total)
-    fit = Fit(second, train, held, work, on_step=told, device=device, classifier=classifier, workers=workers)
+    fit = Fit(second, lessons, work, Running(on_step=told, device=device, workers=workers), classifier)
     fit.run()
     return Trained(fit.best, middle - begun, time.monotonic() - middle)
 

@@ -20,7 +20,7 @@ from ..data.cache import Recipe, rendered
 from .plan import Phantoms, StudyData
 
 ROOM = 5 / 3  # of the network's side: training pictures keep that much, so that they can be cropped
-SPLITS = ("train", "validate", "test")
+PARTS = ("train", "validate", "test")
 SPECKLED = ("moderate", "severe")  # what training with speckle adds
 
 
@@ -80,7 +80,7 @@ def load_data(data: StudyData, root: Path, cache: Path | None = None, workers: i
         folder = root / (data.folder or "")
         if not folder.exists():
             raise InputError(f"{folder}, the data '{data.name}', is not there; give --data-root DIR to say where it is")
-        parts = [open_data(folder, split, data.mask_value, data.label) for split in SPLITS]
+        parts = [open_data(folder, split, data.mask_value, data.label) for split in PARTS]
         for part in parts:
             needs_tear(part)
         splits = [StudyPictures([StudyPicture(*part[n]) for n in range(len(part))], part.files) for part in parts]

@@ -17,12 +17,12 @@ from ...errors import InputError, MissingPackage
 from ...phantom.corruption import LEVELS
 from .. import loss_names
 from ..nets import networks
-from ..settings import MOST
+from ..settings import LARGEST_SEED
 
-RECIPE = 1  # of training and scoring: raise it when either changes what a cell's file says
+STUDY_RECIPE = 1  # of training and scoring: raise it when either changes what a cell's file says
 WITHOUT_CLASSIFIER = "-noclassifier"  # SMART-CA whose frozen encoder is ImageNet's
 Count = Annotated[int, Meta(ge=1)]
-Seed = Annotated[int, Meta(ge=0, le=MOST)]
+Seed = Annotated[int, Meta(ge=0, le=LARGEST_SEED)]
 Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._+-]+$")]
 Names = Annotated[tuple[Name, ...], Meta(min_length=1)]
 
@@ -152,7 +152,7 @@ class Cell(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     classifier_steps: int  # 0: no classifier
     segment_steps: int
     levels: tuple[str, ...]
-    recipe: int = RECIPE
+    recipe: int = STUDY_RECIPE
 
     @property
     def variant(self) -> Variant:

@@ -13,7 +13,7 @@ from .cells import CellResult
 
 DRAWS = 2000
 EXACT = 50  # pictures; with more, or with ties, Wilcoxon's p is that of the normal distribution
-Floats = NDArray[np.float64]
+_Floats = NDArray[np.float64]
 
 
 class Difference(NamedTuple):
@@ -26,24 +26,24 @@ class Difference(NamedTuple):
     p_holm: float
 
 
-def counts(results: Sequence[CellResult], level: str) -> Floats:
+def counts(results: Sequence[CellResult], level: str) -> _Floats:
     """TP, FP and FN of one row's cells, (seeds, pictures, 3)."""
     return np.array([result.levels[level].counts for result in results], np.float64)
 
 
-def pooled_dice(summed: Floats) -> Floats:
+def pooled_dice(summed: _Floats) -> _Floats:
     """2 TP / (2 TP + FP + FN) of sums (..., 3); 0 where there is nothing at all."""
     tp, fp, fn = np.moveaxis(summed, -1, 0)
     return 2 * tp / np.maximum(2 * tp + fp + fn, 1e-9)
 
 
-def dice_by_picture(each: Floats) -> Floats:
+def dice_by_picture(each: _Floats) -> _Floats:
     """Dice of every picture that holds something to find, its mean over seeds: (seeds, pictures, 3) -> (torn,)."""
     torn = each[0, :, 0] + each[0, :, 2] > 0
     return pooled_dice(each[:, torn]).mean(0)
 
 
-def paired_p(ours: Floats, theirs: Floats) -> float:
+def paired_p(ours: _Floats, theirs: _Floats) -> float:
     """Wilcoxon's signed-rank test, two-sided, of two rows' Dice by picture; 1 where no picture differs."""
     if np.allclose(ours, theirs):
         return 1.0
@@ -63,7 +63,7 @@ def holm(p: Sequence[float]) -> list[float]:
     return corrected.tolist()
 
 
-def interval(ours: Floats, theirs: Floats, seed: int = 0) -> tuple[float, float]:
+def interval(ours: _Floats, theirs: _Floats, seed: int = 0) -> tuple[float, float]:
     """95 % of the difference of pooled Dice, when pictures and seeds are drawn again with replacement, in pairs.
 
     Both are counts (seeds, pictures, 3) of the same pictures and seeds. With few seeds it is rather too narrow.

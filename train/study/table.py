@@ -71,7 +71,7 @@ def section(plan: StudyPlan, name: str, rows: Rows) -> str:
         f"## {name}",
         f"{some.train_pictures} training and {len(some.test.areas)} test pictures, {torn} of them with something to "
         f"find.",
-        sentence(plan, name, rows),
+        in_words(plan, name, rows),
         by_level(plan, rows),
     ]
     for level in plan.levels:
@@ -79,7 +79,7 @@ def section(plan: StudyPlan, name: str, rows: Rows) -> str:
     return "\n\n".join(parts)
 
 
-def sentence(plan: StudyPlan, name: str, rows: Rows) -> str:
+def in_words(plan: StudyPlan, name: str, rows: Rows) -> str:
     """Who has the highest Dice without added speckle and at the worst level, and how the reference stands to it."""
     return " ".join(_winner(plan, name, rows, level) for level in dict.fromkeys((plan.levels[0], plan.levels[-1])))
 

@@ -16,9 +16,10 @@ import pytest
 from smartca.cli import main
 from smartca.engine import SHIPPED_MODEL, EngineError, open_runner
 from smartca.engine.cpu.ready_int8 import place
-from smartca.engine.files import sha256, sheet_path
 from smartca.engine.onnx_graph import is_quantised
+from smartca.engine.paths import sheet_path
 from smartca.engine.plan import load_sheet
+from smartca.files import sha256
 from support.int8_network import SIZE, clip, layered, saved
 from test_data import labelled
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from smartca.calibration.int8.ranges import BINS, METHODS, ValueSpread, ranges, spreads
+from smartca.calibration.int8.ranges import HISTOGRAM_BINS, METHODS, ValueSpread, ranges, spreads
 
 
 def spread(*pictures: NDArray[np.float64] | list[float]) -> ValueSpread:
@@ -23,9 +23,11 @@ def test_minmax_spans_the_largest_of_either_sign() -> None:
 
 def test_percentile_cuts_the_largest_ten_thousandth_off() -> None:
     many = np.ones(20_000)
-    assert spread(np.append(many, 100.0)).range("percentile") == pytest.approx(21 * 100 / BINS)  # 1 is in bin 20
+    assert spread(np.append(many, 100.0)).range("percentile") == pytest.approx(
+        21 * 100 / HISTOGRAM_BINS
+    )  # 1 is in bin 20
     assert spread(np.append(many, [100.0] * 3)).range("percentile") == 100.0  # too many to be cut off
-    assert spread(-np.append(many, 100.0)).range("percentile") == pytest.approx(21 * 100 / BINS)
+    assert spread(-np.append(many, 100.0)).range("percentile") == pytest.approx(21 * 100 / HISTOGRAM_BINS)
 
 
 def test_zeros_do_not_count() -> None:
@@ -38,11 +40,13 @@ def test_a_later_and_larger_picture_widens_the_bins() -> None:
     assert later.largest == 3.0
     assert later.range("percentile") == 1.0  # of 2048 bins up to 1 the last: after two doublings 512 of 2048 up to 4
     assert later.counts.sum() == 20_001
-    assert spread([1e-6], np.ones(20_000)).range("percentile") == pytest.approx(1.0, rel=2 / BINS)
+    assert spread([1e-6], np.ones(20_000)).range("percentile") == pytest.approx(1.0, rel=2 / HISTOGRAM_BINS)
 
 
 def test_entropy_keeps_what_is_even_and_cuts_a_long_tail() -> None:
-    even = (np.arange(BINS) + 0.5) / BINS  # one in each bin: INT8 tells all of it, and less with any cut
+    even = (
+        np.arange(HISTOGRAM_BINS) + 0.5
+    ) / HISTOGRAM_BINS  # one in each bin: INT8 tells all of it, and less with any cut
     assert spread(np.append(even, 1.0)).range("entropy") == 1.0
     bell = np.random.default_rng(0).normal(0, 1, 30_000)
     found = spread(np.append(bell, 60.0)).range("entropy")

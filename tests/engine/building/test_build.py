@@ -24,10 +24,10 @@ from smartca.engine.building.assembly import Asked, Int8Calibration, Options
 from smartca.engine.building.build import build_engine, fastest, usual_precision
 from smartca.engine.building.cache import WAITING
 from smartca.engine.contract import Progress
-from smartca.engine.files import sha256
 from smartca.engine.machine import gpus, installed
 from smartca.engine.nvidia.compile import compile_network
 from smartca.engine.onnx_graph import contract, is_quantised, read_network
+from smartca.files import sha256
 from support.int8_network import clip, several
 from support.networks import quantised
 

@@ -11,8 +11,8 @@ from smartca.engine import OperatingPoint
 from smartca.engine import operating_point as points
 from smartca.engine import plan as plans
 from smartca.engine.building.cache import deliver
-from smartca.engine.files import sha256
 from smartca.engine.plan import BuildSheet, EnginePlan, Input
+from smartca.files import sha256
 
 DIGEST = "ab" * 32
 

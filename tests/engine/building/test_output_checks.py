@@ -10,7 +10,7 @@ from smartca.engine import EngineError, OperatingPoint
 from smartca.engine import operating_point as points
 from smartca.engine.building.assembly import Int8Calibration, Options
 from smartca.engine.building.build import build_engine
-from smartca.engine.files import sha256
+from smartca.files import sha256
 from support.networks import quantised
 from test_build import RTX, asked, cache, never, silent
 

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from smartca.engine import SHIPPED_MODEL, EngineError, open_runner, segmenter_for
 from smartca.engine.cpu.ready_int8 import chosen, place, quick_here, why_not
-from smartca.engine.files import sha256, sheet_path
+from smartca.engine.paths import sheet_path
 from smartca.engine.plan import load_sheet
+from smartca.files import sha256
 
 READY = place(SHIPPED_MODEL)
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import errno
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from smartca.cli import sentence
-from smartca.engine.files import write_whole
+from smartca.files import write_whole
 
 resource = pytest.importorskip("resource", reason="files cannot be limited in size here")
 # as on a disk that has room for 100 bytes
@@ -77,3 +78,12 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["taken"]
     write_whole(tmp_path / "free", b"bytes")
     assert (tmp_path / "free").read_bytes() == b"bytes"
+
+
+def test_what_a_killed_process_left_goes_and_what_a_living_one_writes_stays(tmp_path: Path) -> None:
+    old, new = (tmp_path / f".x.{name}.partial" for name in ("old", "new"))
+    old.touch()
+    new.touch()
+    os.utime(old, (0, 0))
+    write_whole(tmp_path / "x", b"bytes")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".x.new.partial", "x"]

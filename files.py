@@ -1,0 +1,73 @@
+"""Files that are written all of them or not at all, and their digests."""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+import msgspec
+
+ABANDONED_S = 600.0  # without a change: a file half written whose process is gone
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[BinaryIO]:
+    """A file to write, which takes the place of `path` once the block has ended: all of it or nothing.
+
+    Also where two processes write it at once, and through a power cut. Raises OSError that names `path`, which is then
+    as it was, with nothing left beside it; what a killed process left is taken away by the next one.
+    """
+    partial: Path | None = None
+    try:
+        _sweep(path)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".partial")
+        partial = Path(name)
+        with os.fdopen(handle, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        partial.chmod(0o644)
+        partial.replace(path)
+    except BaseException as error:
+        if partial is not None:
+            partial.unlink(missing_ok=True)
+        if isinstance(error, OSError):  # a full disk's error names no file, others name the partial one
+            error.filename = str(path)
+        raise
+    with suppress(OSError):  # the name, too, must outlive a power cut; not every system can promise it
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def _sweep(path: Path) -> None:
+    """Take away what a killed process left half written; a living one has touched its file lately."""
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*.partial"):
+        with suppress(OSError):
+            if time.time() - left.stat().st_mtime > ABANDONED_S:
+                left.unlink()
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write `data` as the file `path`, as `whole_file` does it."""
+    with whole_file(path) as file:
+        file.write(data)
+
+
+def write_json(path: Path, content: object) -> None:
+    """Write what msgspec can encode as indented JSON, as `whole_file` does it."""
+    write_whole(path, msgspec.json.format(msgspec.json.encode(content), indent=2) + b"\n")
+
+
+def sha256(path: Path) -> str:
+    """Hex digest of a file's bytes."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()

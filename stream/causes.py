@@ -1,0 +1,10 @@
+"""Why a frame was not shown: the words that reports and the page use."""
+
+NEWER_AT_SCANNER = "newer frame at the scanner"
+NEWER_AT_ENGINE = "newer frame at the engine"
+NEWER_AT_VIEWER = "newer frame at the viewer"
+TOO_OLD_AT_SCANNER = "too old at the scanner"
+TOO_OLD_AT_ENGINE = "too old at the engine"
+TOO_OLD_AT_VIEWER = "too old at the viewer"
+NOBODY = "no engine or viewer"
+LOST_IN_A_RESTART = "lost in a restart"
