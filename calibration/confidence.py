@@ -56,7 +56,7 @@ def fit_platt(counted: Histograms) -> Platt:
 
 
 def reliability_of(counted: Histograms, platt: Platt, near: Histograms | None = None) -> Reliability:
-    """How often pixels of a given fitted confidence are tear, where that is a question: see engine.reliability.
+    """How often pixels of a given fitted confidence are tear, where that is a question: see scores.reliability.
 
     Of all pixels `counted` those of a fitted confidence of 0.05 or more; of the others only what is in `near`,
     the part of them that `reliability.near` picks out (none where it is not given). Bins without pixels are

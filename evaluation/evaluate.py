@@ -78,9 +78,9 @@ def evaluate(segmenter: Segmenter, samples: Samples, progress: OnPicture, speckl
     - precision, recall, dice_pooled, iou: of all pixels put together (the paper's way).
     - dice_per_image: mean over pictures with a tear; one without a tear but with an outline counts among
       false_positive_frames instead, one with neither not at all.
-    - lesion_sensitivity: the share of tears of which a tenth or more is outlined (`engine.lesions`).
+    - lesion_sensitivity: the share of tears of which a tenth or more is outlined (`scores.lesions`).
     - hd95 (mean, and median) and surface_distance: symmetric, over pictures with both tear and outline, in `unit`;
-      surface_pictures_left_out have only one of them (`engine.surface`).
+      surface_pictures_left_out have only one of them (`scores.surface`).
     - ece: expected calibration error of the fitted confidence over the ece_pixels of the network's square with
       0.05 or more, or within 3 mm (3 % of the picture's height where mm are not known) of a tear.
 

@@ -66,7 +66,7 @@ class WatchedNetwork:
 
 
 class CpuNetwork(WatchedNetwork):
-    """The same in OpenVINO as `engine.ov` runs it: unsigned where that is quicker, layers fused, one thread."""
+    """The same in OpenVINO as `engine.cpu` runs it: unsigned where that is quicker, layers fused, one thread."""
 
     def __init__(self, model: ModelProto, watched: Sequence[str] = (), threads: int = 1) -> None:
         from ...engine.cpu.openvino_import import ov
