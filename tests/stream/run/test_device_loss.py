@@ -132,7 +132,8 @@ def test_a_run_goes_on_after_its_device_was_lost(
     assert "the serve process lost its device; starting it again" in words, words
     report = json.loads((tmp_path / "r.json").read_text())
     assert report["restarts"] == {"serve": 1, "view": 0, "attach": 0}
-    assert report["states"]["no_result"] >= 1
+    # a frame that failed, or the silence after it: on a busy machine the new engine may take that frame
+    assert report["states"]["no_result"] + report["engine_absences"] >= 1
     assert report["frames"]["captured"] == report["frames"]["shown"] + sum(report["frames"]["dropped"].values())
 
 
