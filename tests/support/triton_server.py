@@ -14,10 +14,10 @@ import os
 import shutil
 import signal
 import subprocess
-import time
 from pathlib import Path
 
 from support.kserve import free_port
+from support.waiting import PATIENCE_S, wait_until
 
 VARIABLE = "SMARTCA_PYTRITON"
 HOW = f"{VARIABLE} does not name an environment with nvidia-pytriton; tests/triton_server.py says how to make one"
@@ -84,10 +84,12 @@ class RealServer:
             self._process = subprocess.Popen(
                 self._command, env=self._environ, stdout=log, stderr=log, start_new_session=True
             )
-        while b"Started GRPCInferenceService" not in self._log.read_bytes():
-            if self._process.poll() is not None:
-                raise RuntimeError(self.words())
-            time.sleep(0.05)
+        wait_until(self._ready, every_s=0.05)
+
+    def _ready(self) -> bool:
+        if self._process is None or self._process.poll() is not None:
+            raise RuntimeError(self.words())
+        return b"Started GRPCInferenceService" in self._log.read_bytes()
 
     def words(self) -> str:
         """What it logged."""
@@ -120,7 +122,7 @@ class RealServer:
         """kill -9."""
         if self._process is not None:
             os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait()
+            self._process.wait(PATIENCE_S)
             self._process = None
             for region in Path("/dev/shm").glob(f"{self._regions}*"):  # between server and backend: killed, they stay
                 region.unlink()

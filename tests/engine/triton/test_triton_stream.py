@@ -73,7 +73,7 @@ class Stream:
         """Whatever happened, leave nothing behind."""
         for process in self._processes:
             process.kill()
-            process.wait()
+            process.wait(60)
 
     def _start(self, role: str, *arguments: object) -> subprocess.Popen[str]:
         if role == "view":
