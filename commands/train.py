@@ -52,7 +52,7 @@ def _fitting(epochs: int, rate: float) -> Callable[[F], F]:
             type=click.IntRange(2),
             default=16,
             show_default=True,
-            help="Pictures at once; IPLF needs 16 or more.",
+            help="Pictures at once; for IPLF 16 or more.",
         ),
         click.option(
             "--learning-rate",

@@ -1,7 +1,7 @@
 """A real Triton server on this machine's CPU: nvidia-pytriton's, started by hand on a repository of ours.
 
     uv venv --python 3.11 ENV && VIRTUAL_ENV=ENV uv pip install nvidia-pytriton==0.7.0 openvino==VERSION
-    SMARTCA_PYTRITON=ENV pytest tests/test_triton_server.py
+    SMARTCA_PYTRITON=ENV pytest tests/engine/triton/test_triton_server.py
 
 VERSION is that of this environment, or the masks could differ; ENV is of its own because pytriton wants numpy 1.
 """
@@ -20,7 +20,7 @@ from support.kserve import free_port
 from support.waiting import PATIENCE_S, wait_until
 
 VARIABLE = "SMARTCA_PYTRITON"
-HOW = f"{VARIABLE} does not name an environment with nvidia-pytriton; tests/triton_server.py says how to make one"
+HOW = f"{VARIABLE} does not name an environment with nvidia-pytriton; tests/support/triton_server.py says how to make one"
 ASK = """
 import importlib.util, json, pathlib, sys
 site = pathlib.Path(importlib.util.find_spec("pytriton").origin).parents[1]
