@@ -60,7 +60,7 @@ class Stream:
 
 
 class HostDevice:
-    """`engine.nvidia.device.Device` without a device. captures: what becomes of a graph; lost: as if it failed for good."""
+    """`nvidia.device.Device` without a device. captures: what becomes of a graph; lost: as if it failed for good."""
 
     name = "host memory"
 

@@ -20,7 +20,7 @@ from support.kserve import free_port
 from support.waiting import PATIENCE_S, wait_until
 
 VARIABLE = "SMARTCA_PYTRITON"
-HOW = f"{VARIABLE} does not name an environment with nvidia-pytriton; tests/support/triton_server.py says how to make one"
+HOW = f"{VARIABLE} does not name an environment with nvidia-pytriton; support/triton_server.py says how to make one"
 ASK = """
 import importlib.util, json, pathlib, sys
 site = pathlib.Path(importlib.util.find_spec("pytriton").origin).parents[1]
