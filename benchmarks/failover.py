@@ -4,7 +4,7 @@
 
 Watches the page's own websocket as the page does: its script turns 'stale' by itself after 250 ms without a
 message, and 'no result' when the socket closes. Times are from the kill. `device` is a simulated loss: the engine's
-runner raises DeviceLost at its next answer (tests/lost_device), and its process ends by itself to be started anew.
+runner raises DeviceLost at its next answer (tests/support/lost_device), and its process ends to be started anew.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
     SMARTCA_PYTRITON=ENV python benchmarks/triton_latency.py [--rounds 300] [--streams 3] [--report R.json]
 
-ENV is the environment that tests/triton_server.py describes. The same pictures go, in turn, to a local OpenVINO
+ENV is the environment that tests/support/triton_server.py describes. The same pictures go, in turn, to a local OpenVINO
 runner, to the server through shared memory and to the server through the socket; the server runs the same OpenVINO
 with the same precision and threads, and its answers are compared bit for bit. `added` is what a way takes more than
 the local runner: in the median, the 99th percentile and the fastest tenth (what a machine without other work shows).

@@ -38,7 +38,9 @@ TIMES = range(0, 240, 60)
     metavar="FILE|triton://HOST:PORT/NAME",
     help="Compare this one as well: what `smartca build` made, or a model on a Triton server.",
 )
-@click.option("--rounds", type=click.IntRange(20, 100_000), default=200, show_default=True, help="Inferences each.")
+@click.option(
+    "--rounds", type=click.IntRange(20, 100_000), default=200, show_default=True, help="Inferences with each engine."
+)
 @click.option(
     "--threads",
     type=click.IntRange(0, 256),

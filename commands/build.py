@@ -60,8 +60,13 @@ def _targets(context: click.Context, option: click.Parameter, value: str | None)
 @click.option(
     "--batch", callback=_batch, default="1", show_default=True, metavar="N|1..N", help="Most pictures at once."
 )
-@click.option("--size", type=click.IntRange(32, 2048), help="Refuse a model of another side in pixels.")
-@click.option("--workspace", type=click.IntRange(1, 1_000_000), metavar="MB", help="GPU memory to compute in.")
+@click.option("--size", type=click.IntRange(32, 2048), help="Refuse a model whose input is not this many pixels wide.")
+@click.option(
+    "--workspace",
+    type=click.IntRange(1, 1_000_000),
+    metavar="MB",
+    help="GPU memory that the engine may use to compute.",
+)
 @data_options(required=False)
 @click.option("--inspect", is_flag=True, help="Print layers, precisions and memory.")
 @click.option("-o", "--out", type=FILE, metavar="FILE", help="Where the engine goes.  [default: it stays in the cache]")

@@ -98,7 +98,9 @@ def triton_options(command: Callable[..., None]) -> Callable[..., None]:
 
     for option in (
         click.option("--server-gpu", is_flag=True, help="ONNX Runtime there computes on the server's GPU."),
-        click.option("--strict-queue", is_flag=True, help="Turn away what would grow old; live goes first."),
+        click.option(
+            "--strict-queue", is_flag=True, help="Turn away pictures that would wait too long; live feeds go first."
+        ),
         click.option("--instances", type=click.IntRange(1, 64), help="Copies that work at once.  [default: 1]"),
         click.option("--name", metavar="NAME", help=f"What the server calls it.  [default: {NAME}]"),
         click.option(

@@ -34,13 +34,15 @@ FEW_TEARS = 10  # pictures with a tear
 
 
 @click.group(invoke_without_command=True, subcommand_metavar="[report ...]")
-@click.option("--model", type=FILE, metavar="MODEL.onnx", help="The model, needed; its JSON goes beside it.")
+@click.option(
+    "--model", type=FILE, metavar="MODEL.onnx", help="The model (required). Its operating point is written beside it."
+)
 @data_option
 @click.option(
     "--recall",
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
     callback=finite,
-    help="Tear pixels to find, whatever that costs in false ones.  [default: the threshold of best Dice]",
+    help="Share of the tear pixels to find, at any price in false ones.  [default: the threshold of best Dice]",
 )
 @click.option("--seeds", type=click.IntRange(1), default=240, show_default=True, help="Validation phantoms.")
 @click.option("--frames", type=click.IntRange(1), default=2, show_default=True, help="Frames of each phantom.")
@@ -51,7 +53,9 @@ FEW_TEARS = 10  # pictures with a tear
 @threads_option
 @click.pass_context
 def calibrate(context: click.Context, **options: object) -> None:
-    """Find the threshold of best Dice, or for a wanted recall, and fit the confidence, on validation data.
+    """Find a model's threshold and fit its confidence, on validation data.
+
+    The threshold is the one of best Dice, or the one that reaches --recall.
 
     `smartca calibrate report` shows how INT8 is found for a model, and whether it holds.
     """
@@ -115,9 +119,9 @@ def _refuse_typed(context: click.Context, command: str) -> None:
 def report(model: Path | None, data: CalibrationData, backend: str | None, out: Path) -> None:
     """Show how INT8 is found for MODEL (the shipped one if left out), and whether it holds.
 
-    As `smartca build --precision int8 --calibrate DATA` does it, and no engine is written: which pictures were chosen,
-    how the ways to find ranges compare, which layers suffer, and what the gate says. The exit code is 1 where the gate
-    refuses; the page then says why. It shows pictures of DATA: keep it where those may be kept.
+    It works as `smartca build --precision int8 --calibrate DATA` does, but writes no engine. The page shows which
+    pictures were chosen, how the ways to find ranges compare, which layers suffer, and what the gate says. If the gate
+    refuses, the page says why, and the exit code is 1. It shows pictures of DATA: keep it where those may be kept.
     """
     _check_page(out)
     from ..calibration.int8.figures import need_matplotlib

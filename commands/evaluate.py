@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     metavar="phantom:seeds=A..B[,frames=30] | DIR | FILE",
     help="What to score on: held-out phantoms, a folder with images/ and masks/, or any source.",
 )
-@click.option("--split", default="test", show_default=True, help="Which pictures of a folder; all takes all.")
+@click.option(
+    "--split", default="test", show_default=True, help="Which pictures of a folder: train, val, test, or all."
+)
 @click.option("--mask-value", type=click.IntRange(1, 255), help="The class to score, in masks of several.")
 @click.option(
     "--speckle",

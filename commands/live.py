@@ -39,7 +39,7 @@ def _run_options(command: F) -> F:
         crop_option,
         click.option("--no-browser", is_flag=True, help="Serve the page, but do not open it."),
         click.option(
-            "--port", type=click.IntRange(1, 65535), default=PORT, show_default=True, help="Of the live page."
+            "--port", type=click.IntRange(1, 65535), default=PORT, show_default=True, help="Port of the live page."
         ),
         click.option("--record", type=FILE, help="Record the overlays as mp4, masks and timings beside it."),
         click.option("--report", type=FILE, help="Write what was measured as JSON."),
@@ -59,15 +59,15 @@ def _run_options(command: F) -> F:
 
 
 @click.command()
-@click.option("--seed", type=click.IntRange(0), default=90001, show_default=True, help="Of the simulated shoulder.")
+@click.option("--seed", type=click.IntRange(0), default=90001, show_default=True, help="Which simulated shoulder.")
 @_run_options
 @click.pass_obj
 def demo(started_ns: int, seed: int, frames: int | None, headless: bool, **options: object) -> int:
     """Watch the engine outline a simulated torn tendon, live.
 
-    Without --headless the page opens at http://127.0.0.1:8765 and the shoulder moves for ever, at 30
-    frames/s; with it, one loop of the probe's motion is shown unless --frames says otherwise. A seed other
-    than the shipped one is drawn once, beforehand, so that drawing never competes with the engine.
+    The page opens at http://127.0.0.1:8765, and the shoulder moves at 30 frames/s until Ctrl-C. With
+    --headless there is no page, and it ends after one loop of the probe's motion, or after --frames. The
+    shoulder of another seed is drawn once, before the start.
     """
     if headless and not frames:
         frames = LOOP

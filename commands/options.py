@@ -49,8 +49,8 @@ def model_options(command: F) -> F:
             type=click.Choice(["auto", "fp32", "bf16", "int8"]),
             default="auto",
             show_default=True,
-            help="auto is what the engine was built in; of a plain .onnx int8 where that stands ready beside it (as it "
-            "does for the shipped model) and the processor is quick with it, else bf16 where it has that.",
+            help="auto: as the engine was built. For an .onnx model: int8 if an INT8 network stands beside it (as with "
+            "the shipped model) and this processor is fast with it; else bf16 if the processor has it; else fp32.",
         ),
         click.option(
             "--threshold",

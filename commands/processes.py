@@ -60,7 +60,7 @@ def attach(
 ) -> int:
     """Send SOURCE (as in `smartca run`) to an engine.
 
-    Patient text stands outside the ultrasound picture: that part of the screen is blanked before it leaves.
+    Names of patients stand outside the ultrasound picture. That part of the screen is made black before it is sent.
     """
     from ..pictures.sector import parse_crop
     from ..stream.attach import AttachSettings
@@ -111,7 +111,7 @@ def serve(
     help="Feed to show, as its attach process names it.  [default: the first that comes]",
 )
 @click.option("--headless", is_flag=True, help="No page; states are printed.")
-@click.option("--port", type=click.IntRange(1, 65535), default=PORT, show_default=True, help="Of the live page.")
+@click.option("--port", type=click.IntRange(1, 65535), default=PORT, show_default=True, help="Port of the live page.")
 @click.option("--record", type=FILE, help="Record the overlays as mp4, masks and timings beside it.")
 @click.option("--report", type=FILE, help="Write what was measured as JSON.")
 @click.option("--stay", is_flag=True, help="Stay after the feed has ended.")

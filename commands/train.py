@@ -47,26 +47,35 @@ def _fitting(epochs: int, rate: float) -> Callable[[F], F]:
         click.option(
             "--patience", type=natural, default=0, help="End after so many epochs without a better validation."
         ),
-        click.option("--batch", type=click.IntRange(2), default=16, show_default=True, help="IPLF wants 16 and more."),
+        click.option(
+            "--batch",
+            type=click.IntRange(2),
+            default=16,
+            show_default=True,
+            help="Pictures at once; for IPLF 16 or more.",
+        ),
         click.option(
             "--learning-rate",
             type=click.FloatRange(0, 1, min_open=True),
             callback=finite,
             default=rate,
             show_default=True,
+            help="Peak learning rate.",
         ),
         click.option("--pretrained/--no-pretrained", default=True, help="Start from ImageNet weights.  [default: yes]"),
         click.option("--freeze-norm", is_flag=True, help="Leave the normalisation layers' statistics as they are."),
         click.option("--seeds", type=number, default=900, show_default=True, help="Phantoms to learn from."),
         click.option("--frames", type=number, default=3, show_default=True, help="Frames of each phantom."),
-        click.option("--validation-seeds", type=number, default=120, show_default=True),
+        click.option(
+            "--validation-seeds", type=number, default=120, show_default=True, help="Phantoms to validate on."
+        ),
         mask_value_option,
         label_option,
         _cache,
         click.option("--device", help="cpu, cuda or cuda:N.  [default: cuda where there is one]"),
-        click.option("--half/--no-half", default=None, help="bfloat16.  [default: where the device computes it]"),
+        click.option("--half/--no-half", default=None, help="Compute in bfloat16.  [default: if the device can]"),
         threads_option,
-        click.option("--seed", type=natural, default=1, show_default=True, help="Of everything random."),
+        click.option("--seed", type=natural, default=1, show_default=True, help="Seed of everything random."),
         click.option("--resume/--no-resume", default=True, help="Go on where --out broke off.  [default: yes]"),
     ]
 
@@ -103,8 +112,8 @@ def train() -> None:
 def classify(**options: object) -> None:
     """First: is there a tear in the picture?
 
-    The answer's encoder then stands frozen inside SMART-CA, as in the paper. Where fewer than a fifth of the
-    pictures lack a tear, half of what is looked at are crops, with a tear or without one.
+    The classifier's encoder then stands frozen inside SMART-CA, as in the paper. If fewer than a fifth of the
+    pictures are without a tear, half of the samples are parts cut out of pictures, with a tear or without one.
     """
     with needs_torch():
         from ..train.session import classify as fit

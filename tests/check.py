@@ -1,6 +1,6 @@
-"""Every check, one after the other; the same for people and for CI. The runner's closing line comes last.
+"""Every check, one after the other; the same for people, for git's hooks and for CI. pytest's closing line comes last.
 
-uv run --extra train --extra rtx --extra triton --group dev python tests/check.py
+uv run --extra train --extra rtx --extra triton --group dev python tests/check.py [--no-tests | pytest's options]
 """
 
 from __future__ import annotations
@@ -10,18 +10,17 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-CHECKS = (
+QUICK = (
     ("ruff", "check", "."),
     ("ruff", "format", "--check", "."),
     ("pyright",),
-    ("pytest", "-ra", *sys.argv[1:]),
 )
 
 
-def main() -> int:
+def main(options: list[str]) -> int:
     """Run all of them; the exit code says whether all passed."""
     failed = []
-    for module, *arguments in CHECKS:
+    for module, *arguments in QUICK if options == ["--no-tests"] else (*QUICK, ("pytest", "-ra", *options)):
         print(f"== {module} {' '.join(arguments)}", flush=True)
         if subprocess.run([sys.executable, "-m", module, *arguments], cwd=ROOT).returncode:
             failed.append(module)
@@ -31,4 +30,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(main(sys.argv[1:]))

@@ -2,7 +2,8 @@
 
     uv run --group dev python tests/pin.py
 
-Neither file holds an address. What torch pins itself (its CUDA libraries) is left to it.
+Neither file holds an address. What torch pins itself (its CUDA libraries) is left to it. The pins cannot stand in a
+uv.toml: `uv lock`, `uv sync` and `uv run` read constraint-dependencies from pyproject.toml alone, and give no warning.
 """
 
 from __future__ import annotations

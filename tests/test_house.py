@@ -144,6 +144,11 @@ def test_pins_hold_no_address() -> None:
         assert not re.search(r"https?://|index-url", (ROOT / name).read_text()), name
 
 
+def test_pins_stand_where_uv_run_reads_them() -> None:
+    assert not (ROOT / "uv.toml").exists(), "uv would take its settings from there, but not its pins"
+    assert len(re.findall(r'^    "[^"]+==[^"]+",$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)) > 100
+
+
 def test_what_ships_is_there_and_small() -> None:
     models = ROOT / "engine" / "models"
     assert 1_000_000 < (models / "smartca-lite.onnx").stat().st_size < 8_000_000

@@ -1,6 +1,6 @@
 """`smartca build --triton`: the folder a Triton Inference Server loads a network from.
 
-    REPOSITORY/smartca/config.pbtxt           see triton_config.py
+    REPOSITORY/smartca/config.pbtxt           see config.py
     REPOSITORY/smartca/186312345678901/       the version: the digest of the weights as a number
                        model.onnx | model.plan
 

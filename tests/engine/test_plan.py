@@ -31,6 +31,7 @@ from smartca.engine.plan import (
 )
 from smartca.files import sha256
 from support.paths import import_path
+from support.waiting import PATIENCE_S, wait_until
 
 ANOTHER = {
     "onnx_sha256": "b" * 64,
@@ -239,23 +240,20 @@ def test_a_copy_elsewhere_is_complete(tmp_path: Path, network: Path) -> None:
 
 
 BUILDER = """
-import os, sys, time
+import os, sys
 from pathlib import Path
 sys.path[:0] = sys.argv[2].split(os.pathsep)
+from support.waiting import wait_until
 from test_plan import PLAN, put_engine
 from smartca.engine.building.cache import EngineCache
 here, mode = Path(sys.argv[1]), sys.argv[3]
-
-def wait_for(name):
-    while not (here / name).exists():
-        time.sleep(0.01)
 
 def fill(folder):
     with (here / "log").open("a") as log:
         log.write("built\\n")
     put_engine(folder, Path("m.onnx"))
     (here / "building").touch()
-    wait_for("never" if mode == "hang" else "waiting")
+    wait_until((here / ("never" if mode == "hang" else "waiting")).exists)
 
 cache = EngineCache(here / "cache")
 if cache.find(PLAN) is None:
@@ -273,7 +271,7 @@ def start(folder: Path, mode: str) -> subprocess.Popen[str]:
 def test_two_processes_build_one_engine_once(tmp_path: Path) -> None:
     """The first goes on only once the second waits for it."""
     both = [start(tmp_path, "build") for _ in range(2)]
-    out = {process.communicate()[0].strip() for process in both}
+    out = {process.communicate(timeout=PATIENCE_S)[0].strip() for process in both}
     assert [process.returncode for process in both] == [0, 0]
     assert len(out) == 1
     assert Path(out.pop()).is_file()
@@ -283,14 +281,14 @@ def test_two_processes_build_one_engine_once(tmp_path: Path) -> None:
 @pytest.mark.skipif(os.name == "nt", reason="kill -9 is for Unix")
 def test_a_killed_builder_blocks_nobody(tmp_path: Path) -> None:
     killed = start(tmp_path, "hang")
-    while not (tmp_path / "building").exists():
-        assert killed.poll() is None
+    wait_until(lambda: (tmp_path / "building").exists() or killed.poll() is not None)
+    assert killed.poll() is None
     killed.send_signal(signal.SIGKILL)
-    killed.communicate()
+    killed.communicate(timeout=PATIENCE_S)
     assert list((tmp_path / "cache").glob("*.partial"))
     (tmp_path / "waiting").touch()
     after = start(tmp_path, "build")
-    assert Path(after.communicate()[0].strip()).is_file()
+    assert Path(after.communicate(timeout=PATIENCE_S)[0].strip()).is_file()
     assert list((tmp_path / "cache").glob("*.partial")) == []
 
 

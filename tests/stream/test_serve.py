@@ -19,16 +19,21 @@ from smartca.stream.tally import Tally
 from smartca.stream.view import ViewState, view
 from support.frames import make_frame
 from support.serving import Scanner, Serving, Viewer
+from support.waiting import join, wait_until
 
 
 def exchange(scanner: Scanner, viewer: Viewer, frames: list[Frame]) -> None:
     """Send all frames and wait for all answers."""
     waiting, wanted = list(frames), len(viewer.answers) + len(frames)
-    while len(viewer.answers) < wanted:
+
+    def answered() -> bool:
         if waiting and scanner.send(waiting[0]):
             waiting.pop(0)
         scanner.pump()
         viewer.pump(1)
+        return len(viewer.answers) >= wanted
+
+    wait_until(answered, every_s=0)
 
 
 def outlines_its_own(answer: Reply) -> bool:
@@ -52,12 +57,16 @@ def test_answers_come_in_order_each_on_its_own_frame(serving: Serving) -> None:
 def test_two_feeds_take_turns(serving: Serving) -> None:
     one, two, viewer = Scanner(serving, 7), Scanner(serving, 8), Viewer(serving)
     sent = {7: 0, 8: 0}
-    while len(viewer.answers) < 60:
+
+    def answered() -> bool:
         for scanner in (one, two):
             epoch = scanner.sender.epoch
             if scanner.send(make_frame(sent[epoch], epoch=epoch, live=False)):
                 sent[epoch] += 1
         viewer.pump(1)
+        return len(viewer.answers) >= 60
+
+    wait_until(answered, every_s=0)
     share = sum(answer.frame.epoch == 7 for answer in viewer.answers) / len(viewer.answers)
     assert 0.35 < share < 0.65
 
@@ -132,8 +141,7 @@ def test_ten_thousand_hostile_messages_change_nothing(serving: Serving, caplog: 
     assert all(outlines_its_own(a) for a in viewer.answers if a.frame.epoch == 7)
     assert memory_mb() - before < 60
     serving.stop.set()
-    while not serving.refused:
-        time.sleep(0.01)
+    wait_until(lambda: serving.refused)
     assert serving.refused[0] > 5000
     assert "refused" in caplog.text
     assert len(caplog.records) < 200, "a flood of messages must not be a flood in the log"
@@ -166,7 +174,7 @@ def test_a_viewer_lets_a_dead_feed_go(serving: Serving) -> None:
             seen.append(state.order.source)
         return not serving.stop.is_set() and "b feed" not in seen
 
-    viewing = threading.Thread(target=view, args=(serving.publish, [], state, keep))
+    viewing = threading.Thread(target=view, args=(serving.publish, [], state, keep), daemon=True)
     viewing.start()
     one, two = Scanner(serving, 7), Scanner(serving, 8)
     sent = 0
@@ -179,7 +187,7 @@ def test_a_viewer_lets_a_dead_feed_go(serving: Serving) -> None:
             sent += 1
         time.sleep(0.01)
     serving.stop.set()
-    viewing.join()
+    join(viewing)
     assert seen[0] == "a feed"
     assert seen[-1] == "b feed"
     assert state.tally.absences["STALE"] >= 1

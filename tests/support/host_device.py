@@ -19,6 +19,8 @@ from smartca.engine.contract import DeviceLost, EngineError, EngineInfo
 from smartca.engine.nvidia.lane import Lane
 from smartca.engine.nvidia.tensorrt_runner import LANES, TrtRunner
 
+from support.waiting import PATIENCE_S, join
+
 SIZE = 32
 INFO = EngineInfo("tensorrt 0", "fp32", "ab" * 32, (1, 1, SIZE, SIZE))
 ENDS: dict[str, tuple[int, ...]] = {"image": (1, 1, SIZE, SIZE), "q": (1, 1, SIZE, SIZE), "picture": (1, 2)}
@@ -32,7 +34,7 @@ class Stream:
         self.gate = threading.Event()
         self.gate.set()
         self._queue: queue.SimpleQueue[Work | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._work)
+        self._thread = threading.Thread(target=self._work, daemon=True)
         self._thread.start()
 
     def put(self, work: Work) -> None:
@@ -43,13 +45,13 @@ class Stream:
         """Until all that was queued is done."""
         done = threading.Event()
         self._queue.put(done.set)
-        done.wait()
+        assert done.wait(PATIENCE_S), "what was queued is not done"
 
     def end(self) -> None:
         """Stop the thread."""
         self.gate.set()
         self._queue.put(None)
-        self._thread.join()
+        join(self._thread)
 
     def _work(self) -> None:
         while (work := self._queue.get()) is not None:
@@ -58,7 +60,7 @@ class Stream:
 
 
 class HostDevice:
-    """`cuda_device.Device` without a device. captures: what becomes of a graph; lost: as if it failed for good."""
+    """`nvidia.device.Device` without a device. captures: what becomes of a graph; lost: as if it failed for good."""
 
     name = "host memory"
 

@@ -17,6 +17,8 @@ from smartca.engine import OperatingPoint
 from smartca.engine.triton.config import POINT, PRECISION, SHA256, model_version
 from smartca.engine.triton.session import client_package
 
+from support.waiting import PATIENCE_S
+
 pytest.importorskip("tritonclient.grpc", reason="the package tritonclient[grpc] is absent", exc_type=ImportError)
 
 client_package()  # silences what protobuf says about the age of the messages
@@ -147,4 +149,4 @@ class SmallServer:
 
     def stop(self) -> None:
         """Break off everything."""
-        self._server.stop(0).wait()
+        self._server.stop(0).wait(PATIENCE_S)

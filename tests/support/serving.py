@@ -16,6 +16,8 @@ from smartca.stream.link.link import Receiver, Sender, transmitter
 from smartca.stream.link.wire import Reply, unpack
 from smartca.stream.serve import serve
 
+from support.waiting import join
+
 
 @dataclass
 class Serving:
@@ -49,11 +51,11 @@ def serving(tmp_path: Path, network: Path) -> Iterator[Serving]:
 
         it.refused.append(serve(open_segmenter, it.bind, it.publish, False, lambda: not it.stop.is_set()))
 
-    thread = threading.Thread(target=run)
+    thread = threading.Thread(target=run, daemon=True)
     thread.start()
     yield it
     it.stop.set()
-    thread.join()
+    join(thread)
     for dealer in it.dealers:
         dealer.close()
     it.context.term()

@@ -1,7 +1,7 @@
 """A real Triton server on this machine's CPU: nvidia-pytriton's, started by hand on a repository of ours.
 
     uv venv --python 3.11 ENV && VIRTUAL_ENV=ENV uv pip install nvidia-pytriton==0.7.0 openvino==VERSION
-    SMARTCA_PYTRITON=ENV pytest tests/test_triton_server.py
+    SMARTCA_PYTRITON=ENV pytest tests/engine/triton/test_triton_server.py
 
 VERSION is that of this environment, or the masks could differ; ENV is of its own because pytriton wants numpy 1.
 """
@@ -14,13 +14,13 @@ import os
 import shutil
 import signal
 import subprocess
-import time
 from pathlib import Path
 
 from support.kserve import free_port
+from support.waiting import PATIENCE_S, wait_until
 
 VARIABLE = "SMARTCA_PYTRITON"
-HOW = f"{VARIABLE} does not name an environment with nvidia-pytriton; tests/triton_server.py says how to make one"
+HOW = f"{VARIABLE} does not name an environment with nvidia-pytriton; support/triton_server.py says how to make one"
 ASK = """
 import importlib.util, json, pathlib, sys
 site = pathlib.Path(importlib.util.find_spec("pytriton").origin).parents[1]
@@ -84,10 +84,12 @@ class RealServer:
             self._process = subprocess.Popen(
                 self._command, env=self._environ, stdout=log, stderr=log, start_new_session=True
             )
-        while b"Started GRPCInferenceService" not in self._log.read_bytes():
-            if self._process.poll() is not None:
-                raise RuntimeError(self.words())
-            time.sleep(0.05)
+        wait_until(self._ready, every_s=0.05)
+
+    def _ready(self) -> bool:
+        if self._process is None or self._process.poll() is not None:
+            raise RuntimeError(self.words())
+        return b"Started GRPCInferenceService" in self._log.read_bytes()
 
     def words(self) -> str:
         """What it logged."""
@@ -120,7 +122,7 @@ class RealServer:
         """kill -9."""
         if self._process is not None:
             os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait()
+            self._process.wait(PATIENCE_S)
             self._process = None
             for region in Path("/dev/shm").glob(f"{self._regions}*"):  # between server and backend: killed, they stay
                 region.unlink()

@@ -119,6 +119,7 @@ def test_a_shared_losss_gradients_are_the_whole_batchs(tmp_path: Path) -> None:
     assert float(done.stdout) < 1e-6
 
 
+@pytest.mark.timeout(300)  # 39 s on two busy cores
 def test_two_processes_learn_what_one_learns(folder: Path, tmp_path: Path) -> None:
     """The loss curve is one process's to 1e-4, with normalisation frozen: batch statistics would be halves'."""
     options = ["train", "segment", "--data", folder, "--size", 64, "--batch", 4, "--epochs", 3, "--freeze-norm"]

@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import cv2
@@ -17,6 +16,7 @@ from smartca.train.checkpoint import read_checkpoint, write_checkpoint
 from smartca.train.fit import Fit, FitSettings
 from smartca.train.settings import Lessons, Running
 from support.labelled_forms import FORMS, SMALL, Command, Form, one_thread, pixels, segment, smartca, trained
+from support.waiting import PATIENCE_S, wait_until
 from test_fit import Blobs
 
 __all__ = ["one_thread", "smartca", "trained"]  # fixtures
@@ -75,10 +75,9 @@ def test_killed_the_same_command_goes_on(tmp_path: Path, smartca: Command) -> No
     out = tmp_path / "run"
     again = segment(FORMS["coco"](tmp_path / "data"), out, "--steps", 10)
     process = subprocess.Popen([sys.executable, "-m", "smartca", *map(str, again)], stderr=subprocess.DEVNULL)
-    while process.poll() is None and not (out / "last.pt").exists():
-        time.sleep(0.01)
+    wait_until(lambda: process.poll() is not None or (out / "last.pt").exists())
     process.send_signal(signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL
+    assert process.wait(PATIENCE_S) == -signal.SIGKILL
     reached = read_checkpoint(out / "last.pt")
     assert 0 < reached["step"] < 10
     assert smartca(*again)[0] == 0

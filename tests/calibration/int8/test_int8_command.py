@@ -65,6 +65,7 @@ def is_one_sentence_and_nothing_is_left(told: str, cache: Path, out: Path) -> No
     assert not out.with_suffix(".json").exists()
 
 
+@pytest.mark.timeout(300)  # 29 s on two busy cores
 def test_ten_black_frames_are_refused_for_the_shipped_model(
     tmp_path: Path, cache: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

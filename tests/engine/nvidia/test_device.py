@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from smartca.engine.nvidia import device as cuda_device
 from smartca.engine.nvidia.device import CudaDevice
+from support.waiting import join
 
 
 @dataclass
@@ -96,7 +97,7 @@ def test_a_closed_device_leaves_the_thread_as_it_was(driver: Driver) -> None:
     assert driver.retained == 1, "one context for all that this thread opens"
     thread = threading.Thread(target=use, args=(driver,))
     thread.start()
-    thread.join()
+    join(thread)
     assert driver.stack == []
     assert driver.retained == 2
 

@@ -24,6 +24,7 @@ from smartca.stream.serve import serve
 from support.frames import make_frame
 from support.kserve import DIGEST, SIZE, Behaviour, SmallServer, add, describe, grpc, put
 from support.serving import Scanner, Serving, Viewer
+from support.waiting import join, wait_until
 
 OTHER = "ab" * 32
 
@@ -43,11 +44,13 @@ def picture(seed: int) -> np.ndarray:
 
 def infer_once_back(runner: TritonRunner, image: np.ndarray) -> np.ndarray:
     """Ask until the connection is there again."""
-    while True:
-        try:
-            return runner.infer(image).q
-        except EngineError:
-            time.sleep(0.02)
+
+    def asked() -> list[np.ndarray]:
+        with contextlib.suppress(EngineError):
+            return [runner.infer(image).q]
+        return []
+
+    return wait_until(asked, every_s=0.02)[0]
 
 
 def test_it_keeps_the_contract_of_an_engine(server: SmallServer) -> None:
@@ -151,8 +154,7 @@ def test_a_late_answer_is_never_taken_for_the_next_one(server: SmallServer, vers
         server.its.delay_s = 0.0
         for seed in range(2, 12):
             assert np.array_equal(infer_once_back(runner, picture(seed)), picture(seed)[0, 0])
-        while len(server.its.asked) > server.its.done:
-            time.sleep(0.01)
+        wait_until(lambda: len(server.its.asked) == server.its.done)
     assert (server.its.called_off > 0) is called_off
 
 
@@ -184,13 +186,14 @@ def test_other_weights_are_not_taken_for_the_same(server: SmallServer) -> None:
         with pytest.raises(EngineError):
             runner.infer(picture(0))
         again = SmallServer(Behaviour(describe(OTHER)), server.port)
-        words = ""
-        while "restart" not in words:
+
+        def refusal() -> str:
             with pytest.raises(EngineError) as caught:
                 runner.infer(picture(0))
             words = str(caught.value)
-            time.sleep(0.02)
-        assert f"holds weights {OTHER[:12]}" in words
+            return words if "restart" in words else ""
+
+        assert f"holds weights {OTHER[:12]}" in wait_until(refusal, every_s=0.02)
         again.stop()
 
 
@@ -332,20 +335,23 @@ def streaming(
     def keep() -> bool:
         return not it.stop.is_set()
 
-    thread = threading.Thread(target=serve, args=(open_segmenter, it.bind, it.publish, False, keep))
+    thread = threading.Thread(target=serve, args=(open_segmenter, it.bind, it.publish, False, keep), daemon=True)
     thread.start()
     scanner, viewer, seq = Scanner(it, 7), Viewer(it), 0
 
-    def watch_until(states: set[State]) -> str:
+    def seen(states: set[State]) -> bool:
         nonlocal seq
-        while not (viewer.answers and viewer.answers[-1].result.state in states):
-            seq += scanner.send(frame(seq))
-            viewer.pump(1)
+        seq += scanner.send(frame(seq))
+        viewer.pump(1)
+        return bool(viewer.answers) and viewer.answers[-1].result.state in states
+
+    def watch_until(states: set[State]) -> str:
+        wait_until(lambda: seen(states), every_s=0)
         return viewer.answers[-1].result.reason
 
     yield watch_until
     it.stop.set()
-    thread.join()
+    join(thread)
     for dealer in it.dealers:
         dealer.close()
     it.context.term()

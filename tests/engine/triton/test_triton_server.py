@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -22,6 +23,7 @@ from smartca.phantom import Phantom
 from smartca.stream.frame import Frame, State
 from support.frames import make_frame
 from support.triton_server import HOW, RealServer, environment, for_python_backend
+from support.waiting import PATIENCE_S, wait_until
 from test_triton_runner import certificate, streaming
 
 PATIENT_S = 60.0  # other work shares these cores; how fast answers come is measured in benchmarks/triton_latency.py
@@ -79,11 +81,13 @@ def test_masks_equal_the_local_ones_bit_for_bit(server: RealServer, frames: list
 
 def infer_once_back(runner: TritonRunner, picture: np.ndarray) -> np.ndarray:
     """Ask until the connection is there again."""
-    while True:
-        try:
-            return runner.infer(picture).q
-        except EngineError:
-            time.sleep(0.05)
+
+    def asked() -> list[np.ndarray]:
+        with contextlib.suppress(EngineError):
+            return [runner.infer(picture).q]
+        return []
+
+    return wait_until(asked, every_s=0.05)[0]
 
 
 def test_kill_9_is_told_at_once_and_the_next_server_is_found(server: RealServer, frames: list[np.ndarray]) -> None:
@@ -155,7 +159,7 @@ def test_a_strict_queue_turns_away_what_would_grow_old(frames: list[np.ndarray],
                 client.async_infer("smartca", [tensor], partial(reply, number), priority=2)
             client.async_infer("smartca", [tensor], partial(reply, 100), priority=1)
             server.thaw()
-            told = dict(done.get() for _ in range(21))
+            told = dict(done.get(timeout=PATIENCE_S) for _ in range(21))
     finally:
         server.kill()
     refused = [words for words in told.values() if words]

@@ -73,7 +73,7 @@ class Stream:
         """Whatever happened, leave nothing behind."""
         for process in self._processes:
             process.kill()
-            process.wait()
+            process.wait(60)
 
     def _start(self, role: str, *arguments: object) -> subprocess.Popen[str]:
         if role == "view":
@@ -132,6 +132,7 @@ def lost_and_found(recorded: list[tuple[dict[str, Any], Mask | None]]) -> None:
     assert not [number for number in outlined if absent[0] < number < absent[-1]]
 
 
+@pytest.mark.timeout(300)  # three waits, of 120 s at most each
 def test_a_killed_server_is_no_result_and_a_new_one_goes_on(
     tmp_path: Path, stream: Callable[[Path, str], Stream]
 ) -> None:
@@ -155,6 +156,7 @@ def test_a_killed_server_is_no_result_and_a_new_one_goes_on(
     assert report["engine"]["model_sha256"] == DIGEST
 
 
+@pytest.mark.timeout(300)  # a real server starts twice
 @pytest.mark.skipif(environment() is None, reason=HOW)
 def test_masks_of_the_real_server_are_the_local_ones_bit_for_bit_before_and_after_it_was_killed(
     tmp_path: Path, stream: Callable[[Path, str], Stream]

@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 import aiohttp
 import pytest
 from smartca.stream.displays.page.hub import PageServer
+from support.waiting import run_async
 
 Socket: TypeAlias = "aiohttp.ClientWebSocketResponse[bool]"
 
@@ -57,7 +58,7 @@ def looking(server: PageServer, look: Callable[[Socket], Awaitable[None]]) -> No
         async with browser(server) as socket:
             await look(socket)
 
-    asyncio.run(main())
+    run_async(main())
 
 
 async def frame(socket: Socket) -> tuple[dict[str, Any], bytes]:
@@ -69,7 +70,7 @@ def get(url: str, **headers: str) -> tuple[int, str, Any]:
         async with aiohttp.ClientSession() as session, session.get(url, headers=headers) as answer:
             return answer.status, await answer.text(), answer.headers
 
-    return asyncio.run(main())
+    return run_async(main())
 
 
 def test_one_message_holds_picture_outline_and_latency(server: PageServer) -> None:
@@ -168,7 +169,7 @@ def test_a_frame_counts_once_however_many_look_on(server: PageServer) -> None:
                 assert parse(message.data)[0]["seq"] == 9
                 await socket.close()
 
-    asyncio.run(main())
+    run_async(main())
     assert heard == [9] and [seq for _, seq, _ in server.take_latencies()] == [9]
 
 
@@ -180,7 +181,7 @@ def test_a_foreign_web_site_may_not_read_frames(server: PageServer, origin: str 
                 await session.ws_connect(server.url + "live", origin=origin)
             return caught.value.status
 
-    assert asyncio.run(main()) == 403
+    assert run_async(main()) == 403
 
 
 def test_a_foreign_host_name_is_refused(server: PageServer) -> None:

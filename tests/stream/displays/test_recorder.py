@@ -131,10 +131,10 @@ recorder = t.Recorder(Path(sys.argv[1]), 25.0, {})
 """
 KILLED = """
 import os, signal
+from support.waiting import wait_until
 for seq in range(200):
     recorder.add(t.drawn(seq), t.frame(seq), t.result(seq), 1.0)
-while len(list(t.read_recording(recorder.path))) < 150:
-    pass
+wait_until(lambda: len(list(t.read_recording(recorder.path))) >= 150)
 os.kill(os.getpid(), signal.SIGKILL)
 """
 FULL = """

@@ -24,6 +24,7 @@ from support.frames import make_frame
 from support.host_device import HostDevice, open_on
 from support.paths import SUPPORT
 from support.serving import Scanner, Serving, Viewer
+from support.waiting import join, wait_until
 from test_run import FRAMES, Watching, command, endless, folder, free_port, network, processes_of, smartca
 
 __all__ = ["endless", "folder", "network"]  # fixtures
@@ -52,11 +53,11 @@ def serving(tmp_path: Path) -> Iterator[tuple[Serving, HostDevice, list[Exceptio
         except EngineError as error:
             ended.append(error)
 
-    thread = threading.Thread(target=run)
+    thread = threading.Thread(target=run, daemon=True)
     thread.start()
     yield it, device, ended
     it.stop.set()
-    thread.join()
+    join(thread)
     if not device.closed:
         device.close()
     for dealer in it.dealers:
@@ -70,12 +71,16 @@ def test_every_frame_of_two_feeds_is_answered_with_two_in_flight(
     it, _, ended = serving
     scanners, viewer = [Scanner(it, epoch) for epoch in (7, 8)], Viewer(it)
     sent = [0, 0]
-    while len(viewer.answers) < 60:
+
+    def answered() -> bool:
         for number, scanner in enumerate(scanners):
             if sent[number] < 30 and scanner.send(make_frame(sent[number], 7 + number, live=False)):
                 sent[number] += 1
             scanner.pump()
         viewer.pump(1)
+        return len(viewer.answers) >= 60
+
+    wait_until(answered, every_s=0)
     assert {answer.result.state for answer in viewer.answers} == {State.TEAR_OUTLINED}
     for epoch in (7, 8):  # in order, each feed its own
         assert [a.frame.seq for a in viewer.answers if a.frame.epoch == epoch] == list(range(30))
@@ -91,12 +96,17 @@ def test_a_lost_device_is_no_result_for_what_it_had_and_ends_serve(
 ) -> None:
     it, device, ended = serving
     scanner, viewer, sent = Scanner(it, 7), Viewer(it), 0
-    while not ended:
+
+    def ended_after_a_loss() -> bool:
+        nonlocal sent
         if len(viewer.answers) >= 10:
             device.lost = DeviceLost("the GPU is lost")
         sent += scanner.send(make_frame(sent, live=False))
         scanner.pump()
         viewer.pump(1)
+        return bool(ended)
+
+    wait_until(ended_after_a_loss, every_s=0)
     viewer.pump(50)
     states = [answer.result.state for answer in viewer.answers]
     first = states.index(State.NO_RESULT)
@@ -119,8 +129,7 @@ def test_a_run_goes_on_after_its_device_was_lost(
     before = processes_of(run.pid)["serve"]
     lose.touch()
     asyncio.run(page.until("no result"))
-    while processes_of(run.pid).get("serve") in (None, before):
-        time.sleep(0.05)
+    wait_until(lambda: processes_of(run.pid).get("serve") not in (None, before), every_s=0.05)
     page.states.clear()
     asyncio.run(page.until("tear outlined"))
     assert page.outlined > 0
@@ -132,7 +141,7 @@ def test_a_run_goes_on_after_its_device_was_lost(
     assert "the serve process lost its device; starting it again" in words, words
     report = json.loads((tmp_path / "r.json").read_text())
     assert report["restarts"] == {"serve": 1, "view": 0, "attach": 0}
-    # a frame that failed, or the silence after it: on a busy machine the new engine may take that frame
+    # of a frame, or of no engine at all where the page had that to say first
     assert report["states"]["no_result"] + report["engine_absences"] >= 1
     assert report["frames"]["captured"] == report["frames"]["shown"] + sum(report["frames"]["dropped"].values())
 

@@ -19,6 +19,7 @@ import cv2
 import numpy as np
 import pytest
 from support.networks import brightness_network
+from support.waiting import PATIENCE_S, wait_until
 
 FRAMES = 40
 
@@ -206,7 +207,7 @@ def endless(tmp_path: Path, network: Path, folder: Path) -> Iterator[tuple[subpr
     yield run, port
     if run.poll() is None:
         run.kill()
-    run.communicate()
+    run.communicate(timeout=PATIENCE_S)
 
 
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="finds the processes in /proc")
@@ -225,8 +226,7 @@ def test_a_dead_or_hung_process_is_replaced_and_never_covered_up(
     absent = {"attach": "stale", "serve": "no result", "view": "gone"}[role]
     if not (role == "view" and blow == signal.SIGSTOP):  # a page times a silent viewer itself
         asyncio.run(page.until(absent))
-    while processes_of(run.pid).get(role) in (None, before[role]):
-        time.sleep(0.05)
+    wait_until(lambda: processes_of(run.pid).get(role) not in (None, before[role]), every_s=0.05)
     page.states.clear()
     asyncio.run(page.until("tear outlined"))
     assert page.outlined > 0
@@ -246,9 +246,8 @@ def test_nothing_is_left_behind_when_the_supervisor_dies(endless: tuple[subproce
     asyncio.run(Watching(port).until("tear outlined"))
     children = processes_of(run.pid)
     run.kill()
-    run.wait()
-    while any(Path(f"/proc/{pid}/cmdline").exists() for pid in children.values()):
-        time.sleep(0.05)
+    run.wait(PATIENCE_S)
+    wait_until(lambda: not any(Path(f"/proc/{pid}/cmdline").exists() for pid in children.values()), every_s=0.05)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,6 +24,7 @@ from smartca.train.study.plan import StudyPlan, cells, read_plan
 from smartca.train.study.run import StudyRun, open_study_data, run_cells
 from smartca.train.study.study import study
 from support.paths import ROOT
+from support.waiting import PATIENCE_S, wait_until
 from torch import nn
 
 STUDIES = ROOT / "studies"
@@ -283,6 +283,7 @@ def test_what_is_done_is_not_done_again(done: Path, folder: Path) -> None:
     assert after[1:] == before[1:] and after[0] != before[0] and scores(done) == rows
 
 
+@pytest.mark.timeout(300)  # 35 s on two busy cores
 def test_killed_and_started_again_it_ends_the_same(done: Path, folder: Path) -> None:
     """Two cells at once until the kill, then one after the other: the same numbers as never interrupted."""
     out = folder / "killed"
@@ -292,10 +293,9 @@ def test_killed_and_started_again_it_ends_the_same(done: Path, folder: Path) -> 
     )
     arguments = [sys.executable, "-c", code, str(folder / "tiny.toml"), str(out)]
     process = subprocess.Popen(arguments, stderr=subprocess.DEVNULL)
-    while process.poll() is None and not list(out.glob("cells/*.json")):
-        time.sleep(0.01)
+    wait_until(lambda: process.poll() is not None or list(out.glob("cells/*.json")), seconds=200)
     process.send_signal(signal.SIGKILL)
-    process.wait()
+    process.wait(PATIENCE_S)
     kept = {path: path.stat().st_mtime_ns for path in out.glob("cells/*.json")}
     assert 1 <= len(kept) < 6
     study(plan=folder / "tiny.toml", out=out, threads=1)
