@@ -170,7 +170,7 @@ def test_truth_comes_from_the_masks_folder(tmp_path: Path) -> None:
     for truth in truths[:2]:
         assert truth is not None and truth.dtype == bool and np.array_equal(truth, mask > 0)
     cv2.imwrite(str(tmp_path / "masks" / "2.png"), mask[:32])
-    assert "2.png is (32, 96) but its image is (64, 96)" in sentence(str(tmp_path))
+    assert "2.png has another size (96 x 32) than its picture (96 x 64)" in sentence(str(tmp_path))
 
 
 def test_transparent_and_single_images(tmp_path: Path) -> None:
@@ -179,14 +179,14 @@ def test_transparent_and_single_images(tmp_path: Path) -> None:
         (picture,) = source.pictures()
     assert picture.pixels.shape == (*SHAPE, 3) and source.name == "one.png"
     (tmp_path / "bad.png").write_text("no picture")
-    assert "bad.png is not an image that can be read" in sentence(str(tmp_path / "bad.png"))
+    assert "bad.png is no picture that can be read" in sentence(str(tmp_path / "bad.png"))
 
 
 def test_a_damaged_image_in_a_folder_is_named(tmp_path: Path) -> None:
     write_images(tmp_path, 4)
     (tmp_path / "2.png").write_bytes(b"\x89PNG cut off")
     told = sentence(str(tmp_path))
-    assert "2.png is not an image" in told and "2 of 4 images were read" in told
+    assert "2.png is no picture" in told and "2 of 4 images were read" in told
 
 
 def test_the_phantom_brings_its_truth_and_its_millimetres() -> None:
