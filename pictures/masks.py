@@ -48,7 +48,7 @@ def _marks(page: Page, path: Path) -> NDArray[np.uint8]:
     values = page.values
     if values.ndim == 3:
         if page.alpha:
-            if values[..., -1].min() < np.iinfo(values.dtype).max:
+            if (values[..., -1] != (255 if values.dtype == np.uint8 else 65535)).any():
                 raise InputError(f"{path} is transparent in places; export a mask of one channel, 0 where no tear is")
             values = values[..., :-1]
         if (values != values[..., :1]).any():

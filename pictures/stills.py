@@ -10,6 +10,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache, partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -60,6 +61,7 @@ def pages(path: Path, start: int = 0, single: bool = False, indices: bool = Fals
     """
     if not path.is_file():
         raise FileError(f"{path} is missing; copy it there, or take its line out of the list")
+    deep = cache(partial(_by_opencv, path))  # once for all pages
     try:
         with _quiet():
             opened = Image.open(path)
@@ -68,7 +70,7 @@ def pages(path: Path, start: int = 0, single: bool = False, indices: bool = Fals
             if single and len(wanted) > 1:
                 raise InputError(one_picture(path, len(wanted)))
             for number in wanted[start:]:
-                yield _page(image, path, number, indices)
+                yield _page(image, number, indices, deep)
     except SmartcaError:
         raise
     except Exception as error:  # each of Pillow's formats has its own
@@ -159,14 +161,16 @@ def _own(image: Image.Image, number: int) -> bool:
     return not getattr(image, "tag_v2", {}).get(_SUBFILE, 0) & (_REDUCED | _TRANSPARENCY)
 
 
-def _page(image: Image.Image, path: Path, number: int, indices: bool) -> Page:
+def _page(image: Image.Image, number: int, indices: bool, deep: Callable[[], Sequence[Array]]) -> Page:
     with _quiet():
         image.seek(number)
-        deep = image.mode in {"RGB", "RGBA"} and ";16" in str(image.tile)
+        cut = image.mode in {"RGB", "RGBA"} and ";16" in str(getattr(image, "tile", ""))
         image.load()  # which turns a TIFF; and finds out that a file is cut off, which OpenCV may not
         lossy = image.format in {"JPEG", "MPO"} or "jpeg" in str(image.info.get("compression"))
-        if deep:  # OpenCV turns a TIFF as well
-            values = _ordered(_by_opencv(path)[number])
+        if cut:  # OpenCV turns a TIFF as well
+            if number >= len(deep()):
+                raise OSError("colours of 16 bits that are not known here")
+            values = _ordered(deep()[number])
             alpha = values.ndim == 3 and values.shape[2] == 4
         else:
             plain = _plain(image, indices)

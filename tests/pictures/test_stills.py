@@ -6,6 +6,7 @@ import struct
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -103,8 +104,8 @@ def test_a_picture_stored_in_any_of_the_eight_ways_comes_upright(turn: int, suff
     orientation = Image.Exif()
     orientation[0x0112] = turn
     path = tmp_path / f"stored{suffix}"
-    lossless = {"lossless": True} if suffix == ".webp" else {}
-    Image.fromarray(COLOURS).save(path, exif=orientation, **lossless)
+    more: dict[str, Any] = {"lossless": True} if suffix == ".webp" else {}
+    Image.fromarray(COLOURS).save(path, exif=orientation, **more)
     with Image.open(path) as image:
         upright = np.asarray(ImageOps.exif_transpose(image))
     assert upright.shape[:2] == ((ROWS, COLUMNS) if turn < 5 else (COLUMNS, ROWS))
@@ -159,9 +160,10 @@ def test_floating_point_is_refused_by_its_name(kind: str, tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("suffix", [".tif", ".png", ".gif", ".webp"])
 def test_all_pages_are_pictures_and_none_can_have_a_mask(suffix: str, tmp_path: Path) -> None:
-    path, lossless = tmp_path / f"stack{suffix}", {"lossless": True} if suffix == ".webp" else {}
+    path = tmp_path / f"stack{suffix}"
+    more: dict[str, Any] = {"lossless": True} if suffix == ".webp" else {}
     pages = [Image.fromarray(np.full((ROWS, COLUMNS), 10 * n, np.uint8)) for n in range(12)]
-    pages[0].save(path, save_all=True, append_images=pages[1:], **lossless)
+    pages[0].save(path, save_all=True, append_images=pages[1:], **more)
     assert count_pages(path) == 12
     assert [int(page.max()) for page in read_greys(path)] == [10 * n for n in range(12)]
     assert [int(page.max()) for page in read_stills(path, Depth(), start=10)] == [100, 110]
