@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     "--data",
     required=True,
     metavar="phantom:seeds=A..B[,frames=30] | DIR | FILE",
-    help=f"What to score on: held-out phantoms, labelled pictures ({LABELLED}), or any source.",
+    help=f"What to score on: held-out phantoms, any source, or labelled pictures: {LABELLED}.",
 )
 @split_option("test")
 @mask_value_option

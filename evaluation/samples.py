@@ -49,9 +49,11 @@ def samples(
     `split`, `mask_value` and `label` pick from labelled pictures as `datasets.open_data` does it. Raises ValueError
     or OSError with one sentence.
     """
-    if form_of(data) is None:
+    if data.startswith("phantom:seeds="):
         refuse_choice(data, mask_value, label)
-        return _phantom(data) if data.startswith("phantom:seeds=") else _source(data, crop)
+        return _phantom(data)
+    if form_of(data) is None:
+        return _source(data, crop, mask_value, label)
     opened = open_data(data, split, mask_value, label)
     if isinstance(opened, LabelledFolder):
         opened.check_value()
@@ -95,8 +97,8 @@ def _labelled(data: Data, crop: Sector | None) -> EvaluationSet:
     return EvaluationSet(each(), len(data), data.root.name, "px")
 
 
-def _source(data: str, crop: Sector | None) -> EvaluationSet:
-    source = open_source(data)
+def _source(data: str, crop: Sector | None, mask_value: int | None, label: Sequence[str]) -> EvaluationSet:
+    source = open_source(data, None, mask_value, label)
     if source.endless:
         source.close()
         raise InputError(f"{data} never ends; record it first: smartca run {data} --record FILE.mp4")

@@ -63,11 +63,13 @@ def _folder(path: Path, mask_value: int | None, label: Sequence[str]) -> Source:
     files = files_in(path)
     if files and all(map(is_dicom, files)):
         raise InputError(f"{path} is a folder of DICOM files, which have sectors of their own; give one file of it")
-    if mask_value is None and not label:
-        return Images(path)
-    from ...pictures.datasets import open_data, truth_by_picture
+    if not label and (mask_value is None or (path / "masks").is_dir()):
+        return Images(path, mask_value)
+    from ...pictures.datasets import form_of, open_data, refuse_choice, truth_by_picture
     from ...pictures.labelled import ALL, LabelledFolder
 
+    if form_of(path) is None:
+        refuse_choice(str(path), mask_value, label)
     data = open_data(path, ALL, mask_value, label)
     return Images(path, mask_value, None if isinstance(data, LabelledFolder) else truth_by_picture(data))
 

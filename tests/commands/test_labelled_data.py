@@ -135,7 +135,7 @@ def test_a_class_that_nothing_has_is_told(tmp_path: Path, smartca: Command, netw
     code, told = smartca("run", masks, "--headless", "--label", "tear", *engine)
     assert code == 2 and "has masks, which have values and no labels; give a mask value instead of tear" in told
     code, told = smartca("run", plain, "--headless", "--label", "tear", *engine)
-    assert code == 2 and "holds no masks and no annotations" in told
+    assert code == 2 and "has neither masks nor labels; leave --mask-value and --label out" in told
     with pytest.raises(ValueError, match="has neither masks nor labels"):
         CalibrationData(str(plain), mask_value=2).material(64)
     with pytest.raises(ValueError, match="has masks, which have values and no labels"):

@@ -186,6 +186,18 @@ def test_a_folder_with_images_takes_what_lies_in_folders_of_them(tmp_path: Path)
         assert source.count == 2
 
 
+def test_a_mask_value_picks_the_truth_of_pictures_beside_their_masks(tmp_path: Path) -> None:
+    write_images(tmp_path, 1)
+    (tmp_path / "masks").mkdir()
+    mask = np.zeros(SHAPE, np.uint8)
+    mask[:5], mask[20:30] = 1, 2
+    cv2.imwrite(str(tmp_path / "masks" / "0.png"), mask)
+    for value, truth in ((None, mask > 0), (2, mask == 2)):
+        with open_source(str(tmp_path), None, value) as source:
+            (picture,) = source.pictures()
+        assert picture.truth is not None and np.array_equal(picture.truth, truth)
+
+
 def write_stack(path: Path, levels_of: range) -> None:
     pages = [Image.fromarray(np.full(SHAPE, 26 + 4 * number, np.uint8)) for number in levels_of]
     pages[0].save(path, save_all=True, append_images=pages[1:])
