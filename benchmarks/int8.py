@@ -36,7 +36,7 @@ from smartca.engine.machine import processor
 from smartca.engine.operating_point import OperatingPoint
 from smartca.engine.segmenter import Segmenter
 from smartca.evaluation.evaluate import evaluate
-from smartca.evaluation.samples import Samples, samples
+from smartca.evaluation.samples import EvaluationSet, samples
 from smartca.files import sha256
 from smartca.pictures.pixels import Grey
 
@@ -98,7 +98,7 @@ def _int8(given: argparse.Namespace) -> Path:
     )
 
 
-def _samples(given: argparse.Namespace) -> Samples:
+def _samples(given: argparse.Namespace) -> EvaluationSet:
     return samples(given.data, "test", None, given.mask_value)
 
 

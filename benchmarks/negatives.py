@@ -29,6 +29,7 @@ from smartca.engine import SHIPPED_MODEL, Mask, NoPicture, Segmenter, open_runne
 from smartca.evaluation.samples import Sample, samples
 from smartca.phantom import HELD_OUT_FROM, KINDS, Phantom, isotropic, kind_of
 from smartca.pictures.composite import composite
+from smartca.pictures.filetypes import is_hidden
 from smartca.pictures.pixels import to_grey
 from smartca.scores.counts import Counts
 from smartca.stream.sources import open_source
@@ -120,7 +121,8 @@ def matching(data: Path, patterns: tuple[str, ...]) -> list[Path]:
     outside = [pattern for pattern in patterns if not pattern or Path(pattern).is_absolute()]
     if outside:
         raise ValueError(f"the pattern '{outside[0]}' is not relative to {data}; give one like clips/*.mp4")
-    files = [file for pattern in patterns for file in sorted(data.glob(pattern)) if file.is_file()]
+    found = (file for pattern in patterns for file in sorted(data.glob(pattern)))
+    files = [file for file in found if file.is_file() and not is_hidden(Path(file.name))]
     if not files:
         raise ValueError(f"{data} holds no file {patterns[0]}; give the folder with clips/ and stills_msk/")
     for file in files:

@@ -22,7 +22,8 @@ from ..engine.operating_point import save_point
 from ..errors import InputError, MissingPackage
 from ..phantom import KINDS, VALIDATE, Phantom, isotropic, kind_of, screen
 from ..pictures.composite import composite
-from ..pictures.datasets import Samples, needs_tear, open_data
+from ..pictures.datasets import Labels, Samples, needs_tear, open_data, refuse_choice
+from ..pictures.labelled import spoken
 from ..pictures.negatives import read_negatives
 from ..pictures.pixels import Grey, Sector, whole
 from .confidence import Platt, plot_reliability
@@ -40,8 +41,9 @@ def calibrate(
     recall: float | None = None,
     seeds: int = 240,
     frames: int = 2,
+    split: str = "val",
     mask_value: int | None = None,
-    label: str | None = None,
+    label: Labels = None,
     negatives: Path | None = None,
     diagram: Path | None = None,
     threads: int = 2,
@@ -49,26 +51,25 @@ def calibrate(
     """Store the operating point of the ONNX file `model` beside it, as JSON; returns it with its scores.
 
     `data` is "phantom" (screens of the last `seeds` validation seeds, which training does not choose its
-    checkpoint by) or one of datasets.FORMS, of which the split 'val' is used. `diagram` is
-    where a reliability diagram goes, as PNG. `negatives` is a folder of real pictures without a tear: its 'val' lines
+    checkpoint by) or one of datasets.FORMS, of which `split` is used. `diagram` is where a reliability diagram goes, as
+    PNG. `negatives` is a folder of real pictures without a tear: its 'val' lines
     are added, each as it is and with a simulated tear set in; there must be some. Raises ValueError, EngineError,
     ImportError or OSError for input that cannot be used, before any work.
     """
     _check_model(model)
     _check_diagram(diagram)
     if data == "phantom":
-        if mask_value is not None or label is not None:
-            raise InputError("phantoms have tears only; leave --mask-value and --label out, or give --data")
+        refuse_choice(data, mask_value, label)
         if not (0 < seeds <= len(VALIDATE) and frames > 0):
             raise InputError(f"{seeds} seeds are wanted; give a number from 1 to {len(VALIDATE)}")
         chosen = VALIDATE[-seeds:]
         shown, total = screens(chosen, frames), seeds * frames
         fitted_on = f"phantom seeds {chosen[0]}-{chosen[-1]}, {frames} frames each"
     else:
-        folder = open_data(data, "validate", mask_value, label)
+        folder = open_data(data, split, mask_value, label)
         needs_tear(folder)
         shown, total = pictures(folder), len(folder)
-        fitted_on = f"{total} pictures of {Path(data).name}, split val"
+        fitted_on = f"{total} pictures of {Path(data).name}, split {spoken(split)}"
     if negatives:
         real = list(real_pictures(read_negatives(negatives, "val")))
         shown, total = chain(shown, real), total + len(real)

@@ -19,6 +19,7 @@ from .options import (
     mask_value_option,
     needs_torch,
     say,
+    split_option,
     threads_option,
     writable,
 )
@@ -46,6 +47,7 @@ FEW_TEARS = 10  # pictures with a tear
 )
 @click.option("--seeds", type=click.IntRange(1), default=240, show_default=True, help="Validation phantoms.")
 @click.option("--frames", type=click.IntRange(1), default=2, show_default=True, help="Frames of each phantom.")
+@split_option("val")
 @mask_value_option
 @label_option
 @click.option("--negatives", type=FOLDER, help="Real pictures without a tear: their 'val' lines count too.")

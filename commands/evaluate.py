@@ -9,7 +9,19 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from .options import FILE, crop_option, insecure_option, model_options, spared, writable, write_report
+from .options import (
+    FILE,
+    LABELLED,
+    crop_option,
+    insecure_option,
+    label_option,
+    mask_value_option,
+    model_options,
+    spared,
+    split_option,
+    writable,
+    write_report,
+)
 from .progress import bar
 
 if TYPE_CHECKING:
@@ -21,12 +33,11 @@ if TYPE_CHECKING:
     "--data",
     required=True,
     metavar="phantom:seeds=A..B[,frames=30] | DIR | FILE",
-    help="What to score on: held-out phantoms, a folder with images/ and masks/, or any source.",
+    help=f"What to score on: held-out phantoms, any source, or labelled pictures: {LABELLED}.",
 )
-@click.option(
-    "--split", default="test", show_default=True, help="Which pictures of a folder: train, val, test, or all."
-)
-@click.option("--mask-value", type=click.IntRange(1, 255), help="The class to score, in masks of several.")
+@split_option("test")
+@mask_value_option
+@label_option
 @click.option(
     "--speckle",
     default="none",
@@ -42,6 +53,7 @@ def evaluate(
     data: str,
     split: str,
     mask_value: int | None,
+    label: tuple[str, ...],
     speckle: str,
     report: Path | None,
     crop: str,
@@ -62,7 +74,7 @@ def evaluate(
     writable(report, "--report")
     spared(report, "--report", engine, data)
     check_level(speckle)
-    chosen = samples(data, split, parse_crop(crop), mask_value)
+    chosen = samples(data, split, parse_crop(crop), mask_value, label)
     with open_runner(engine, precision, threads, insecure) as runner, bar() as progress:
         task = progress.add_task("evaluating", total=chosen.count)
 

@@ -9,11 +9,11 @@ from typing import Any
 import click
 
 from ..calibration.int8.data import WORST_FRAME, CalibrationData
-from .options import crop_option, finite
+from .options import crop_option, finite, label_option, mask_value_option
 
 
 def data_options(required: bool) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """--calibrate, --gate, --mask-value and --crop; the command gets them as `data`, None without --calibrate."""
+    """--calibrate, --gate, --mask-value, --label, --crop; the command gets them as `data`, None without --calibrate."""
 
     def add(command: Callable[..., None]) -> Callable[..., None]:
         @functools.wraps(command)
@@ -21,14 +21,15 @@ def data_options(required: bool) -> Callable[[Callable[..., None]], Callable[...
             calibrate: str | None,
             gate: str | None,
             mask_value: int | None,
+            label: tuple[str, ...],
             crop: str,
             worst_frame: float,
             **more: Any,
         ) -> None:
-            if calibrate is None and (gate or mask_value or worst_frame != WORST_FRAME):
-                raise click.UsageError("--gate, --mask-value and --worst-frame go with --calibrate DATA")
-            data = None if calibrate is None else CalibrationData(calibrate, gate, crop, mask_value, worst_frame)
-            command(data=data, **more)
+            if calibrate is None and (gate or mask_value or label or worst_frame != WORST_FRAME):
+                raise click.UsageError("--gate, --mask-value, --label and --worst-frame go with --calibrate DATA")
+            chosen = (gate, crop, mask_value, worst_frame, label)
+            command(data=None if calibrate is None else CalibrationData(calibrate, *chosen), **more)
 
         for option in (
             crop_option,
@@ -40,22 +41,20 @@ def data_options(required: bool) -> Callable[[Callable[..., None]], Callable[...
                 show_default=True,
                 help="Dice that any one frame may lose at the gate; it is told in the build sheet.",
             ),
-            click.option(
-                "--mask-value",
-                type=click.IntRange(1, 255),
-                help="The tear's value in masks of several.  [default: any]",
-            ),
+            label_option,
+            mask_value_option,
             click.option(
                 "--gate",
                 metavar="DATA",
                 help="Pictures that the INT8 engine must outline as fp32 does.  [default: other pictures of "
-                "--calibrate; of a folder, its split 'val']",
+                "--calibrate; of labelled ones, their split 'val']",
             ),
             click.option(
                 "--calibrate",
                 required=required,
                 metavar="DATA",
-                help="Pictures to take INT8 ranges from: what evaluate's --data takes; of a folder, its split 'train'.",
+                help="Pictures to take INT8 ranges from: what evaluate's --data takes; of labelled ones, their split "
+                "'train'.",
             ),
         ):
             collected = option(collected)

@@ -18,6 +18,8 @@ from .options import (
     crop_option,
     finite,
     insecure_option,
+    label_option,
+    mask_value_option,
     model_arguments,
     model_options,
     say,
@@ -80,6 +82,8 @@ def demo(started_ns: int, seed: int, frames: int | None, headless: bool, **optio
 
 @click.command()
 @click.argument("source")
+@mask_value_option
+@label_option
 @_run_options
 @click.pass_obj
 def run(started_ns: int, source: str, **options: object) -> int:
@@ -110,6 +114,8 @@ def _run(
     precision: str,
     threads: int,
     insecure: bool,
+    mask_value: int | None = None,
+    label: tuple[str, ...] = (),
 ) -> int:
     from ..pictures.sector import parse_crop
     from ..stream.run.run import Run, RunSettings, private_folder
@@ -123,6 +129,8 @@ def _run(
     parse_crop(crop)
     attach_arguments = [source, "--crop", crop]
     attach_arguments += ["--fps", str(fps)] if fps else []
+    attach_arguments += ["--mask-value", str(mask_value)] if mask_value else []
+    attach_arguments += [word for name in label for word in ("--label", name)]
     attach_arguments += ["--frames", str(frames)] if frames else []
     view_arguments = ["--headless"] if headless else ["--port", str(port), "--stay"]
     view_arguments += ["--record", str(record.absolute())] if record else []
@@ -137,7 +145,7 @@ def _run(
         page = None if headless else f"http://127.0.0.1:{port}/"
 
         def prepare() -> None:
-            line.total = _look_at(source, frames, line.prepare)
+            line.total = _look_at(source, frames, line.prepare, mask_value, label)
 
         def tell(live: Run) -> None:
             nonlocal page
@@ -156,13 +164,19 @@ def _run(
     return code
 
 
-def _look_at(source: str, frames: int | None, progress: Callable[[int, int], None]) -> int | None:
+def _look_at(
+    source: str,
+    frames: int | None,
+    progress: Callable[[int, int], None],
+    mask_value: int | None,
+    label: tuple[str, ...],
+) -> int | None:
     """Open the source here first: what is wrong with it is said once, and a phantom is drawn beforehand."""
     if source.startswith("camera:"):
         return frames
     from ..stream.sources import open_source
 
-    with open_source(source, progress) as opened:
+    with open_source(source, progress, mask_value, label) as opened:
         known = [number for number in (opened.count, frames) if number]
     return min(known, default=None)
 

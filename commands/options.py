@@ -170,25 +170,39 @@ def needs_torch() -> Iterator[None]:
         ) from error
 
 
+LABELLED = (
+    "a folder with images/ and masks/ (split.csv where patients have several), COCO (.json or its folder), CVAT for "
+    "images 1.1 (.xml or its folder), a folder of LabelMe .json files"
+)
+
 data_option = click.option(
     "--data",
     default="phantom",
     show_default=True,
     metavar="phantom|DIR|FILE",
-    help="Simulated shoulders, or your pictures: a folder with images/ and masks/ (split.csv where patients have "
-    "several), COCO (.json or its folder), CVAT for images 1.1 (.xml or its folder), a folder of LabelMe .json files.",
+    help=f"Simulated shoulders, or your pictures: {LABELLED}.",
 )
+
+
+def split_option(usual: str) -> Callable[[F], F]:
+    """--split, which is `usual` unless given."""
+    return click.option(
+        "--split", default=usual, show_default=True, help="Which labelled pictures: train, val, test or all."
+    )
 
 
 mask_value_option = click.option(
     "--mask-value",
     type=click.IntRange(1, 255),
-    help="The class to learn in masks of several.  [default: any]",
+    help="The tear's value in masks of several classes.  [default: any]",
 )
 
 
 label_option = click.option(
-    "--label", metavar="NAME", help="The tear's label, where COCO, CVAT or LabelMe have several."
+    "--label",
+    multiple=True,
+    metavar="NAME",
+    help="The tear's label, where COCO, CVAT or LabelMe have several; given several times, all of them together.",
 )
 
 

@@ -17,6 +17,8 @@ from .options import (
     crop_option,
     finite,
     insecure_option,
+    label_option,
+    mask_value_option,
     model_arguments,
     model_options,
     say,
@@ -44,6 +46,8 @@ _pulse = click.option("--pulse", hidden=True, help="Where the supervisor listens
 @click.option("--frames", type=click.IntRange(1), help="Stop after this many frames.")
 @click.option("--start", type=click.IntRange(0), default=0, help="Number of the first frame of a file.")
 @click.option("--keep-screen", is_flag=True, help="Send what lies outside the ultrasound picture too.")
+@mask_value_option
+@label_option
 @crop_option
 @insecure_option
 @_pulse
@@ -54,6 +58,8 @@ def attach(
     frames: int | None,
     start: int,
     keep_screen: bool,
+    mask_value: int | None,
+    label: tuple[str, ...],
     crop: str,
     insecure: bool,
     pulse: str | None,
@@ -65,9 +71,10 @@ def attach(
     from ..pictures.sector import parse_crop
     from ..stream.attach import AttachSettings
     from ..stream.run.processes import run_attach
+    from ..stream.sources import TruthChoice
 
     settings = AttachSettings(fps, frames, start, parse_crop(crop), not keep_screen, insecure)
-    return run_attach(source, to, settings, pulse, say)
+    return run_attach(source, to, settings, pulse, say, TruthChoice(mask_value, label))
 
 
 @click.command()

@@ -19,7 +19,7 @@ from ..scores.lesions import Lesions
 from ..scores.reliability import CalibrationScores
 from ..scores.surface import SurfaceScores
 from ..stream.frame import State
-from .samples import Sample, Samples
+from .samples import EvaluationSet, Sample
 
 OnPicture = Callable[[int, int | None], None]
 
@@ -70,7 +70,9 @@ class Scores:
         }
 
 
-def evaluate(segmenter: Segmenter, samples: Samples, progress: OnPicture, speckle: str = "none") -> dict[str, object]:
+def evaluate(
+    segmenter: Segmenter, samples: EvaluationSet, progress: OnPicture, speckle: str = "none"
+) -> dict[str, object]:
     """The report's `frames`, `states` and `truth` over all `samples`, and the engine that made them.
 
     In `truth`, over the pictures whose truth is known:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -13,7 +12,8 @@ from numpy.typing import NDArray
 
 from ..engine import Mask, whole
 from ..errors import InputError
-from ..pictures.labelled import LabelledFolder, read_splits
+from ..pictures.datasets import Data, form_of, open_data, refuse_choice
+from ..pictures.labelled import LabelledFolder
 from ..pictures.pixels import Sector
 from ..pictures.sector import SectorFinder
 from ..stream.sources import open_source
@@ -32,7 +32,7 @@ class Sample(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Samples:
+class EvaluationSet:
     """Samples, how many there will be where that is known, what they are called, and the unit of distances."""
 
     each: Iterator[Sample]
@@ -41,33 +41,26 @@ class Samples:
     unit: str  # "mm" where every sample's mm per pixel is known, else "px"
 
 
-def samples(data: str, split: str, crop: Sector | None, mask_value: int | None = None) -> Samples:
-    """What `--data` names: phantom:seeds=A..B[,frames=30], a folder with images/ and masks/, or any source.
+def samples(
+    data: str, split: str, crop: Sector | None, mask_value: int | None = None, label: Sequence[str] = ()
+) -> EvaluationSet:
+    """What `--data` names: phantom:seeds=A..B[,frames=30], labelled pictures (datasets.FORMS), or any source.
 
-    `split` picks a folder's pictures, by its split.csv or by their names as training does (`all` takes all);
-    `mask_value` picks one class of its masks. Raises ValueError or OSError with one sentence.
+    `split`, `mask_value` and `label` pick from labelled pictures as `datasets.open_data` does it. Raises ValueError
+    or OSError with one sentence.
     """
     if data.startswith("phantom:seeds="):
+        refuse_choice(data, mask_value, label)
         return _phantom(data)
-    folder = Path(data)
-    if (folder / "images").is_dir() and ((folder / "masks").is_dir() or (folder / "split.csv").is_file()):
-        return _split(_labelled(folder, split, mask_value), crop)
-    return _source(data, crop)
+    if form_of(data) is None:
+        return _source(data, crop, mask_value, label)
+    opened = open_data(data, split, mask_value, label)
+    if isinstance(opened, LabelledFolder):
+        opened.check_value()
+    return _labelled(opened, crop)
 
 
-def _labelled(folder: Path, split: str, mask_value: int | None) -> LabelledFolder:
-    if split == "all":
-        pictures = read_splits(folder, folder / "images")
-        labelled = LabelledFolder(folder, pictures[0][1], mask_value)
-        labelled.files, labelled.split = [name for name, _ in pictures], split
-    else:
-        labelled = LabelledFolder(folder, split, mask_value)
-    labelled.check_value()
-    return labelled
-
-
-def _phantom(data: str) -> Samples:
-
+def _phantom(data: str) -> EvaluationSet:
     from ..phantom import Phantom, screen
 
     first, last, frames = _seeds(data)
@@ -79,7 +72,7 @@ def _phantom(data: str) -> Samples:
                 shot = screen(phantom.frame(number * phantom.period / frames))
                 yield Sample(shot.pixels, Sector(*shot.sector), shot.mask, shot.mm_per_pixel)
 
-    return Samples(each(), (last + 1 - first) * frames, data, "mm")
+    return EvaluationSet(each(), (last + 1 - first) * frames, data, "mm")
 
 
 def _seeds(data: str) -> tuple[int, int, int]:
@@ -95,17 +88,17 @@ def _seeds(data: str) -> tuple[int, int, int]:
     return first, last, frames
 
 
-def _split(folder: LabelledFolder, crop: Sector | None) -> Samples:
+def _labelled(data: Data, crop: Sector | None) -> EvaluationSet:
     def each() -> Iterator[Sample]:
-        for number in range(len(folder)):
-            pixels, truth = folder[number]
+        for number in range(len(data)):
+            pixels, truth = data[number]
             yield Sample(pixels, crop or whole(pixels.shape), truth)
 
-    return Samples(each(), len(folder), folder.root.name, "px")
+    return EvaluationSet(each(), len(data), data.root.name, "px")
 
 
-def _source(data: str, crop: Sector | None) -> Samples:
-    source = open_source(data)
+def _source(data: str, crop: Sector | None, mask_value: int | None, label: Sequence[str]) -> EvaluationSet:
+    source = open_source(data, None, mask_value, label)
     if source.endless:
         source.close()
         raise InputError(f"{data} never ends; record it first: smartca run {data} --record FILE.mp4")
@@ -118,7 +111,7 @@ def _source(data: str, crop: Sector | None) -> Samples:
             for picture in source.pictures():
                 yield Sample(picture.pixels, finder.sector(picture.pixels), picture.truth, mm_per_pixel)
 
-    return Samples(each(), source.count, source.name, "mm" if mm_per_pixel else "px")
+    return EvaluationSet(each(), source.count, source.name, "mm" if mm_per_pixel else "px")
 
 
 def watched(data: str, crop: Sector | None, count: int) -> Iterator[Sample]:

@@ -6,7 +6,7 @@ import base64
 import binascii
 import io
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeVar
 from xml.etree import ElementTree
@@ -17,7 +17,8 @@ from PIL import Image
 
 from ..errors import InputError
 from .annotations import Annotations, Entry, MarkedOutline
-from .labelled import SPLITS
+from .filetypes import ANNOTATION_SUFFIXES, files_in
+from .labelled import ALL, SPLITS, words_of
 from .pixels import Mask
 
 BOX = "is a box or a line and not an outline"
@@ -83,7 +84,7 @@ def read_coco(path: Path, whole: bool = False) -> Annotations:
     entries = [Entry(p.file_name, p.height, p.width, tuple(drawn[p.id])) for p in pictures.values()]
     # exports lie in annotations/ beside images/
     root = path.parent.parent if path.parent.name == "annotations" else path.parent
-    return Annotations(path, root, entries, _labels(entries), whole)
+    return Annotations(path, root, entries, _labels(entries), whole, tuple(names.values()))
 
 
 def _coco_outlines(drawn: list[list[float]] | _Runs | None, label: str, picture: _Picture) -> list[MarkedOutline]:
@@ -141,7 +142,8 @@ def read_cvat(path: Path) -> Annotations:
         ]
     except (KeyError, ValueError) as error:
         raise InputError(f"{path} has an image or a shape without {error}; export it again") from error
-    return Annotations(path, path.parent, entries, _labels(entries))
+    declared = tuple(name.text or "" for name in tree.iterfind("meta//label/name"))
+    return Annotations(path, path.parent, entries, _labels(entries), declared=declared)
 
 
 def _cvat_outline(shape: ElementTree.Element) -> MarkedOutline:
@@ -198,21 +200,47 @@ def _decoded(path: Path, kind: type[T], what: str) -> T:
         raise InputError(f"{path} is not {what} ({error}); export it again") from error
 
 
-def find_annotations(root: Path, split: str) -> Annotations | None:
-    """The annotations that a file or folder holds, or None where it holds none."""
-
+def find_annotations(root: Path, split: str) -> list[Annotations]:
+    """The annotations that a file or folder holds for a split: none, one, or for `all` one for every split."""
     if root.is_file():
-        readers: dict[str, Callable[[Path], Annotations]] = {".json": read_coco, ".xml": read_cvat}
-        reader = readers.get(root.suffix.lower())
-        return reader(root) if reader else None
-    for word in SPLITS.get(split, (split,)):
-        for own in (root / "annotations" / f"instances_{word}.json", root / word / "_annotations.coco.json"):
-            if own.is_file():
-                return read_coco(own, whole=True)
-    for common in (root / "annotations" / "instances_default.json", root / "_annotations.coco.json"):
-        if common.is_file():
-            return read_coco(common)
-    if (root / "annotations.xml").is_file():
-        return read_cvat(root / "annotations.xml")
-    drawn = sorted({*root.glob("*.json"), *root.glob("images/*.json")})
-    return read_labelme(root, drawn) if drawn else None
+        suffix = root.suffix.lower()
+        return [] if suffix not in ANNOTATION_SUFFIXES else [read_cvat(root) if suffix == ".xml" else read_coco(root)]
+    own = coco_of_splits(root, split)
+    if own:
+        return [read_coco(path, whole=True) for path in own]
+    common = common_file(root)
+    if common is not None:
+        return [read_cvat(common) if common.suffix == ".xml" else read_coco(common)]
+    drawn = labelme_files(root)
+    return [read_labelme(root, drawn)] if drawn else []
+
+
+def coco_of_splits(root: Path, split: str) -> list[Path]:
+    """COCO files that hold one split only: the split's, of which there is at most one, or for `all` each one's."""
+    each = SPLITS if split == ALL else (split,)
+    found = []
+    for words in map(words_of, each):
+        places = [
+            place
+            for word in words
+            for place in (root / "annotations" / f"instances_{word}.json", root / word / "_annotations.coco.json")
+        ]
+        found += [place for place in places if place.is_file()][:1]
+    return found
+
+
+def common_file(root: Path) -> Path | None:
+    """The one file of a folder that holds the annotations of all pictures, COCO's or CVAT's."""
+    names = ("annotations/instances_default.json", "_annotations.coco.json", "annotations.xml")
+    return next((root / name for name in names if (root / name).is_file()), None)
+
+
+def labelme_files(root: Path) -> list[Path]:
+    """Files beside pictures that may be LabelMe's."""
+    folders = [folder for folder in (root, root / "images") if folder.is_dir()]
+    return sorted(path for folder in folders for path in files_in(folder, (".json",)))
+
+
+def looks_like_labelme(path: Path) -> bool:
+    """Whether a .json file holds shapes, as no other file beside pictures does."""
+    return b'"shapes"' in path.read_bytes()

@@ -10,8 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import FileError, InputError
-from .labelled import PICTURES, SPLITS, check_size, no_picture, read_grey, read_table, split_of
+from .filetypes import is_hidden
+from .labelled import ALL, PICTURES, belongs, no_picture, read_table, split_of
+from .masks import check_size
 from .pixels import Grey, Mask
+from .stills import read_grey
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,20 +45,25 @@ class Annotations:
     source: Path  # what messages name
     root: Path  # where the pictures lie, in it or in images/
     entries: Sequence[Entry]
-    labels: Sequence[str]
+    labels: Sequence[str]  # in use
     whole: bool = False
+    declared: Sequence[str] = ()  # labels that the file knows, in use or not
 
 
 class Annotated:
-    """Samples of one split; see `train.data.datasets.open_data`. Raises ValueError or OSError, naming the file."""
+    """Samples of one split, the tear being what has any of `labels`; see `datasets.open_data`.
 
-    def __init__(self, found: Annotations, split: str, label: str | None) -> None:
+    Raises ValueError or OSError, naming the file.
+    """
+
+    def __init__(self, found: Annotations, split: str, labels: Sequence[str] = ()) -> None:
         self.source, self.root, self.split = found.source, found.root, split
-        self.label = _label(found, label)
+        self.labels = _labels(found, labels)
         table = found.root / "split.csv"
-        told = dict(read_table(table)) if table.is_file() and not found.whole else None
-        words = SPLITS.get(split, (split,))
-        self.entries = [entry for entry in found.entries if found.whole or _split(entry.name, told) in words]
+        told = dict(read_table(table)) if table.is_file() and not found.whole and split != ALL else None
+        self.entries = [
+            entry for entry in found.entries if found.whole or split == ALL or belongs(_split(entry.name, told), split)
+        ]
         if not self.entries and told and not any(_told(entry.name, told) for entry in found.entries):
             raise InputError(f"{table} names none of the pictures of {found.source}; give the names that it gives")
         if not self.entries:
@@ -70,34 +78,47 @@ class Annotated:
         return len(self.entries)
 
     def __getitem__(self, index: int) -> tuple[Grey, Mask]:
+        pixels = read_grey(self.picture(index))
+        return pixels, self.truth(index, pixels.shape)
+
+    def picture(self, index: int) -> Path:
+        """Where a picture lies. ValueError where it is none, OSError where it is missing."""
+        return picture_of(self.root, self.entries[index].name, self.source)
+
+    def truth(self, index: int, shape: tuple[int, ...]) -> Mask:
+        """Where the tear is in a picture of `shape` (rows, columns). ValueError where that cannot be."""
         entry = self.entries[index]
-        path = picture_of(self.root, entry.name, self.source)
-        pixels = read_grey(path)
         if entry.rows and entry.columns:  # some tools leave them out
-            check_size(Path(f"{self.source} ({entry.name})"), (entry.rows, entry.columns), pixels.shape)
-        mask = np.zeros(pixels.shape, np.bool_)
+            check_size(Path(f"{self.source} ({entry.name})"), (entry.rows, entry.columns), shape)
+        mask = np.zeros(shape, np.bool_)
         for outline in entry.outlines:
-            if outline.label == self.label:
+            if outline.label in self.labels:
                 try:
-                    mask |= rasterised(outline, *pixels.shape)
+                    mask |= rasterised(outline, *shape)
                 except ValueError as error:
                     raise InputError(f"{self.source}: an outline of {entry.name} {error}; draw it again") from error
-        return pixels, mask
+        return mask
 
 
-def _label(found: Annotations, wanted: str | None) -> str:
-    """The label that exists and is meant."""
-    known = ", ".join(found.labels)
+def _labels(found: Annotations, wanted: Sequence[str]) -> tuple[str, ...]:
+    """The labels that exist and are meant: all that are asked for, or the only one."""
+    if wanted:
+        return tuple(_label(found, label) for label in wanted)
     if not found.labels:
         raise InputError(f"{found.source} has not one outline; mark the tears and export it again")
-    if wanted is None:
-        if len(found.labels) > 1:
-            raise InputError(f"{found.source} has several labels; name the tear's: {known}")
-        return found.labels[0]
-    same = [label for label in found.labels if label.casefold() == wanted.casefold()]
-    if wanted not in found.labels and len(same) != 1:
-        raise InputError(f"{found.source} has no label {wanted}; it has {known}")
-    return wanted if wanted in found.labels else same[0]
+    if len(found.labels) > 1:
+        raise InputError(f"{found.source} has several labels; name the tear's: {', '.join(found.labels)}")
+    return tuple(found.labels)
+
+
+def _label(found: Annotations, wanted: str) -> str:
+    known = sorted({*found.labels, *found.declared})
+    if not known:
+        raise InputError(f"{found.source} has not one outline; mark the tears and export it again")
+    same = [label for label in known if label.casefold() == wanted.casefold()]
+    if wanted not in known and len(same) != 1:
+        raise InputError(f"{found.source} has no label {wanted}; it has {', '.join(known)}")
+    return wanted if wanted in known else same[0]
 
 
 def _split(name: str, told: dict[str, str] | None) -> str:
@@ -123,7 +144,8 @@ def picture_of(root: Path, name: str, source: Path) -> Path:
     if plain.suffix.lower() not in PICTURES:
         raise InputError(f"{source} names {name}, which is no picture; it takes {', '.join(PICTURES)}")
     places = [root / plain, root / "images" / plain, root / plain.name, root / "images" / plain.name]
-    places += sorted((root / "images").glob(f"*/{plain.name}")) if "[" not in plain.name else []
+    below = sorted((root / "images").glob(f"*/{plain.name}")) if "[" not in plain.name else []
+    places += [path for path in below if not is_hidden(path.relative_to(root))]
     found = next((place for place in places if place.is_file()), None)
     if found is None:
         raise FileError(f"{source} names the picture {name}, which is not in {root} or its images/; copy it there")
@@ -143,17 +165,17 @@ def rasterised(outline: MarkedOutline, rows: int, columns: int) -> Mask:
 
 
 def _filled(corners: NDArray[np.float64], rows: int, columns: int) -> Mask:
-    """The pixels whose centres lie inside a polygon of (x, y): what reaches outside the picture is cut."""
-    from matplotlib.path import Path as Polygon
-
-    last = (columns, rows)
-    left, top = np.clip(np.floor(corners.min(axis=0)), 0, last).astype(int)
-    right, bottom = np.clip(np.ceil(corners.max(axis=0)), 0, last).astype(int)
+    """The pixels whose centres lie inside a polygon of (x, y), by even and odd; what reaches outside is cut."""
     mask = np.zeros((rows, columns), np.bool_)
-    y, x = np.mgrid[top:bottom, left:right] + 0.5
-    if x.size:
-        inside = Polygon(corners).contains_points(np.stack([x.ravel(), y.ravel()], axis=1))
-        mask[top:bottom, left:right] = inside.reshape(x.shape)
+    left, right = np.clip((np.floor(corners[:, 0].min()), np.ceil(corners[:, 0].max())), 0, columns).astype(int)
+    x = np.arange(left, right) + 0.5
+    for (x0, y0), (x1, y1) in zip(corners, np.roll(corners, -1, axis=0), strict=True):
+        top, bottom = np.clip(np.ceil(np.sort((y0, y1)) - 0.5), 0, rows).astype(int)
+        top, bottom = max(0, top - 1), min(rows, bottom + 1)
+        y = np.arange(top, bottom)[:, None] + 0.5
+        straddles, upwards = (y0 >= y) != (y1 >= y), y1 >= y
+        beyond = ((y1 - y) * (x0 - x1) >= (x1 - x) * (y0 - y1)) == upwards
+        mask[top:bottom, left:right] ^= straddles & beyond
     return mask
 
 

@@ -1,19 +1,20 @@
-"""Every form of labelled pictures that training takes, opened and checked before anything is learned."""
+"""Every form of labelled pictures, opened in one place for every command, and checked before anything is learned."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
 from ..errors import InputError, MissingFile
-from .annotation_files import find_annotations
+from .annotation_files import coco_of_splits, common_file, find_annotations, labelme_files, looks_like_labelme
 from .annotations import Annotated
-from .labelled import LabelledFolder, spoken
+from .filetypes import ANNOTATION_SUFFIXES
+from .labelled import ALL, LabelledFolder, spoken
 from .pixels import Grey, Mask
 
 FORMS = (
@@ -22,29 +23,104 @@ FORMS = (
 )
 
 
-def open_data(
-    data: str | Path, split: str, mask_value: int | None = None, label: str | None = None
-) -> LabelledFolder | Annotated:
-    """The pictures and masks of `data` that belong to `split` (train, validate or test).
+Labels = str | Sequence[str] | None  # one name, or several that are the tear together
+
+
+class FilesOfSplits:
+    """The pictures of several annotation files, one after the other."""
+
+    def __init__(self, parts: Sequence[Annotated], root: Path, split: str) -> None:
+        self.parts, self.root, self.split, self.source = parts, root, split, root
+        self.labels = parts[0].labels
+        self._place = [(part, number) for part in parts for number in range(len(part))]
+
+    @property
+    def files(self) -> list[str]:
+        """The pictures' names, in order."""
+        return [part.files[number] for part, number in self._place]
+
+    def __len__(self) -> int:
+        return len(self._place)
+
+    def __getitem__(self, index: int) -> tuple[Grey, Mask]:
+        part, number = self._place[index]
+        return part[number]
+
+    def picture(self, index: int) -> Path:
+        """See `Annotated.picture`."""
+        part, number = self._place[index]
+        return part.picture(number)
+
+    def truth(self, index: int, shape: tuple[int, ...]) -> Mask:
+        """See `Annotated.truth`."""
+        part, number = self._place[index]
+        return part.truth(number, shape)
+
+
+Outlined = Annotated | FilesOfSplits
+Data = LabelledFolder | Outlined
+
+
+def form_of(data: str | Path) -> str | None:
+    """'masks' or 'outlines' where `data` is one of FORMS, told without reading it; None where it is something else.
+
+    A folder is none where its .json files beside the pictures are not LabelMe's.
+    """
+    root = Path(data)
+    if root.is_file():
+        return "outlines" if root.suffix.lower() in ANNOTATION_SUFFIXES else None
+    if (root / "images").is_dir() and (root / "masks").is_dir():
+        return "masks"
+    if coco_of_splits(root, ALL) or common_file(root) or any(map(looks_like_labelme, labelme_files(root))):
+        return "outlines"
+    return "masks" if (root / "images").is_dir() and (root / "split.csv").is_file() else None
+
+
+def open_data(data: str | Path, split: str, mask_value: int | None = None, label: Labels = None) -> Data:
+    """The pictures and masks of `data` that belong to `split` (train, validate or val, test, all).
 
     `data` is one of FORMS. Without split.csv a picture's split follows from a hash of its name (70/15/15), so it
     never changes; the same patient can then be on both sides. `mask_value` picks one class of masks, `label` one
-    label of annotations; a label must be named where there are several. Raises ValueError or OSError with one
-    sentence.
+    label of annotations, or several that are one tear together; a label must be named where there are several.
+    Raises ValueError or OSError with one sentence.
     """
-    root = Path(data)
+    root, labels = Path(data), (label,) if isinstance(label, str) else tuple(label or ())
     if not root.exists():
         raise MissingFile(f"there is no file or folder {data}; give {FORMS}")
     if root.is_dir() and (root / "masks").is_dir():
-        if label is not None:
-            raise InputError(f"{root} has masks, which have values and no labels; give a mask value instead of {label}")
+        if labels:
+            named = ", ".join(labels)
+            raise InputError(f"{root} has masks, which have values and no labels; give a mask value instead of {named}")
         return LabelledFolder(root, split, mask_value)
     found = find_annotations(root, split)
-    if found is None:
+    if not found:
         raise InputError(f"{root} holds no masks and no annotations of the split {spoken(split)}; give {FORMS}")
     if mask_value is not None:
         raise InputError(f"{root} has labels and no mask values; give a label instead of {mask_value}")
-    return Annotated(found, split, label)
+    if len(found) == 1:
+        return Annotated(found[0], split, labels)
+    known = tuple(sorted({label for part in found for label in part.labels}))
+    return FilesOfSplits([Annotated(replace(part, labels=known), split, labels) for part in found], root, split)
+
+
+def refuse_choice(data: str, mask_value: int | None, label: Labels) -> None:
+    """ValueError where a class is picked of `data` that has none, or for a phantom, which has tears only."""
+    if mask_value is None and not label:
+        return
+    if data == "phantom" or data.startswith("phantom:"):
+        raise InputError("phantoms have tears only; leave --mask-value and --label out, or give --data")
+    raise InputError(f"{data} has neither masks nor labels; leave --mask-value and --label out, or give {FORMS}")
+
+
+def truth_by_picture(data: Outlined) -> Callable[[Path, tuple[int, ...]], Mask | None]:
+    """(a picture's file, its rows and columns) -> where its tear is; None where nothing is known of the picture."""
+    known = {data.picture(number).resolve(): number for number in range(len(data))}
+
+    def truth(path: Path, shape: tuple[int, ...]) -> Mask | None:
+        number = known.get(path.resolve())
+        return None if number is None else data.truth(number, shape)
+
+    return truth
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +162,8 @@ def _add(total: hashlib.blake2b, picture: Grey, mask: Mask | None = None) -> Non
 
 def _without_tear(samples: Samples) -> ValueError:
     """What to say where there is nothing to learn."""
-    if isinstance(samples, Annotated):
-        where, cure = samples.source, f"is {samples.label} the tear's label?"
+    if isinstance(samples, Outlined):
+        where, cure = samples.source, f"is {' or '.join(samples.labels)} the tear's label?"
     elif isinstance(samples, LabelledFolder):
         value = samples.mask_value
         where, cure = samples.root, "mark some" if value is None else f"is {value} the tear's mask value?"

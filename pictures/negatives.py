@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,13 +14,12 @@ import numpy as np
 from av.error import FFmpegError
 
 from ..errors import FileError, InputError
-from .labelled import SPLITS, read_grey
+from .filetypes import STILL_SUFFIXES, files_in, is_still
+from .labelled import SPLITS, belongs, words_of
 from .pixels import Grey, Sector
+from .stills import read_greys
 
 EVERY = 10  # frames of a clip between two that are taken, unless a line says otherwise
-
-
-PICTURES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"}
 
 
 def read_negatives(root: Path, split: str = "train") -> list[Grey]:
@@ -27,23 +27,24 @@ def read_negatives(root: Path, split: str = "train") -> list[Grey]:
 
     With `negatives.csv` (file,x,y,width,height,every,split) each file of that `split`, picture or clip, is cut to
     its rectangle, which leaves the scanner's screen out, and of a clip every n-th frame is taken (10 unless given);
-    lines without a split are 'train'. Without the table all pictures are taken whole. Raises ValueError or OSError,
-    naming file and line, for what cannot be used, and where the split is empty.
+    lines without a split are 'train'. Without the table all pictures are taken whole; of a file of several pages
+    every tenth, as of a clip. Raises ValueError or OSError, naming file and line, for what cannot be used, and where
+    the split is empty.
     """
     table = root / "negatives.csv"
     if not table.is_file():
-        found = [read_grey(path) for path in sorted(root.rglob("*")) if path.suffix.lower() in PICTURES]
+        files = files_in(root, STILL_SUFFIXES, deep=True)
+        found = [picture for path in files for picture in islice(read_greys(path), 0, None, EVERY)]
         if not found:
             raise InputError(
                 f"{root} holds neither pictures nor negatives.csv; give a folder of pictures without a tear"
             )
         return found
     lines = _read_table(table)
-    words = SPLITS.get("validate" if split in SPLITS["validate"] else split, (split,))
-    wanted = [line for line in lines if line.split in words]
+    wanted = [line for line in lines if belongs(line.split, split)]
     if not wanted:
         known = ", ".join(sorted({line.split for line in lines}))
-        raise InputError(f"{table} gives no picture to the split {' or '.join(words)}; it has {known}")
+        raise InputError(f"{table} gives no picture to the split {' or '.join(words_of(split))}; it has {known}")
     return [picture for line in wanted for picture in _cut(root, line)]
 
 
@@ -101,7 +102,7 @@ def _cut(root: Path, line: _Line) -> Iterator[Grey]:
     """The pictures of one line, cut to its rectangle. Raises ValueError or OSError, naming the line."""
     path, sector = root / line.file, line.sector
     try:
-        frames = [read_grey(path)] if path.suffix.lower() in PICTURES else _clip(path, line.every)
+        frames = islice(read_greys(path), 0, None, line.every) if is_still(path) else _clip(path, line.every)
         for frame in frames:
             try:
                 sector.check(frame.shape)

@@ -77,7 +77,6 @@ SAME_ROLE = {
     *("attach", "bench", "calibrate", "classify", "evaluate", "export", "segment", "serve", "study", "view"),
     *("inspect", "is_quantised"),  # one for each library
     *("Grey", "Floats", "Spacing"),  # phantom/ knows nothing of pictures/
-    *("Samples", "PICTURES"),
     "log",  # every file's own logger
 }
 

@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from ..errors import InputError, RunError
 from ..phantom import TRAIN, VALIDATE
-from ..pictures.datasets import Samples, check_samples, digest_of, needs_tear, open_data
+from ..pictures.datasets import Labels, Samples, check_samples, digest_of, needs_tear, open_data, refuse_choice
 from ..pictures.negatives import read_negatives, shrunk
 from . import parallel
 from .classify import Classify, ClassifySettings
@@ -148,7 +148,7 @@ def _samples(
     frames: int,
     validation_seeds: int,
     mask_value: int | None,
-    label: str | None,
+    label: Labels,
     cache: Path | None,
     workers: int,
     progress: Progress,
@@ -161,8 +161,7 @@ def _samples(
     if data != "phantom":
         train, validate = (open_data(data, split, mask_value, label) for split in ("train", "validate"))
         return (train, validate), [_checked(part, progress) for part in (train, validate)] if first else []
-    if mask_value is not None or label is not None:
-        raise InputError("phantoms have tears only; leave --mask-value and --label out, or give --data")
+    refuse_choice(data, mask_value, label)
     ranges = (("training", TRAIN, seeds), ("validation", VALIDATE, validation_seeds))
     for name, known, count in ranges:
         if not 0 < count <= len(known):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +12,9 @@ from ...engine.building.assembly import Asked
 from ...engine.contract import Progress
 from ...engine.letterbox import letterbox, letterbox_mask
 from ...evaluation.samples import Sample, samples, watched
+from ...pictures.datasets import form_of, open_data, refuse_choice
+from ...pictures.filetypes import files_in
+from ...pictures.labelled import ALL, LabelledFolder
 from .findings import Int8Findings, Material
 from .picture_choice import CalibrationPicture
 
@@ -39,7 +42,7 @@ WORST_FRAME = 0.05  # of Dice, that a frame may lose
 
 @dataclass(frozen=True, slots=True)
 class CalibrationData:
-    """What was typed: calibrate and gate (None: other frames of the same), the picture's place, the masks' class.
+    """What was typed: calibrate and gate (None: other frames of the same), the picture's place, the tear's class.
 
     worst_frame: how much of its Dice any one frame of the gate may lose.
     """
@@ -49,13 +52,16 @@ class CalibrationData:
     crop: str = "auto"
     mask_value: int | None = None
     worst_frame: float = WORST_FRAME
+    label: tuple[str, ...] = ()
 
     def digest(self) -> str:
         """Of everything that decides the pictures: names and bytes of all files, and the options."""
         options = f"{self.crop} {self.mask_value} {self.worst_frame} {CALIBRATE_PHANTOM} {GATE_PHANTOM}"
+        options += f" {self.label}" if self.label else ""
         digest = hashlib.sha256(options.encode())
         for place in (self.calibrate, self.gate):
-            digest.update(f"\n{place}".encode() if place is None or not Path(place).exists() else _files(Path(place)))
+            there = place is not None and Path(place).exists()
+            digest.update(_digest_of_files(place, self.label) if place and there else f"\n{place}".encode())
         return digest.hexdigest()
 
     def as_typed(self) -> tuple[str, ...]:
@@ -64,6 +70,7 @@ class CalibrationData:
         typed += ["--gate", self.gate] if self.gate else []
         typed += ["--crop", self.crop] if self.crop != "auto" else []
         typed += ["--mask-value", str(self.mask_value)] if self.mask_value else []
+        typed += [word for name in self.label for word in ("--label", name)]
         typed += ["--worst-frame", f"{self.worst_frame:g}"] if self.worst_frame != WORST_FRAME else []
         return tuple(typed)
 
@@ -89,7 +96,7 @@ class CalibrationData:
             seeds = CALIBRATE_PHANTOM if self.calibrate == "phantom" else self.calibrate
             gate = GATE_PHANTOM if self.gate in (None, "phantom") else self.gate
             return Material(self._pictures(seeds, "train", size, CANDIDATES), self._gate(gate, size), seeds, gate)
-        if _labelled(self.calibrate):
+        if form_of(self.calibrate):
             chosen = self._pictures(self.calibrate, "train", size, CANDIDATES)
             gate = self._gate(self.gate or self.calibrate, size)
             return Material(chosen, gate, f"{self.calibrate}, split train", _words(self.gate or self.calibrate))
@@ -99,6 +106,12 @@ class CalibrationData:
         chosen, gate = _apart(pictures)
         return Material(chosen, gate, self.calibrate, f"{self.calibrate}, other frames")
 
+    def _choice(self, form: str | None) -> tuple[int | None, tuple[str, ...]]:
+        """The mask value and the labels for data of a form: each goes to the data that has such, where one has."""
+        forms = {form_of(data) for data in (self.calibrate, self.gate) if data}
+        value = self.mask_value if form == "masks" or "masks" not in forms else None
+        return value, self.label if form == "outlines" or "outlines" not in forms else ()
+
     def _gate(self, data: str, size: int) -> list[CalibrationPicture]:
         return self._pictures(GATE_PHANTOM if data == "phantom" else data, "val", size, GATE)
 
@@ -107,12 +120,13 @@ class CalibrationData:
         from ...pictures.sector import parse_crop
         from .picture_choice import CalibrationPicture
 
-        crop = parse_crop(self.crop)
-        word = split if _labelled(data) else "all"
+        crop, form = parse_crop(self.crop), form_of(data)
+        value, label = self._choice(form)
         if data.startswith("camera:"):
+            refuse_choice(data, value, label)
             each: Iterable[Sample] = watched(data, crop, CANDIDATES + GATE)
         else:
-            found = samples(data, {"val": "validate"}.get(word, word), crop, self.mask_value)
+            found = samples(data, split if form else ALL, crop, value, label)
             step = max(1, -(-(found.count or 1) // most))
             each = itertools.islice(found.each, 0, None, step)
         return [
@@ -124,14 +138,21 @@ class CalibrationData:
         ]
 
 
-def _labelled(data: str) -> bool:
-    """Whether it is a folder with images/ and masks/ (or split.csv), as `samples` takes it."""
-    folder = Path(data)
-    return (folder / "images").is_dir() and ((folder / "masks").is_dir() or (folder / "split.csv").is_file())
+def _files_of(data: str, label: Sequence[str]) -> Iterator[Path]:
+    """One file, all of a folder, or an annotation file and the pictures that it names."""
+    root = Path(data)
+    if root.is_dir():
+        yield from files_in(root, deep=True)
+        return
+    yield root
+    if form_of(root) == "outlines":
+        opened = open_data(root, ALL, label=label)
+        assert not isinstance(opened, LabelledFolder)
+        yield from (opened.picture(number) for number in range(len(opened)))
 
 
 def _words(data: str) -> str:
-    return f"{data}, split val" if _labelled(data) else GATE_PHANTOM if data == "phantom" else data
+    return f"{data}, split val" if form_of(data) else GATE_PHANTOM if data == "phantom" else data
 
 
 def _apart(pictures: list[CalibrationPicture]) -> tuple[list[CalibrationPicture], list[CalibrationPicture]]:
@@ -141,11 +162,10 @@ def _apart(pictures: list[CalibrationPicture]) -> tuple[list[CalibrationPicture]
     return [shown for number, shown in enumerate(pictures) if number // block % 3 != 2], gate[:GATE]
 
 
-def _files(root: Path) -> bytes:
-    """A digest of the names and bytes of one file, or of all in a folder."""
-    digest = hashlib.sha256()
-    files = sorted(path for path in root.rglob("*") if path.is_file()) if root.is_dir() else [root]
-    for file in files:
+def _digest_of_files(data: str, label: Sequence[str]) -> bytes:
+    """A digest of the names and bytes of everything that `data` is made of."""
+    digest, root = hashlib.sha256(), Path(data)
+    for file in _files_of(data, label):
         digest.update(f"\n{file.relative_to(root) if root.is_dir() else file.name}\n".encode())
         digest.update(hashlib.sha256(file.read_bytes()).digest())
     return digest.digest()

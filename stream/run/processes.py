@@ -19,15 +19,17 @@ from ..displays.contract import Display
 from ..displays.drawn import Say
 from ..order import Order
 from ..serve import serve
-from ..sources import Source, open_source
+from ..sources import NO_CHOICE, Source, TruthChoice, open_source
 from ..tally import Tally
 from ..view import ViewState, view
 from .pulse import Heart, Pulse
 from .supervise import DEVICE_LOST, MOST_RESTARTS, WITHIN_S
 
 
-def run_attach(spec: str, to: str, settings: AttachSettings, pulse: str | None, say: Say) -> int:
-    """Attach the source `spec` to the engine at `to`; returns the exit code.
+def run_attach(
+    spec: str, to: str, settings: AttachSettings, pulse: str | None, say: Say, choice: TruthChoice = NO_CHOICE
+) -> int:
+    """Attach the source `spec`, with the truth of `choice`, to the engine at `to`; returns the exit code.
 
     A camera that is lost is waited for: somebody may be about to plug it in again.
     """
@@ -40,7 +42,7 @@ def run_attach(spec: str, to: str, settings: AttachSettings, pulse: str | None, 
         return heart.alive()
 
     with contextlib.closing(heart):
-        source: Source | None = open_source(spec)
+        source: Source | None = open_source(spec, None, *choice)
         while source is not None:
             with source:
                 if pulse is None:

@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 from ...errors import FileError, InputError, MissingFile, RunError
 from ...files import whole_file, write_json, write_whole
+from ...pictures.filetypes import is_hidden
 from ...pictures.pixels import Grey, Mask, Sector
 from ...version import __version__
 from .contract import OnFrame
@@ -245,6 +246,7 @@ def _refuse_others(folder: Path) -> None:
     found = [path for part in (folder, folder / "images") if part.is_dir() for path in part.iterdir()]
     usual = {"images", "masks", "split.csv"}
     others = [path for path in found if path.name not in usual and not re.fullmatch(r"\d+_\d{4}\.png", path.name)]
+    others = [path for path in others if not is_hidden(Path(path.name))]
     if others:
         raise InputError(f"{folder} holds other files, such as {others[0].name}; give --out a folder of its own")
 

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from smartca.commands.evaluate import evaluate as command
 from smartca.engine import Sector, Segmenter, open_runner, segmenter_for
 from smartca.evaluation.evaluate import evaluate, speckled_sample
-from smartca.evaluation.samples import Sample, Samples, samples
+from smartca.evaluation.samples import EvaluationSet, Sample, samples
 from smartca.phantom import Phantom, screen
 from smartca.pictures.labelled import split_of
 from smartca.stream.sources.cine import write_cine
@@ -48,8 +48,8 @@ def score(segmenter: Segmenter, data: str, split: str = "test", speckle: str = "
     return evaluate(segmenter, samples(data, split, None), lambda done, total: None, speckle)
 
 
-def one(*each: Sample, unit: str = "px") -> Samples:
-    return Samples(iter(each), len(each), "pictures", unit)
+def one(*each: Sample, unit: str = "px") -> EvaluationSet:
+    return EvaluationSet(iter(each), len(each), "pictures", unit)
 
 
 def squares(truth_side: int, bright_side: int) -> Sample:

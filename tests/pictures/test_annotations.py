@@ -11,8 +11,10 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from matplotlib.path import Path as Polygon
 from PIL import Image
-from smartca.pictures.datasets import Samples, check_samples, open_data
+from smartca.pictures.annotations import MarkedOutline, rasterised
+from smartca.pictures.datasets import FilesOfSplits, Samples, check_samples, form_of, open_data
 from smartca.pictures.labelled import split_of
 
 ROWS, COLUMNS = 40, 60
@@ -166,6 +168,34 @@ def test_folders_that_tools_export(tmp_path: Path) -> None:
     coco_file(tmp_path / "roboflow", drawn(), name="train/_annotations.coco.json")
     picture(tmp_path / "roboflow" / "train", "0.png")
     assert np.array_equal(truth(open_data(tmp_path / "roboflow", "train")), TRUTH)
+
+
+def test_all_splits_of_an_export_by_splits_are_its_files_together(tmp_path: Path) -> None:
+    bone, root = drawn(category_id=2), tmp_path / "roboflow"
+    for split, found in (("train", [drawn(), bone]), ("valid", [drawn()]), ("test", [])):
+        coco_file(root, *found, name=f"{split}/_annotations.coco.json")
+        picture(root / split, "0.png", {"train": 60, "valid": 70, "test": 80}[split])
+    samples = open_data(root, "all", label="tear")
+    assert isinstance(samples, FilesOfSplits) and samples.files == ["0.png"] * 3
+    found = [(int(pixels.max()), int(mask.sum())) for pixels, mask in map(samples.__getitem__, range(len(samples)))]
+    assert found == [(60, 400), (70, 400), (80, 0)]
+    assert check_samples(samples).with_tear == 2
+    assert len(open_data(root, "val")) == 1  # of which the tear is the only label
+    with pytest.raises(ValueError, match="has several labels; name the tear's: bone, tear"):
+        open_data(root, "all")
+    assert "is bone the tear's label?" in sentence(root, "test", label="bone")  # known to the file, in use or not
+    assert form_of(root) == "outlines"
+
+
+def test_a_polygon_has_the_pixels_that_matplotlib_finds_in_it() -> None:
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[:ROWS, :COLUMNS] + 0.5
+    for number in range(300):
+        corners = rng.uniform(-20, 80, (int(rng.integers(3, 30)), 2))
+        corners = np.round(2 * corners) / 2 if number % 2 else corners  # borders through the pixels' centres
+        inside = Polygon(corners).contains_points(np.stack([x.ravel(), y.ravel()], axis=1)).reshape(x.shape)
+        outline = MarkedOutline("tear", tuple(corners.ravel()))
+        assert np.array_equal(rasterised(outline, ROWS, COLUMNS), inside)
 
 
 POLYGON = '<polygon label="tear" points="10,5;30,5;30,25;10,25"/>'

@@ -11,7 +11,9 @@ import pytest
 from PIL import Image
 from smartca.evaluation.samples import samples
 from smartca.pictures.datasets import check_samples, digest_of, needs_tear, open_data
-from smartca.pictures.labelled import read_grey, read_mask, split_of
+from smartca.pictures.labelled import split_of
+from smartca.pictures.masks import read_mask
+from smartca.pictures.stills import read_grey
 from support.paths import SHARED
 
 ROWS, COLUMNS = 40, 60

@@ -44,7 +44,7 @@ class StudyData(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: Name
     folder: str | None = None
     mask_value: Annotated[int, Meta(ge=1, le=255)] | None = None
-    label: str | None = None
+    label: str | tuple[str, ...] | None = None  # several are one tear together
     phantom: Phantoms | None = None
 
     def __post_init__(self) -> None:

@@ -23,7 +23,7 @@ from pydicom.uid import (
 )
 from pydicom.uid import ExplicitVRLittleEndian as Plain
 from smartca.engine import Sector
-from smartca.pictures.labelled import read_grey
+from smartca.pictures.stills import read_grey
 from smartca.stream.sources import open_source
 from support.paths import SHARED as DATA
 

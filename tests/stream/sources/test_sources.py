@@ -8,6 +8,7 @@ import av
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 from smartca.stream.sources import Source, open_source
 from smartca.stream.sources.camera import Camera
 from support.paths import SHARED as DATA
@@ -170,7 +171,72 @@ def test_truth_comes_from_the_masks_folder(tmp_path: Path) -> None:
     for truth in truths[:2]:
         assert truth is not None and truth.dtype == bool and np.array_equal(truth, mask > 0)
     cv2.imwrite(str(tmp_path / "masks" / "2.png"), mask[:32])
-    assert "2.png is (32, 96) but its image is (64, 96)" in sentence(str(tmp_path))
+    assert "2.png has another size (96 x 32) than its picture (96 x 64)" in sentence(str(tmp_path))
+
+
+def test_a_folder_with_images_takes_what_lies_in_folders_of_them(tmp_path: Path) -> None:
+    for part, first in (("images/10", 2), ("images/9", 0), ("masks/9", 0)):
+        write_images(tmp_path / part, 2, f"{first}{{}}.png")
+    (tmp_path / "images" / "9" / "._00.png").write_bytes(b"none")
+    with open_source(str(tmp_path)) as source:
+        names = [path.relative_to(tmp_path / "images").as_posix() for path in source.paths]  # type: ignore[attr-defined]
+        assert names == ["9/00.png", "9/01.png", "10/20.png", "10/21.png"] and source.count == 4
+        assert [picture.truth is not None for picture in source.pictures()] == [True, True, False, False]
+    with open_source(str(tmp_path / "images" / "9")) as source:
+        assert source.count == 2
+
+
+def test_a_mask_value_picks_the_truth_of_pictures_beside_their_masks(tmp_path: Path) -> None:
+    write_images(tmp_path, 1)
+    (tmp_path / "masks").mkdir()
+    mask = np.zeros(SHAPE, np.uint8)
+    mask[:5], mask[20:30] = 1, 2
+    cv2.imwrite(str(tmp_path / "masks" / "0.png"), mask)
+    for value, truth in ((None, mask > 0), (2, mask == 2)):
+        with open_source(str(tmp_path), None, value) as source:
+            (picture,) = source.pictures()
+        assert picture.truth is not None and np.array_equal(picture.truth, truth)
+
+
+def write_stack(path: Path, levels_of: range) -> None:
+    pages = [Image.fromarray(np.full(SHAPE, 26 + 4 * number, np.uint8)) for number in levels_of]
+    pages[0].save(path, save_all=True, append_images=pages[1:])
+
+
+def test_every_page_of_a_stack_is_a_frame(tmp_path: Path) -> None:
+    write_stack(tmp_path / "0.tif", range(12))
+    with open_source(str(tmp_path / "0.tif")) as source:
+        assert (source.count, source.unrelated) == (12, False)  # a cine: its sector is one
+        assert levels(source) == list(range(12)) and levels(source, start=9) == [9, 10, 11]
+    write_stack(tmp_path / "2.tif", range(13, 15))
+    Image.fromarray(np.full(SHAPE, 26 + 4 * 12, np.uint8)).save(tmp_path / "1.png")
+    with open_source(str(tmp_path)) as source:
+        assert (source.count, source.unrelated) == (15, True)
+        assert levels(source) == list(range(15))
+        for start in (3, 12, 13, 14, 15):
+            assert levels(source, start) == list(range(start, 15))
+
+
+def test_a_stack_cut_off_gives_the_pages_before(tmp_path: Path) -> None:
+    write_stack(tmp_path / "a.tif", range(12))
+    content = bytearray((tmp_path / "a.tif").read_bytes())
+    with Image.open(tmp_path / "a.tif") as image:
+        image.seek(5)
+        offset = image.tag_v2[273][0]  # type: ignore[attr-defined]
+    (entry,) = [n for n in range(len(content) - 4) if content[n : n + 4] == offset.to_bytes(4, "little")][-1:]
+    content[entry : entry + 4] = (1 << 30).to_bytes(4, "little")  # its pixels lie behind the file's end
+    (tmp_path / "a.tif").write_bytes(content)
+    seen: list[int] = []
+    with open_source(str(tmp_path / "a.tif")) as source, pytest.raises(RuntimeError) as caught:
+        for picture in source.pictures():
+            seen.append(int(picture.pixels.max() - 26) // 4)
+    assert seen == list(range(5)) and "5 of 12 images were read" in str(caught.value)
+
+
+def test_a_folder_of_dicom_files_is_told_whatever_a_system_lays_beside_them(tmp_path: Path) -> None:
+    (tmp_path / "IM0001").write_bytes(bytes(128) + b"DICM")
+    (tmp_path / ".DS_Store").touch()
+    assert "is a folder of DICOM files" in sentence(str(tmp_path))
 
 
 def test_transparent_and_single_images(tmp_path: Path) -> None:
@@ -179,14 +245,14 @@ def test_transparent_and_single_images(tmp_path: Path) -> None:
         (picture,) = source.pictures()
     assert picture.pixels.shape == (*SHAPE, 3) and source.name == "one.png"
     (tmp_path / "bad.png").write_text("no picture")
-    assert "bad.png is not an image that can be read" in sentence(str(tmp_path / "bad.png"))
+    assert "bad.png is no picture that can be read" in sentence(str(tmp_path / "bad.png"))
 
 
 def test_a_damaged_image_in_a_folder_is_named(tmp_path: Path) -> None:
     write_images(tmp_path, 4)
     (tmp_path / "2.png").write_bytes(b"\x89PNG cut off")
     told = sentence(str(tmp_path))
-    assert "2.png is not an image" in told and "2 of 4 images were read" in told
+    assert "2.png is no picture" in told and "2 of 4 images were read" in told
 
 
 def test_the_phantom_brings_its_truth_and_its_millimetres() -> None:

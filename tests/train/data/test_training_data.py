@@ -5,6 +5,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 from smartca.pictures.labelled import LabelledFolder
 from smartca.pictures.negatives import read_negatives, shrunk
 from smartca.train.data.augment import augment
@@ -100,6 +101,19 @@ def test_a_table_of_negatives_from_a_spreadsheet(tmp_path: Path) -> None:
     table.write_bytes("file,x,y,width,height\nü.png,0,0,9,9".encode("latin-1"))
     with pytest.raises(ValueError, match=r"negatives\.csv is not a CSV table in UTF-8"):
         read_negatives(tmp_path)
+
+
+def test_negatives_pass_over_hidden_files_and_take_every_nth_page(tmp_path: Path) -> None:
+    pages = [Image.fromarray(np.full((40, 60), number, np.uint8)) for number in range(25)]
+    pages[0].save(tmp_path / "stack.tif", save_all=True, append_images=pages[1:])
+    (tmp_path / "below").mkdir()
+    Image.fromarray(np.full((40, 60), 99, np.uint8)).save(tmp_path / "below" / "a.PNG")
+    (tmp_path / "below" / "._a.PNG").write_bytes(b"none")
+    assert [int(picture.max()) for picture in read_negatives(tmp_path)] == [99, 0, 10, 20]
+    (tmp_path / "negatives.csv").write_text("file,x,y,width,height,every\nstack.tif,0,0,9,8,12\n")
+    assert [(picture.shape, int(picture.max())) for picture in read_negatives(tmp_path)] == [
+        ((8, 9), 0), ((8, 9), 12), ((8, 9), 24),
+    ]  # fmt: skip
 
 
 def test_a_folder_without_pictures_is_no_folder_of_negatives(tmp_path: Path) -> None:
