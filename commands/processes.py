@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ..stream import ANSWERS_AT, FRAMES_AT
 from .options import (
-    ANSWERS_AT,
     FILE,
-    FRAMES_AT,
     PORT,
     apart,
     crop_option,

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
-from smartca.engine import EngineError, NoPicture, OperatingPoint, Sector, open_runner, segmenter_for
+from smartca.engine import EngineError, NoPicture, OperatingPoint, Sector, open_runner, open_segmenter
 from smartca.engine import operating_point as points
 from smartca.engine.files import sha256
 from smartca.engine.letterbox import from_letterbox, letterbox, letterbox_mask, to_input
@@ -72,8 +72,8 @@ def test_a_network_that_answers_nonsense_gives_no_mask(tmp_path: Path, network: 
 def test_the_mask_comes_back_where_the_brightness_was(network: Path) -> None:
     pixels = np.full((300, 400, 3), 40, np.uint8)
     pixels[120:180, 200:280] = 255
-    with open_runner(network, "fp32") as runner:
-        found = segmenter_for(runner, network)(pixels, Sector(100, 60, 240, 200))
+    with open_segmenter(network, precision="fp32") as segmenter:
+        found = segmenter(pixels, Sector(100, 60, 240, 200))
     truth = np.zeros((300, 400), np.bool_)
     truth[120:180, 200:280] = True
     counts = Counts()
@@ -86,13 +86,13 @@ def test_the_mask_comes_back_where_the_brightness_was(network: Path) -> None:
 def test_outside_the_sector_nothing_is_looked_at(network: Path) -> None:
     pixels = np.full((300, 400), 40, np.uint8)
     pixels[:50] = 255
-    with open_runner(network, "fp32") as runner:
-        assert not segmenter_for(runner, network)(pixels, Sector(0, 60, 400, 200)).mask.any()
+    with open_segmenter(network, precision="fp32") as segmenter:
+        assert not segmenter(pixels, Sector(0, 60, 400, 200)).mask.any()
 
 
 def test_a_dark_picture_is_no_picture(network: Path) -> None:
-    with open_runner(network) as runner, pytest.raises(NoPicture, match="dark"):
-        segmenter_for(runner, network)(np.zeros((100, 100), np.uint8), whole((100, 100)))
+    with open_segmenter(network) as segmenter, pytest.raises(NoPicture, match="dark"):
+        segmenter(np.zeros((100, 100), np.uint8), whole((100, 100)))
 
 
 def spotted(grey: int, spot: int) -> np.ndarray:
@@ -139,11 +139,11 @@ def test_a_probe_in_the_air_is_no_picture(network: Path) -> None:
     """Reverberation: a few bright lines beneath the probe, and nothing below."""
     pixels = np.zeros((200, 160), np.uint8)
     pixels[2:34:8] = 200
-    with open_runner(network) as runner:
+    with open_segmenter(network) as segmenter:
         with pytest.raises(NoPicture, match="on the skin"):
-            segmenter_for(runner, network)(pixels, whole(pixels.shape))
+            segmenter(pixels, whole(pixels.shape))
         pixels[:60] = 60  # tissue, if only shallow
-        segmenter_for(runner, network)(pixels, whole(pixels.shape))
+        segmenter(pixels, whole(pixels.shape))
 
 
 @pytest.mark.parametrize("shape", [(100, 300), (300, 100), (64, 64), (480, 640)])
@@ -205,11 +205,15 @@ def test_an_operating_point_belongs_to_its_weights(network: Path) -> None:
     points.save_point(OperatingPoint(sha256(network), 0.25, 1.2, 0.1, 3), network)
     assert points.load_point(network, sha256(network)).threshold == 0.25
     points.save_point(OperatingPoint("0" * 64, 0.25), network)
-    with open_runner(network) as runner, pytest.raises(EngineError, match="other weights"):
-        segmenter_for(runner, network)
+    with pytest.raises(EngineError, match="other weights"):
+        open_segmenter(network)
     points.point_path(network).write_text('{"threshold": 7}')
-    with open_runner(network) as runner, pytest.raises(EngineError, match="calibrate"):
-        segmenter_for(runner, network)
+    with pytest.raises(EngineError, match="calibrate"):
+        open_segmenter(network)
+    with open_runner(network) as runner:  # as `smartca calibrate` opens it
+        assert runner.infer(np.zeros((1, 1, 64, 64), np.float32)).q.shape == (64, 64)
+        with pytest.raises(ValueError, match="calibrate"):
+            runner.point()
 
 
 def test_counts_by_hand() -> None:

@@ -16,7 +16,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from smartca.engine import SHIPPED_MODEL, Mask, OperatingPoint, open_runner, segmenter_for, whole
+from smartca.engine import SHIPPED_MODEL, Mask, OperatingPoint, open_segmenter, whole
 from smartca.engine.triton.config import Serving
 from smartca.engine.triton.repository import write_repository
 from smartca.phantom import Phantom
@@ -162,8 +162,8 @@ def test_masks_of_the_real_server_are_the_local_ones_bit_for_bit_before_and_afte
     env = environment()
     assert env is not None
     folder = feed(tmp_path, [np.asarray(Phantom(90001).frame(10.0 * t).pixels, np.uint8) for t in range(24)])
-    with open_runner(SHIPPED_MODEL, "fp32", 1) as runner, open_source(str(folder)) as source:
-        local, once = segmenter_for(runner, SHIPPED_MODEL), islice(source.pictures(), 24)
+    with open_segmenter(precision="fp32", threads=1) as local, open_source(folder) as source:
+        once = islice(source.pictures(), 24)
         expected = [local(picture.pixels, whole(picture.pixels.shape)).mask for picture in once]
     for_python_backend(write_repository(SHIPPED_MODEL, tmp_path / "models", serving=Serving(threads=1)))
     server = RealServer(env, tmp_path / "models", tmp_path)
