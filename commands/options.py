@@ -86,6 +86,17 @@ def insecure_option(command: F) -> F:
     )(command)
 
 
+def display_option(command: F) -> F:
+    """--display."""
+    return click.option(
+        "--display",
+        "displays",
+        multiple=True,
+        metavar="NAME:REST",
+        help="Show on a plugin's display as well; may be given several times.",
+    )(command)
+
+
 def crop_option(command: F) -> F:
     """--crop."""
     return click.option(

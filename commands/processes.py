@@ -14,6 +14,7 @@ from .options import (
     PORT,
     apart,
     crop_option,
+    display_option,
     finite,
     insecure_option,
     model_arguments,
@@ -113,6 +114,7 @@ def serve(
 @click.option("--port", type=click.IntRange(1, 65535), default=PORT, show_default=True, help="Of the live page.")
 @click.option("--record", type=FILE, help="Record the overlays as mp4, masks and timings beside it.")
 @click.option("--report", type=FILE, help="Write what was measured as JSON.")
+@display_option
 @click.option("--stay", is_flag=True, help="Stay after the feed has ended.")
 @insecure_option
 @click.option("--from-start", is_flag=True, hidden=True)
@@ -125,6 +127,7 @@ def view(
     port: int,
     record: Path | None,
     report: Path | None,
+    displays: tuple[str, ...],
     stay: bool,
     insecure: bool,
     from_start: bool,
@@ -139,7 +142,7 @@ def view(
     writable(report, "--report")
     writable(record, "--record")
     apart("", record, report)
-    writing = Viewing(None if headless else port, record, not keep_record, say, quiet=pulse is not None)
+    writing = Viewing(None if headless else port, record, not keep_record, say, pulse is not None, displays)
 
     def finish(state: ViewState) -> None:
         writing.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import Counter
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from .frame import Trail
 from .sources import Picture, Source
 
+log = logging.getLogger(__name__)
 NEWER = "newer frame at the scanner"
 NOBODY = "no engine or viewer"
 TOO_OLD = "too old at the scanner"
@@ -106,6 +108,9 @@ class Capture:
                     break
         except (OSError, RuntimeError, ValueError) as error:
             self.problem = str(error)
+        except Exception as error:  # a plugin's: the feed ends with a sentence, not without a word
+            log.debug("the source failed", exc_info=True)
+            self.problem = f"the source {self._source.name} failed ({type(error).__name__}: {error})"
         finally:
             self.ended = True
             self._wake()

@@ -127,9 +127,9 @@ def greatest_difference(confident: Confident, model: bytes, images: NDArray[np.f
         with torch.no_grad():
             ours = [part.numpy() for part in confident(torch.from_numpy(image[None]))]
         theirs = compiled(image[None])
-        # strangeness has no upper end: compared as a ratio
-        scales = [np.float32(1), np.maximum(np.abs(ours[1]), 1)]
-        worst = max(worst, *(float((np.abs(a - theirs[n]) / scales[n]).max()) for n, a in enumerate(ours)))
+        # strangeness has no upper end: beyond 1 compared as a ratio
+        apart = [np.abs(part - theirs[n]) / np.maximum(np.abs(part), 1) for n, part in enumerate(ours)]
+        worst = max(worst, *(float(part.max()) for part in apart))
     return worst
 
 

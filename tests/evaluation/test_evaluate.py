@@ -176,7 +176,7 @@ def test_two_models_are_asked_about_the_same_noise(segmenter: Segmenter, folder:
     seen: list[list[np.ndarray]] = []
 
     class Watched(Segmenter):
-        def start(self, pixels: np.ndarray, sector: Sector) -> None:
+        def start(self, pixels: np.ndarray, sector: Sector | None = None) -> None:
             seen[-1].append(pixels.copy())
             super().start(pixels, sector)
 
