@@ -74,15 +74,15 @@ def find(group: Group, name: str) -> Callable[..., Any] | None:
 def make(group: Group, name: str, *arguments: object) -> Any | None:
     """What the plugin `name` makes of `arguments`; None where there is no such plugin.
 
-    Raises what `find` raises, and RunError for whatever else the plugin fails with: its own sentences (ValueError,
-    OSError, RuntimeError) pass as they are.
+    Raises what `find` raises. What the plugin says by a SmartcaError or an OSError passes as it is; whatever else it
+    fails with is a RunError that names it.
     """
     maker = find(group, name)
     if maker is None:
         return None
     try:
         return maker(*arguments)
-    except (SmartcaError, OSError, ValueError, RuntimeError):
+    except (SmartcaError, OSError):
         raise
     except Exception as error:
         raise RunError(f"the plugin {name!r} ({group}) failed: {_words(error)}") from error

@@ -14,6 +14,7 @@ import cv2
 
 from ...engine import DeviceLost, Engine, Foreign, Segmenter, open_segmenter
 from ...engine.operating_point import NOT_CALIBRATED, how_to_calibrate
+from ...errors import SmartcaError
 from ..attach import AttachSettings, attach
 from ..displays.contract import Display
 from ..displays.drawn import Say
@@ -61,7 +62,7 @@ def reopened(spec: str, heart: Heart) -> Source | None:
         heart.ready(False)
         try:
             return open_source(spec)
-        except (OSError, ValueError):
+        except (OSError, SmartcaError):
             for _ in range(10):
                 heart.ready(False)
                 time.sleep(0.1)

@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
 import pytest
-from smartca.engine import EngineError, NoPicture, OperatingPoint, Sector, open_runner, open_segmenter
+from smartca import plugins
+from smartca.engine import (
+    EngineError,
+    EngineInfo,
+    NoPicture,
+    OperatingPoint,
+    Runner,
+    Sector,
+    open_runner,
+    open_segmenter,
+)
 from smartca.engine import operating_point as points
 from smartca.engine.files import sha256
 from smartca.engine.letterbox import from_letterbox, letterbox, letterbox_mask, to_input
 from smartca.engine.segmenter import Segmenter, without_spots
+from smartca.errors import InputError
 from smartca.pictures.pixels import whole
 from smartca.scores.counts import Counts
 from support.networks import brightness_network
@@ -232,3 +245,85 @@ def test_counts_by_hand() -> None:
     assert counts.dice_pooled == pytest.approx(2 / 5)
     assert counts.precision == pytest.approx(1 / 3)
     assert counts.recall == pytest.approx(1 / 2)
+
+
+@pytest.mark.parametrize(
+    "view",
+    [
+        lambda picture: np.asfortranarray(picture),
+        lambda picture: np.repeat(np.repeat(picture, 2, 0), 2, 1)[::2, ::2],
+        lambda picture: picture[::-1].copy()[::-1],
+        lambda picture: np.repeat(picture[:, :, None], 4, 2)[:, :, :3],
+        lambda picture: np.repeat(picture[:, :, None], 3, 2)[:, :, ::-1],
+        lambda picture: np.broadcast_to(picture[:, :, None], (*picture.shape, 3)),
+    ],
+    ids=["fortran", "strided", "upside down", "of four channels", "RGB as BGR", "broadcast"],
+)
+def test_a_view_is_outlined_as_its_copy(network: Path, view: Callable[[np.ndarray], np.ndarray]) -> None:
+    picture = np.random.default_rng(3).integers(30, 90, (120, 150), dtype=np.uint8)
+    picture[40:80, 50:100] = 250
+    with open_segmenter(str(network), precision="fp32") as segment:
+        wanted, seen = segment(picture), view(picture)
+        found = segment(seen, whole(seen.shape))
+        part = segment(seen, Sector(20, 10, 100, 90))
+        assert np.array_equal(part.mask, segment(picture, Sector(20, 10, 100, 90)).mask)
+    assert wanted.area > 1000 and np.array_equal(found.mask, wanted.mask) and found.confidence == wanted.confidence
+
+
+@pytest.mark.parametrize(
+    ("pixels", "says"),
+    [
+        (np.zeros((64, 64), np.float32), r"float32 array of shape \(64, 64\); .*\.astype\(np\.uint8\)"),
+        (np.zeros((64, 64), np.uint16), r"uint16 array of shape \(64, 64\); .*0\.\.255"),
+        (np.zeros((64, 64), np.bool_), r"bool array"),
+        (np.zeros((64, 64, 4), np.uint8), r"shape \(64, 64, 4\), with 4 channels; .*pixels\[:, :, :3\]"),
+        (np.zeros((64, 64, 1), np.uint8), r"with 1 channels; give pixels\[:, :, 0\]"),
+        (np.zeros((64, 64, 2), np.uint8), r"with 2 channels; give uint8 grey"),
+        (np.zeros((5, 64, 64, 3), np.uint8), r"shape \(5, 64, 64, 3\); .*one picture at a time"),
+        (np.zeros(64, np.uint8), r"shape \(64,\); give uint8 grey"),
+        (np.zeros((0, 64), np.uint8), r"shape \(0, 64\), too small.*8 x 8"),
+        (np.zeros((7, 64), np.uint8), r"shape \(7, 64\), too small"),
+        ([[1, 2], [3, 4]], r"a numpy array, not a list"),
+    ],
+)
+def test_what_is_no_picture_is_told_with_its_cure(network: Path, pixels: Any, says: str) -> None:
+    with open_segmenter(network) as segment:
+        with pytest.raises(InputError, match=says) as told:
+            segment(pixels)
+        assert not isinstance(told.value, NoPicture) and "\n" not in str(told.value)
+        with pytest.raises(InputError, match="does not fit a picture of 100 x 90"):
+            segment(np.full((90, 100), 80, np.uint8), Sector(50, 0, 60, 60))
+
+
+class Closing(Runner):
+    """Counts how often it is closed; its stored point may be damaged."""
+
+    info = EngineInfo("none", "fp32", "ef" * 32, (1, 1, 64, 64))
+    closed = 0
+
+    def point(self) -> OperatingPoint:
+        raise InputError("the point is damaged")
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+def test_whatever_goes_wrong_the_device_is_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    runner = Closing()
+    with Segmenter(runner, OperatingPoint()):
+        assert not runner.closed
+    assert runner.closed == 1
+    monkeypatch.setattr(plugins, "_here", {("smartca.engines", "closing"): lambda rest: runner})
+    with pytest.raises(EngineError, match="the point is damaged"):
+        open_segmenter("closing:")
+    with pytest.raises(EngineError, match="computes in fp32"):
+        open_segmenter("closing:", precision="bf16")
+    assert runner.closed == 3
+
+
+def test_another_threshold(network: Path) -> None:
+    for wrong in (2.0, -1.0):
+        with pytest.raises(EngineError, match="between 0 and 1"):
+            open_segmenter(network, threshold=wrong)
+    with open_segmenter(network, threshold=0.25) as segment:
+        assert segment.point.threshold == 0.25
