@@ -94,6 +94,7 @@ class _Viewing:
         self.rejections = Rejections()
         self.last_frame_ns = 0
         self.was = State.NO_RESULT
+        self.why_ended = ""
         self.status_due = 0
         self.times: deque[int] = deque(maxlen=31)
 
@@ -154,7 +155,8 @@ class _Viewing:
         if end.source == self.state.order.source or not self.state.order.source:
             self.state.tally.end(end)
             self.state.ended = True
-            self.state.problem = end.problem
+            self.why_ended = end.problem
+            self.state.problem = end.problem or self.state.problem
 
     def _judge(self, now: int) -> None:
         """Say 'stale' or 'no result' as soon as what is on display is older than a lease."""
@@ -177,7 +179,7 @@ class _Viewing:
         if not self.last_frame_ns:
             return State.NO_RESULT, "waiting for the first frame"
         if self.state.ended:
-            return State.STALE, self.state.problem or "the feed has ended"
+            return State.STALE, self.why_ended or "the feed has ended"
         return State.STALE, "no new frame from the scanner"
 
     def _fps(self) -> float:

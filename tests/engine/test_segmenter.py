@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from smartca import plugins
 from smartca.engine import (
+    Answer,
     EngineError,
     EngineInfo,
     NoPicture,
@@ -300,6 +301,12 @@ class Closing(Runner):
 
     info = EngineInfo("none", "fp32", "ef" * 32, (1, 1, 64, 64))
     closed = 0
+
+    def start(self, image: np.ndarray) -> None:
+        raise EngineError("it is never asked")
+
+    def finish(self) -> Answer:
+        raise EngineError("it is never asked")
 
     def point(self) -> OperatingPoint:
         raise InputError("the point is damaged")

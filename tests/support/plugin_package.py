@@ -32,6 +32,9 @@ class Breaks(Source):
 
     name = "breaks"
 
+    def __init__(self, rest):
+        pass
+
     def pictures(self, start=0):
         for number in range(start, 2):
             yield Picture(np.full((96, 128), 90, np.uint8))
