@@ -37,7 +37,7 @@ def main(clip: str = "phantom:frames=20", table: str = "outlines.csv") -> None:
             scale = source.mm_per_pixel
             area_mm2 = round(found.area * scale[0] * scale[1], 2) if scale else ""
             rows.writerow([number, state, found.area, area_mm2, round(found.confidence, 4)])
-    print(f"{table}: {number + 1} frames of {source.name}")
+    print(f"{table}: every frame of {source.name}")
 
 
 if __name__ == "__main__":

@@ -7,10 +7,12 @@ import importlib
 import subprocess
 import sys
 import time
+from typing import get_args
 
 import numpy as np
 import pytest
 import smartca
+from smartca import plugins
 from support.paths import ROOT
 
 HEAVY = {"openvino", "torch", "onnx", "matplotlib", "rich", "aiohttp", "scipy", "av", "zmq", "click"}
@@ -65,3 +67,9 @@ def test_five_lines_outline_an_array() -> None:
     assert found.area == found.mask.sum() > 1000 and 0.5 < found.confidence <= 1.0
     assert np.array_equal(colour.mask, found.mask)
     assert picture.truth is not None and (found.mask & picture.truth).sum() > 0.5 * picture.truth.sum()
+
+
+def test_the_document_names_everything() -> None:
+    told = (ROOT / "docs" / "python.md").read_text()
+    named = {*smartca.__all__, *get_args(plugins.Group), *(path.name for path in (ROOT / "examples").glob("*.py"))}
+    assert [name for name in named - {"__version__"} if name not in told] == []
