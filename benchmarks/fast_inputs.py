@@ -14,10 +14,9 @@ import cv2
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
-from smartca.engine import open_runner
+from smartca.engine import open_runner, open_segmenter
 from smartca.engine import operating_point as points
 from smartca.engine.letterbox import letterbox, to_input
-from smartca.engine.opening import segmenter_for
 from smartca.files import sha256
 from smartca.pictures.pixels import to_grey, whole
 from smartca.scores.counts import Counts
@@ -162,10 +161,10 @@ def _refuse_other(model: Path, copy: Path) -> None:
 
 def our_masks(frames: Frames, model: Path, precision: str) -> tuple[Masks, str, str]:
     """What `smartca run` would outline, in what precision and by which weights."""
-    with open_runner(model, precision) as runner:
-        segmenter = segmenter_for(runner, model)
+    with open_segmenter(model, precision=precision) as segmenter:
+        info = segmenter.runner.info
         masks = [segmenter(picture, whole(picture.shape)).mask for picture in frames.pictures()]
-        return masks, runner.info.precision, runner.info.model_sha256
+        return masks, info.precision, info.model_sha256
 
 
 def their_masks(q: NDArray[np.float32], threshold: float, side: int) -> Masks:

@@ -36,7 +36,6 @@ from smartca.engine import (
     Runner,
     Segmenter,
     open_runner,
-    segmenter_for,
     whole,
 )
 from smartca.engine import operating_point as points
@@ -103,7 +102,7 @@ def reference(work: Path, model: str, rounds: int, count: int) -> Part:
     frames, started = pictures(count), time.perf_counter()
     with open_runner(Path(model), "fp32") as runner:
         opened = time.perf_counter() - started
-        q, masks = answers(segmenter_for(runner, Path(model)), frames)
+        q, masks = answers(Segmenter(runner, runner.point()), frames)
         np.savez(work / "reference.npz", frames=np.stack(frames), q=q, masks=masks)
         image = to_input(letterbox(frames[0], whole(frames[0].shape), runner.info.size))
         report = runner.info.as_report()

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from smartca.calibration.int8.data import CalibrationData
 from smartca.engine import SHIPPED_MODEL, EngineError, operating_point
 from smartca.engine.cpu.openvino_import import ov
-from smartca.engine.cpu.openvino_runner import PRECISIONS, OpenVinoRunner
+from smartca.engine.cpu.openvino_runner import HINTS, OpenVinoRunner
 from smartca.engine.cpu.quick_confidence import shorten
 from smartca.engine.cpu.quick_int8 import enlarge_quickly
 from smartca.engine.cpu.ready_int8 import place, why_not
@@ -168,7 +168,7 @@ def _compiled(model: Path, precision: str, threads: int, quick: bool) -> ov.Infe
         shorten(network)
     settings = {
         "PERFORMANCE_HINT": "LATENCY",
-        "INFERENCE_PRECISION_HINT": PRECISIONS[precision],
+        "INFERENCE_PRECISION_HINT": HINTS[precision],
         "ENABLE_CPU_PINNING": False,
         "NUM_STREAMS": 1,
         "INFERENCE_NUM_THREADS": threads,

@@ -25,7 +25,7 @@ from rich.progress import track
 from rich.table import Table
 from smartca.cli import sentence
 from smartca.commands.options import spared, writable
-from smartca.engine import SHIPPED_MODEL, Mask, NoPicture, Segmenter, open_runner, segmenter_for
+from smartca.engine import SHIPPED_MODEL, Mask, NoPicture, Segmenter, open_segmenter
 from smartca.evaluation.samples import Sample, samples
 from smartca.phantom import HELD_OUT_FROM, KINDS, Phantom, isotropic, kind_of
 from smartca.pictures.composite import composite
@@ -99,13 +99,12 @@ def measure(given: argparse.Namespace) -> None:
     if given.pictures:
         given.pictures.mkdir(parents=True, exist_ok=True)
     found: dict[str, Found] = {}
-    with open_runner(given.model, given.precision) as runner:
-        segmenter = segmenter_for(runner, given.model)
+    with open_segmenter(given.model, precision=given.precision) as segmenter:
         outlines = tear_shapes(OUTLINES)
         for name in sources:
             found[name] = look(segmenter, name, files[name], outlines)
     show(found)
-    report = {"model_sha256": runner.info.model_sha256, **{name: f.as_report() for name, f in found.items()}}
+    report = {"model_sha256": segmenter.runner.info.model_sha256, **{name: f.as_report() for name, f in found.items()}}
     if given.json:
         given.json.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     if given.pictures:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ..engine.machine import BACKENDS
 from .options import FILE, insecure_option, say, spared, writable, write_report
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from .phases import Phases
 
 ENGINES = (".onnx", ".engine")
-BACKENDS = ("openvino", "onnxruntime", "tensorrt", "tensorrt-rtx")
 SEEDS = range(90001, 90005)  # of phantoms that training never sees
 TIMES = range(0, 240, 60)
 

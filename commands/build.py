@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 import click
 
 from ..calibration.int8.data import CalibrationData
+from ..engine.contract import PRECISIONS
+from ..engine.machine import BACKENDS
 from .build_triton import Repository, triton_options
 from .int8_options import data_options
 from .options import FILE, say
@@ -42,13 +44,13 @@ def _targets(context: click.Context, option: click.Parameter, value: str | None)
 @click.argument("model", type=FILE, required=False)
 @click.option(
     "--backend",
-    type=click.Choice(["tensorrt", "tensorrt-rtx", "openvino", "onnxruntime"]),
+    type=click.Choice(BACKENDS),
     help="tensorrt needs the GPU it builds for; tensorrt-rtx needs none to build; openvino is for CPUs; onnxruntime is "
     "for --triton.  [default: the fastest for --target, or for this machine]",
 )
 @click.option(
     "--precision",
-    type=click.Choice(["fp32", "fp16", "bf16", "int8"]),
+    type=click.Choice(PRECISIONS),
     help="[default: int8 with --calibrate, else fp16, or on a CPU bf16 where it has that]",
 )
 @click.option(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ..engine.machine import BUILDERS
 from .int8_options import data_options
 from .options import (
     FILE,
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from ..scores.counts import Counts
 
 POOR = 0.3  # Dice or precision: below, an operating point is told to be doubtful
-BACKENDS = ("openvino", "tensorrt-rtx", "tensorrt")
 FEW_TEARS = 10  # pictures with a tear
 
 
@@ -113,7 +113,7 @@ def _refuse_typed(context: click.Context, command: str) -> None:
 @data_options(required=True)
 @click.option(
     "--backend",
-    type=click.Choice(BACKENDS),
+    type=click.Choice(BUILDERS),
     help="Who will compute it: openvino is judged as it runs here, the others as the network is written.  [default: as "
     "`smartca build` chooses]",
 )

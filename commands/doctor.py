@@ -22,6 +22,7 @@ from rich.table import Table
 
 from ..engine import operating_point as points
 from ..engine.contract import SHIPPED_MODEL, EngineError
+from ..engine.cpu.capabilities import quick_int8
 from ..engine.machine import LIBRARIES, gpus, installed, library_version, processor
 from ..engine.paths import cache_folder
 from ..files import sha256
@@ -179,7 +180,7 @@ def _cpu() -> Iterator[Finding]:
     if found.instructions is None:
         yield Finding("processor", "note", f"{cores}; this system does not tell its instruction sets")
         return
-    quick = {"AVX-512 VNNI", "AVX-VNNI", "AMX INT8", "NEON dot product", "Arm I8MM"}.intersection(found.instructions)
+    quick = quick_int8(found)
     words = "; ".join((cores, ", ".join(found.instructions) or "no instruction set that helps"))
     yield Finding("processor", "ok" if quick else "note", words + ("" if quick else "; INT8 brings little here"))
 

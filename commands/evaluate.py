@@ -64,7 +64,7 @@ def evaluate(
     insecure: bool,
 ) -> None:
     """Score a model, every frame of --data: Dice, precision, recall, distances, tears found, false outlines."""
-    from ..engine import open_runner, segmenter_for
+    from ..engine import open_segmenter
     from ..engine.machine import versions
     from ..evaluation.evaluate import evaluate as score
     from ..evaluation.samples import samples
@@ -75,13 +75,14 @@ def evaluate(
     spared(report, "--report", engine, data)
     check_level(speckle)
     chosen = samples(data, split, parse_crop(crop), mask_value, label)
-    with open_runner(engine, precision, threads, insecure) as runner, bar() as progress:
+    opened = open_segmenter(engine, precision=precision, threshold=threshold, threads=threads, insecure=insecure)
+    with opened as segmenter, bar() as progress:
         task = progress.add_task("evaluating", total=chosen.count)
 
         def tick(done: int, total: int | None) -> None:
             progress.update(task, completed=done, total=total)
 
-        found = score(segmenter_for(runner, engine, threshold), chosen, tick, speckle)
+        found = score(segmenter, chosen, tick, speckle)
     found = {"data": data, **found, "versions": versions()}
     write_report(found, report)
     _tell(found)

@@ -16,6 +16,7 @@ from .options import (
     PORT,
     apart,
     crop_option,
+    display_option,
     finite,
     insecure_option,
     label_option,
@@ -39,6 +40,7 @@ LOOP = 240  # frames of a phantom until its motion repeats
 def _run_options(command: F) -> F:
     for option in (
         crop_option,
+        display_option,
         click.option("--no-browser", is_flag=True, help="Serve the page, but do not open it."),
         click.option(
             "--port", type=click.IntRange(1, 65535), default=PORT, show_default=True, help="Port of the live page."
@@ -94,6 +96,7 @@ def run(started_ns: int, source: str, **options: object) -> int:
             pictures/         a folder of images
             camera:0          a camera or capture card: the newest frame wins
             phantom:seed=7    the simulated shoulder
+            NAME:REST         what an installed plugin makes of REST
     """
     return _run(started_ns, source, **options)  # type: ignore[arg-type]
 
@@ -109,6 +112,7 @@ def _run(
     port: int,
     no_browser: bool,
     crop: str,
+    displays: tuple[str, ...],
     engine: Engine,
     threshold: float | None,
     precision: str,
@@ -134,6 +138,7 @@ def _run(
     attach_arguments += ["--frames", str(frames)] if frames else []
     view_arguments = ["--headless"] if headless else ["--port", str(port), "--stay"]
     view_arguments += ["--record", str(record.absolute())] if record else []
+    view_arguments += [word for spec in displays for word in ("--display", spec)]
     settings = RunSettings(
         attach_arguments,
         [*model_arguments(engine, threshold, precision, threads), *(["--insecure"] if insecure else [])],

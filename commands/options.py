@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import click
 
-from ..engine.contract import SHIPPED_MODEL, Engine, Remote, engine_at
+from ..engine.contract import PRECISIONS, SHIPPED_MODEL, Engine, engine_at
 from ..engine.operating_point import point_path
 from ..errors import FileError, MissingPackage
 from ..files import write_json
@@ -19,7 +19,6 @@ from ..files import write_json
 F = TypeVar("F", bound=Callable[..., object])
 FILE = click.Path(path_type=Path)
 FOLDER = click.Path(file_okay=False, path_type=Path)
-FRAMES_AT, ANSWERS_AT = "tcp://127.0.0.1:5555", "tcp://127.0.0.1:5556"
 PORT = 8765  # of the live page
 
 
@@ -46,7 +45,7 @@ def model_options(command: F) -> F:
         ),
         click.option(
             "--precision",
-            type=click.Choice(["auto", "fp32", "bf16", "int8"]),
+            type=click.Choice(["auto", *PRECISIONS]),
             default="auto",
             show_default=True,
             help="auto: as the engine was built. For an .onnx model: int8 if an INT8 network stands beside it (as with "
@@ -64,8 +63,9 @@ def model_options(command: F) -> F:
             "engine",
             multiple=True,
             callback=_engine,
-            metavar="FILE|triton://HOST:PORT/NAME",
-            help="An .onnx model, what `smartca build` made of one, or a Triton server.  [default: the shipped model]",
+            metavar="FILE|triton://HOST:PORT/NAME|PLUGIN:REST",
+            help="An .onnx model, what `smartca build` made of one, a Triton server, or a plugin's.  [default: the "
+            "shipped model]",
         ),
     ):
         command = option(command)
@@ -82,6 +82,17 @@ def insecure_option(command: F) -> F:
     """--insecure."""
     return click.option(
         "--insecure", is_flag=True, help="Allow addresses beyond this machine; pictures travel unencrypted."
+    )(command)
+
+
+def display_option(command: F) -> F:
+    """--display."""
+    return click.option(
+        "--display",
+        "displays",
+        multiple=True,
+        metavar="NAME:REST",
+        help="Show on a plugin's display as well; may be given several times.",
     )(command)
 
 
@@ -111,7 +122,7 @@ def spared(result: Path | None, what: str, *inputs: Engine | str) -> None:
     if result is None:
         return
     for given in inputs:
-        if isinstance(given, Remote):
+        if not isinstance(given, str | Path):
             continue
         file = Path(given)
         ready = file.with_name(f"{file.stem}-int8{file.suffix}")

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ..stream import ANSWERS_AT, FRAMES_AT
 from .options import (
-    ANSWERS_AT,
     FILE,
-    FRAMES_AT,
     PORT,
     apart,
     crop_option,
+    display_option,
     finite,
     insecure_option,
     label_option,
@@ -121,6 +121,7 @@ def serve(
 @click.option("--port", type=click.IntRange(1, 65535), default=PORT, show_default=True, help="Port of the live page.")
 @click.option("--record", type=FILE, help="Record the overlays as mp4, masks and timings beside it.")
 @click.option("--report", type=FILE, help="Write what was measured as JSON.")
+@display_option
 @click.option("--stay", is_flag=True, help="Stay after the feed has ended.")
 @insecure_option
 @click.option("--from-start", is_flag=True, hidden=True)
@@ -133,6 +134,7 @@ def view(
     port: int,
     record: Path | None,
     report: Path | None,
+    displays: tuple[str, ...],
     stay: bool,
     insecure: bool,
     from_start: bool,
@@ -147,7 +149,7 @@ def view(
     writable(report, "--report")
     writable(record, "--record")
     apart("", record, report)
-    writing = Viewing(None if headless else port, record, not keep_record, say, quiet=pulse is not None)
+    writing = Viewing(None if headless else port, record, not keep_record, say, pulse is not None, displays)
 
     def finish(state: ViewState) -> None:
         writing.close()

@@ -21,7 +21,7 @@ import click
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from smartca.engine import SHIPPED_MODEL, Sector, Segmenter, open_runner, segmenter_for
+from smartca.engine import Sector, Segmenter, open_segmenter
 from smartca.phantom import Phantom, kind_of, screen
 from smartca.stream.displays.overlay import draw_overlay, outlines
 from smartca.stream.frame import State
@@ -45,8 +45,7 @@ def panel(segmenter: Segmenter, seed: int) -> NDArray[np.uint8]:
 
 def make_outlines(path: Path) -> None:
     """Six phantoms, two rows of three."""
-    with open_runner() as runner:
-        segmenter = segmenter_for(runner, SHIPPED_MODEL)
+    with open_segmenter() as segmenter:
         panels = [panel(segmenter, seed) for seed in range(90001, 90007)]
     sheet = np.vstack([np.hstack(panels[:3]), np.hstack(panels[3:])])
     cv2.imwrite(str(path), cv2.resize(sheet, None, fx=0.75, fy=0.75, interpolation=cv2.INTER_AREA))

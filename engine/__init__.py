@@ -1,8 +1,19 @@
 """Networks on devices: a picture goes in, a confidence and a mask come out."""
 
 from ..pictures.pixels import Mask, Sector, whole
-from .contract import SHIPPED_MODEL, Answer, DeviceLost, Engine, EngineError, EngineInfo, Remote, Runner, engine_at
-from .opening import open_runner, segmenter_for
+from .contract import (
+    SHIPPED_MODEL,
+    Answer,
+    DeviceLost,
+    Engine,
+    EngineError,
+    EngineInfo,
+    Foreign,
+    Remote,
+    Runner,
+    engine_at,
+)
+from .opening import open_runner, open_segmenter
 from .operating_point import OperatingPoint
 from .segmenter import NoPicture, Segmentation, Segmenter
 
@@ -13,6 +24,7 @@ __all__ = [
     "Engine",
     "EngineError",
     "EngineInfo",
+    "Foreign",
     "Mask",
     "NoPicture",
     "OperatingPoint",
@@ -23,6 +35,6 @@ __all__ = [
     "Segmenter",
     "engine_at",
     "open_runner",
-    "segmenter_for",
+    "open_segmenter",
     "whole",
 ]

@@ -1,4 +1,4 @@
-"""The one contract every engine keeps, and the one place that chooses among them."""
+"""The one contract every engine keeps, and how one is named."""
 
 from __future__ import annotations
 
@@ -12,7 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import Self
 
+from .. import plugins
 from ..errors import RunError
+from .operating_point import OperatingPoint
+
+PRECISIONS = ("fp32", "fp16", "bf16", "int8")  # all that an engine may compute in
 
 
 class EngineError(RunError):
@@ -77,13 +81,14 @@ def checked_answer(q: NDArray[np.float32], picture: NDArray[np.float32] | None =
 
 
 class Runner(Protocol):
-    """A network on some device: opened warm, then asked picture by picture, then closed.
+    """A network on some device: opened warm, then asked picture by picture, then closed. Use it with `with`.
 
     in_flight: how many pictures may be started before the first of them is finished; they are finished in order.
+    A class that names this one as its base needs `info`, `start` and `finish` of its own.
     """
 
     info: EngineInfo
-    in_flight: int
+    in_flight: int = 1
 
     def start(self, image: NDArray[np.float32]) -> None:
         """Begin with `image`, float32 (1, 1, size, size) in 0..1, and return while the device works on it.
@@ -101,17 +106,27 @@ class Runner(Protocol):
 
     def infer(self, image: NDArray[np.float32]) -> Answer:
         """`start` and `finish`."""
-        ...
+        self.start(image)
+        return self.finish()
+
+    def point(self) -> OperatingPoint:
+        """The operating point that is stored with what runs; the usual one where none is.
+
+        It is looked up when it is asked for: an engine whose stored point is damaged still opens, to be calibrated.
+        Raises ValueError if the stored one is damaged or of other weights.
+        """
+        return OperatingPoint(model_sha256=self.info.model_sha256)
 
     def close(self) -> None:
         """Give the device back."""
-        ...
 
-    def __enter__(self) -> Self: ...
+    def __enter__(self) -> Self:
+        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
+    ) -> None:
+        self.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,14 +144,41 @@ class Remote:
         return self.url
 
 
-Engine = Path | Remote  # which network, and by its kind on what it runs: a file, or a server
+@dataclass(frozen=True, slots=True)
+class Foreign:
+    """An engine that an installed plugin opens: `plugin` is its name, `rest` what it is told."""
 
+    plugin: str
+    rest: str
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        return f"{self.plugin}:{self.rest}"
+
+    def __str__(self) -> str:
+        return self.name
+
+
+Engine = Path | Remote | Foreign  # which network, and by its kind on what it runs: a file, a server, a plugin's
+
+SHIPPED = "shipped"  # as people name it
 SHIPPED_MODEL = Path(__file__).parent / "models" / "smartca-lite.onnx"
 
 
-def engine_at(place: str) -> Engine:
-    """What a person typed: a file's path, or a Triton server's address."""
-    return Remote(place) if place.startswith(("triton://", "tritons://")) else Path(place)
+def engine_at(place: str | Engine) -> Engine:
+    """What a person typed: 'shipped', a file's path, a Triton server's address, or PLUGIN:REST.
+
+    A file that exists is that file, whatever its name.
+    """
+    if not isinstance(place, str) or Path(place).exists():
+        return Path(place) if isinstance(place, str) else place
+    if place.startswith(("triton://", "tritons://")):
+        return Remote(place)
+    if place == SHIPPED:
+        return SHIPPED_MODEL
+    named = plugins.named(place)
+    return Path(place) if named is None else Foreign(*named)
 
 
 Progress = Callable[[str, int, int], None]  # what is being done, how much of it is done, how much there is

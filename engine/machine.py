@@ -29,6 +29,8 @@ LIBRARIES = {
     ),
     "openvino": ("openvino", ("openvino",), "pip install openvino"),
 }
+BUILDERS = tuple(LIBRARIES)  # what `smartca build` makes engines for
+BACKENDS = (*BUILDERS, "onnxruntime")  # the last is compared with, and serves in Triton
 WANTED_INSTRUCTIONS = {
     "avx2": "AVX2",
     "avx512f": "AVX-512",

@@ -1,42 +1,77 @@
-"""The one place that chooses among engines, and knows at which operating point one runs."""
+"""The one door to an engine: `open_runner` alone chooses what runs it, and `open_segmenter` outlines with it."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
-from . import operating_point
-from .contract import SHIPPED_MODEL, Engine, EngineError, Remote, Runner
-from .cpu.ready_int8 import chosen, file_of
+from .. import plugins
+from .contract import SHIPPED, Engine, EngineError, Foreign, Remote, Runner, engine_at
+from .cpu.ready_int8 import chosen
 from .operating_point import OperatingPoint
 from .paths import sheet_path
 from .plan import require_fit
 from .segmenter import Segmenter
 
+Backend = Literal["auto", "onnxruntime"]
+CONTRACT = ("info", "in_flight", "start", "finish", "infer", "point", "close")
+
+
+def open_segmenter(
+    engine: str | Engine = SHIPPED,
+    *,
+    precision: str = "auto",
+    threshold: float | None = None,
+    threads: int = 0,
+    insecure: bool = False,
+) -> Segmenter:
+    """Open `engine`, ready to outline tears at its stored operating point. Use it with `with`, or call `close`.
+
+    engine: 'shipped', the path of an .onnx or .engine file, a Triton server's address, or PLUGIN:REST. threshold:
+    another one of fitted q, in 0..1. precision, threads and insecure: see `open_runner`.
+    Raises EngineError as `open_runner` does, and where the stored point is damaged or of other weights, or `threshold`
+    is not in 0..1.
+    """
+    runner = open_runner(engine, precision, threads, insecure)
+    try:
+        point = runner.point()
+        return Segmenter(runner, point if threshold is None else replace_threshold(point, threshold))
+    except BaseException as error:
+        runner.close()
+        if isinstance(error, ValueError):
+            raise EngineError(str(error)) from error
+        raise
+
 
 def open_runner(
-    engine: Engine = SHIPPED_MODEL, precision: str = "auto", threads: int = 0, insecure: bool = False
+    engine: str | Engine = SHIPPED,
+    precision: str = "auto",
+    threads: int = 0,
+    insecure: bool = False,
+    *,
+    backend: Backend = "auto",
+    timeout_s: float | None = None,
 ) -> Runner:
     """Open `engine` on the backend its kind asks for: warm, ready to infer.
 
-    .onnx runs in OpenVINO on the CPU, .engine in TensorRT on an NVIDIA GPU, a `Remote` on its server. What
-    `smartca build` made must still be what its build sheet says, and fit this machine. precision: auto (what the engine
-    was built in; of a plain .onnx int8 where that stands ready beside it and this processor is quick with it, else
-    bf16 where it has that), or the wanted one, which a built engine can only
-    agree to. threads: of the CPU, 0 = all cores but one, which capture and display share. insecure: pictures may
-    travel unencrypted to a `Remote` elsewhere.
+    .onnx runs in OpenVINO on the CPU, .engine in TensorRT on an NVIDIA GPU, a `Remote` on its server, a `Foreign` in
+    its plugin. What `smartca build` made must still be what its build sheet says, and fit this machine. precision: auto
+    (what the engine was built in; of a plain .onnx int8 where that stands ready beside it and this processor is quick
+    with it, else bf16 where it has that), or the wanted one, which a built engine can only agree to. threads: of the
+    CPU, 0 = all cores but one, which capture and display share. insecure: pictures may travel unencrypted to a `Remote`
+    elsewhere. backend: onnxruntime instead of OpenVINO, to compare the two; timeout_s: of a `Remote`'s answer.
     Raises EngineError if there is no such engine, it is no SMART-CA network, or it does not fit.
     """
+    engine = engine_at(engine)
     if isinstance(engine, Remote):
-        from .triton.triton_runner import TritonRunner
+        from .triton.triton_runner import TIMEOUT_S, TritonRunner
 
-        remote = TritonRunner(engine.url, insecure)
-        if precision not in ("auto", remote.info.precision):
-            remote.close()
-            raise EngineError(_other_precision(engine, remote.info.precision))
-        return remote
+        return _agreed(engine, TritonRunner(engine.url, insecure, timeout_s or TIMEOUT_S), precision)
+    if isinstance(engine, Foreign):
+        return _agreed(engine, _foreign(engine), precision)
     if not engine.is_file():
         raise EngineError(
             f"there is no model at {engine}; give --engine an .onnx file made by `smartca export`, or an engine "
@@ -51,9 +86,11 @@ def open_runner(
             f"{engine.name} is not an .onnx file or .engine file; `smartca export` writes the one from a checkpoint, "
             "`smartca build` the other from that"
         )
+    if backend == "onnxruntime":
+        from .cpu.onnxruntime_runner import OnnxRuntimeRunner
 
-    engine = chosen(engine, precision)
-    return _on_cpu(engine, precision, threads)
+        return OnnxRuntimeRunner(engine, precision, threads)
+    return _on_cpu(chosen(engine, precision), precision, threads)
 
 
 def built_in(engine: Path, precision: str) -> str:
@@ -81,31 +118,39 @@ def _on_cpu(engine: Path, precision: str, threads: int) -> Runner:
     return runner
 
 
+def _foreign(engine: Foreign) -> Runner:
+    """The runner that an installed plugin makes of `rest`."""
+    try:
+        runner = plugins.make("smartca.engines", engine.plugin, engine.rest)
+    except EngineError:
+        raise
+    except (OSError, ValueError, RuntimeError) as error:
+        raise EngineError(str(error)) from error
+    if runner is None:
+        raise EngineError(
+            f"there is no model at {engine} and no engine called {engine.plugin!r}; give --engine an .onnx file made "
+            f"by `smartca export`, an engine made by `smartca build`, or triton://HOST:PORT/NAME; "
+            f"{plugins.told('smartca.engines')}"
+        )
+    lacking = [name for name in CONTRACT if not hasattr(runner, name)]
+    if lacking:
+        raise EngineError(
+            f"the plugin {engine.plugin!r} gave a {type(runner).__name__}, which is no runner: it lacks "
+            f"{', '.join(lacking)} (see engine.contract.Runner)"
+        )
+    return runner
+
+
+def _agreed(engine: Engine, runner: Runner, precision: str) -> Runner:
+    """`runner`, if it computes in what was asked for; else it is closed again."""
+    if precision not in ("auto", runner.info.precision):
+        runner.close()
+        raise EngineError(_other_precision(engine, runner.info.precision))
+    return runner
+
+
 def _other_precision(engine: Engine, built: str) -> str:
     return f"{engine.name} computes in {built}: leave --precision out, or build another with `smartca build`"
-
-
-def segmenter_for(runner: Runner, engine: Engine, threshold: float | None = None) -> Segmenter:
-    """The segmenter for `engine`, at its stored operating point or at another `threshold` of fitted q.
-
-    The point stands in a file beside an engine's own; a server tells it together with the weights.
-    Raises EngineError if the stored point is damaged or of other weights, or `threshold` is not in 0..1.
-    """
-    try:
-        point = _stored_point(runner, engine)
-        return Segmenter(runner, point if threshold is None else replace_threshold(point, threshold))
-    except ValueError as error:
-        raise EngineError(str(error)) from error
-
-
-def _stored_point(runner: Runner, engine: Engine) -> OperatingPoint:
-    if isinstance(engine, Remote):
-        from .triton.triton_runner import TritonRunner
-
-        assert isinstance(runner, TritonRunner)  # as `open_runner` opens it
-        return runner.point
-    digest = runner.info.model_sha256
-    return operating_point.load_point(file_of(engine, digest), digest)
 
 
 def replace_threshold(point: OperatingPoint, threshold: float) -> OperatingPoint:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from types import TracebackType
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import Self
 
 from ..errors import InputError
-from ..pictures.pixels import Mask, Sector
+from ..pictures.pixels import Mask, Sector, check_picture, whole
 from .contract import Answer, Runner
 from .letterbox import Letterbox, from_letterbox, letterbox, to_input
 from .operating_point import OperatingPoint
@@ -25,29 +27,41 @@ class Segmentation:
     mask: Mask
     confidence: float
 
+    @property
+    def area(self) -> int:
+        """Pixels inside the outline."""
+        return int(np.count_nonzero(self.mask))
+
 
 class NoPicture(InputError):
     """There is no ultrasound picture in the frame, so 'no tear outlined' would be a lie."""
 
 
 class Segmenter:
-    """Asks `runner` about one picture at a time and outlines at `point`."""
+    """Asks `runner` about one picture at a time and outlines at `point`. Closing it closes the runner."""
 
     def __init__(self, runner: Runner, point: OperatingPoint) -> None:
         self.runner = runner
         self.point = point
         self._threshold = np.float32(point.raw_threshold)
 
-    def __call__(self, pixels: NDArray[np.uint8], sector: Sector) -> Segmentation:
-        """uint8 grey or BGR picture -> Segmentation: `start`, `finish` and `outline`."""
+    def __call__(self, pixels: NDArray[np.uint8], sector: Sector | None = None) -> Segmentation:
+        """uint8 grey (rows, columns) or BGR (rows, columns, 3) picture -> Segmentation.
+
+        sector: the ultrasound picture inside the scanner's screen; None: all of `pixels`. It is `start`, `finish` and
+        `outline`, and raises what they raise.
+        """
         self.start(pixels, sector)
         return self.outline(self.finish(), pixels.shape, sector)
 
-    def start(self, pixels: NDArray[np.uint8], sector: Sector) -> None:
+    def start(self, pixels: NDArray[np.uint8], sector: Sector | None = None) -> None:
         """Begin with a picture and return while the engine works on it.
 
-        Raises NoPicture where hardly any of the sector is more than dark, EngineError if the engine fails.
+        Raises InputError for an array that is no picture or a sector outside it, NoPicture where hardly any of the
+        sector is more than dark, EngineError if the engine fails.
         """
+        check_picture(pixels)
+        sector = whole(pixels.shape) if sector is None else sector.check(pixels.shape)
         square = letterbox(pixels, sector, self.runner.info.size)
         rows, columns = Letterbox(square.shape[0], sector.width, sector.height).inner
         if np.count_nonzero(square >= ECHO) < ECHO_SHARE * rows * columns:
@@ -64,8 +78,9 @@ class Segmenter:
             )
         return answer
 
-    def outline(self, answer: Answer, shape: tuple[int, ...], sector: Sector) -> Segmentation:
+    def outline(self, answer: Answer, shape: tuple[int, ...], sector: Sector | None = None) -> Segmentation:
         """From an answer on the network's square to the mask of a picture of `shape` (rows, columns, ...)."""
+        sector = sector or whole(shape)
         mask = np.zeros(shape[:2], np.bool_)
         if answer.tear < self.point.tear_threshold:
             return Segmentation(mask, 0.0)
@@ -77,6 +92,18 @@ class Segmenter:
         sector.cut(mask)[...] = inside
         confidence = float(self.point.fitted(large[inside]).mean()) if inside.any() else 0.0
         return Segmentation(mask, confidence)
+
+    def close(self) -> None:
+        """Give the engine's device back."""
+        self.runner.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
 
 
 def without_spots(q: NDArray[np.float32], threshold: np.float32, min_area: int) -> NDArray[np.float32]:

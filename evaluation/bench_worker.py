@@ -18,8 +18,8 @@ import msgspec
 import numpy as np
 from typing_extensions import Self
 
-from ..engine.contract import EngineError, Remote, Runner, engine_at
-from ..engine.opening import open_runner, segmenter_for
+from ..engine.contract import EngineError, Runner
+from ..engine.opening import open_runner
 from ..engine.segmenter import Segmenter
 from ..pictures.pixels import whole
 
@@ -159,7 +159,7 @@ def work(job: Job, questions: IO[bytes], answers: IO[bytes]) -> None:
             runner.infer(pictures[0])
             info = runner.info
             tell(Ready(info.backend, info.precision, info.model_sha256, 1e3 * opened))
-            segmenter = segmenter_for(runner, engine_at(job.engine))
+            segmenter = Segmenter(runner, runner.point())
             for line in questions:
                 ask = msgspec.json.decode(line, type=Ask)
                 if ask.infer:
@@ -173,16 +173,8 @@ def work(job: Job, questions: IO[bytes], answers: IO[bytes]) -> None:
 
 
 def _open(job: Job) -> Runner:
-    engine = engine_at(job.engine)
-    if job.backend == "onnxruntime" and not isinstance(engine, Remote):
-        from ..engine.cpu.onnxruntime_runner import OnnxRuntimeRunner
-
-        return OnnxRuntimeRunner(engine, job.precision, job.threads)
-    if isinstance(engine, Remote):
-        from ..engine.triton.triton_runner import TritonRunner
-
-        return TritonRunner(engine.url, job.insecure, PATIENCE_S)
-    return open_runner(engine, job.precision, job.threads, job.insecure)
+    backend = "onnxruntime" if job.backend == "onnxruntime" else "auto"  # of the others the file's kind decides
+    return open_runner(job.engine, job.precision, job.threads, job.insecure, backend=backend, timeout_s=PATIENCE_S)
 
 
 def _timed(runner: Runner, pictures: np.ndarray, count: int) -> list[float]:

@@ -10,9 +10,10 @@ import msgspec
 from ..engine.building.assembly import Options
 from ..engine.building.build import build_engine
 from ..engine.contract import EngineError, Progress
+from ..engine.cpu.capabilities import has_bf16
 from ..engine.cpu.onnxruntime_runner import INSTALL
 from ..engine.cpu.ready_int8 import place, why_not
-from ..engine.machine import LIBRARIES, gpus, installed, library_version, processor
+from ..engine.machine import LIBRARIES, gpus, installed, library_version
 
 NVIDIA = ("tensorrt", "tensorrt-rtx")
 
@@ -42,11 +43,10 @@ def contenders(model: Path, backends: tuple[str, ...], progress: Progress) -> It
     yield Contender("openvino", "fp32", str(model))
     int8 = _int8(model)
     if "openvino" in backends:
-        names = processor().instructions
-        if names is not None and not any("BF16" in name for name in names):
-            yield Missing("openvino", "bf16", "this processor has no bf16 instructions: it would be fp32, only slower")
-        else:
+        if has_bf16():
             yield Contender("openvino", "bf16", str(model))
+        else:
+            yield Missing("openvino", "bf16", "this processor has no bf16 instructions: it would be fp32, only slower")
         yield _on_cpu("openvino", int8)
     if "onnxruntime" in backends:
         if installed("onnxruntime"):

@@ -16,6 +16,7 @@ from ..errors import InputError
 
 Grey = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
+SMALLEST = 8  # pixels along a side of what can be looked at
 
 
 class Sector(NamedTuple):
@@ -34,16 +35,37 @@ class Sector(NamedTuple):
         rows, columns = shape[:2]
         right, bottom = self.x + self.width, self.y + self.height
         inside = self.x >= 0 and self.y >= 0 and right <= columns and bottom <= rows
-        if self.width < 8 or self.height < 8 or not inside:
+        if min(self.width, self.height) < SMALLEST or not inside:
             raise InputError(
                 f"the sector {self.x},{self.y},{self.width},{self.height} (x,y,width,height) does not fit "
-                f"a picture of {columns} x {rows} pixels; give --crop values inside it, at least 8 x 8"
+                f"a picture of {columns} x {rows} pixels; give --crop values inside it, "
+                f"at least {SMALLEST} x {SMALLEST}"
             )
         return self
 
     def cut(self, image: NDArray[np.generic]) -> NDArray[np.generic]:
         """The sector's part of `image` (rows, columns[, channels]), as a view."""
         return image[self.y : self.y + self.height, self.x : self.x + self.width]
+
+
+def check_picture(pixels: object) -> None:
+    """Refuse what is no picture: InputError unless uint8 grey (rows, columns) or BGR (rows, columns, 3), 8 x 8 or more.
+
+    The sentence names what came and the cure.
+    """
+    takes = "give uint8 grey (rows, columns) or BGR (rows, columns, 3)"
+    if not isinstance(pixels, np.ndarray):
+        raise InputError(f"a picture is a numpy array, not a {type(pixels).__name__}; {takes}")
+    came = f"the picture is a {pixels.dtype} array of shape {pixels.shape}"
+    if pixels.ndim not in (2, 3):
+        raise InputError(f"{came}; {takes}, one picture at a time")
+    if pixels.ndim == 3 and pixels.shape[2] != 3:
+        cure = {1: "give pixels[:, :, 0]", 4: "leave its alpha channel out: pixels[:, :, :3], in the order BGR"}
+        raise InputError(f"{came}, with {pixels.shape[2]} channels; {cure.get(pixels.shape[2], takes)}")
+    if pixels.dtype != np.uint8:
+        raise InputError(f"{came}; bring its greys to 0..255 first, then .astype(np.uint8)")
+    if min(pixels.shape[:2]) < SMALLEST:
+        raise InputError(f"{came}, too small to show anything; give {SMALLEST} x {SMALLEST} pixels or more")
 
 
 def whole(shape: tuple[int, ...]) -> Sector:

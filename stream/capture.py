@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import Counter
@@ -12,6 +13,7 @@ from .causes import NEWER_AT_SCANNER, NOBODY
 from .frame import Trail
 from .sources import Picture, Source
 
+log = logging.getLogger(__name__)
 STOP_S = 1.0  # a camera may hold its thread longer; it ends with the process
 
 
@@ -104,6 +106,9 @@ class Capture:
                     break
         except (OSError, RuntimeError, ValueError) as error:
             self.problem = str(error)
+        except Exception as error:  # a plugin's: the feed ends with a sentence, not without a word
+            log.debug("the source failed", exc_info=True)
+            self.problem = f"the source {self._source.name} failed ({type(error).__name__}: {error})"
         finally:
             self.ended = True
             self._wake()

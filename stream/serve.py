@@ -37,7 +37,7 @@ def serve(open_segmenter: Callable[[], Segmenter], bind: str, publish: str, inse
         incoming = listen(context, check_endpoint(bind, insecure))
         outgoing = listen(context, check_endpoint(publish, insecure))
         segmenter = open_segmenter()
-        with segmenter.runner:
+        with segmenter:
             intake = Intake(incoming, epoch, rejections)
             fanout = Fanout(outgoing, epoch, segmenter.runner.info.as_report(), rejections)
             log.info("ready: %s", segmenter.runner.info)

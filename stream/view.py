@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import zmq
@@ -37,7 +37,7 @@ class ViewState:
 
 def view(
     endpoint: str,
-    displays: list[Display],
+    displays: Sequence[Display],
     state: ViewState,
     keep: Callable[[], bool],
     insecure: bool = False,
@@ -46,13 +46,33 @@ def view(
 ) -> None:
     """Show what the engine at `endpoint` answers until `keep` says no. Raises EndpointError.
 
+    As `watch` does, which has the same arguments.
+    """
+    for _ in watch(endpoint, displays, state, keep, insecure, from_start, one_feed):
+        pass
+
+
+def watch(
+    endpoint: str,
+    displays: Sequence[Display],
+    state: ViewState,
+    keep: Callable[[], bool],
+    insecure: bool = False,
+    from_start: bool = False,
+    one_feed: bool = False,
+) -> Iterator[Shown]:
+    """What the engine at `endpoint` answers, frame by frame, once `displays` have it, until `keep` says no.
+
+    The next frame is asked for when the one before has been dealt with, so that a slow taker gets the newest.
+    Raises EndpointError.
+
     from_start: this viewer belongs to the run from its start, so frames dropped before its first count too.
     one_feed: no other feed will come, so one that is gone is waited for.
     """
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context(io_threads=1)
     try:
         socket = connect(context, check_endpoint(endpoint, insecure))
-        _Viewing(socket, displays, state, from_start, one_feed).run(keep)
+        yield from _Viewing(socket, displays, state, from_start, one_feed).run(keep)
     finally:
         context.destroy(linger=200)
 
@@ -61,7 +81,7 @@ class _Viewing:
     def __init__(
         self,
         socket: zmq.Socket[bytes],
-        displays: list[Display],
+        displays: Sequence[Display],
         state: ViewState,
         from_start: bool,
         one_feed: bool,
@@ -73,22 +93,23 @@ class _Viewing:
         self.rejections = Rejections()
         self.last_frame_ns = 0
         self.was = State.NO_RESULT
+        self.why_ended = ""
         self.status_due = 0
         self.times: deque[int] = deque(maxlen=31)
 
-    def run(self, keep: Callable[[], bool]) -> None:
+    def run(self, keep: Callable[[], bool]) -> Iterator[Shown]:
         while keep():
             self.socket.poll(POLL_MS)
             for parts in waiting(self.socket):
                 message = read_messages(parts[-1], self.rejections)
                 if message is not None:
-                    self._take(message)
+                    yield from self._take(message)
             now = time.monotonic_ns()
             self.receiver.announce(now)
             self.state.rejected = self.rejections.count
             self._judge(now)
 
-    def _take(self, message: Message) -> None:
+    def _take(self, message: Message) -> Iterator[Shown]:
         now = time.monotonic_ns()
         try:
             body = self.receiver.hear(message, now)
@@ -96,7 +117,9 @@ class _Viewing:
             self.rejections.add(error)
             return
         if isinstance(body, Reply):
-            self._show(body, now)
+            shown = self._show(body, now)
+            if shown is not None:
+                yield shown
             self.receiver.finish(message, time.monotonic_ns())
         elif isinstance(body, End):
             self._end(body)
@@ -106,11 +129,12 @@ class _Viewing:
         elif self.receiver.last_beat is not None:
             self.state.engine = self.receiver.last_beat.engine or self.state.engine
 
-    def _show(self, answer: Reply, now: int) -> None:
+    def _show(self, answer: Reply, now: int) -> Shown | None:
+        """Hand on an answer; None for one that has come too late."""
         frame, result, tally = answer.frame, answer.result, self.state.tally
         first = f"{frame.epoch}" not in tally.attached and not self.from_start
         if not self.state.order.accepts(frame):
-            return
+            return None
         self.receiver.source = self.state.order.source
         self.state.ended = False
         if first:
@@ -124,12 +148,14 @@ class _Viewing:
         self.last_frame_ns = out = time.monotonic_ns()
         tally.add(frame, result, (out - captured) / 1e6, out)
         self.was = result.state
+        return shown
 
     def _end(self, end: End) -> None:
         if end.source == self.state.order.source or not self.state.order.source:
             self.state.tally.end(end)
             self.state.ended = True
-            self.state.problem = end.problem
+            self.why_ended = end.problem
+            self.state.problem = end.problem or self.state.problem
 
     def _judge(self, now: int) -> None:
         """Say 'stale' or 'no result' as soon as what is on display is older than a lease."""
@@ -152,7 +178,7 @@ class _Viewing:
         if not self.last_frame_ns:
             return State.NO_RESULT, "waiting for the first frame"
         if self.state.ended:
-            return State.STALE, self.state.problem or "the feed has ended"
+            return State.STALE, self.why_ended or "the feed has ended"
         return State.STALE, "no new frame from the scanner"
 
     def _fps(self) -> float:

@@ -127,9 +127,9 @@ def greatest_difference(confident: Confident, model: bytes, images: NDArray[np.f
         with torch.no_grad():
             ours = [part.numpy() for part in confident(torch.from_numpy(image[None]))]
         theirs = compiled(image[None])
-        for n, answer in enumerate(ours):  # strangeness has no upper end: compared as a ratio; q stays below 1
-            scale = np.maximum(np.abs(answer), 1)
-            worst = max(worst, float((np.abs(answer - theirs[n]) / scale).max()))
+        # strangeness has no upper end: beyond 1 compared as a ratio
+        apart = [np.abs(part - theirs[n]) / np.maximum(np.abs(part), 1) for n, part in enumerate(ours)]
+        worst = max(worst, *(float(part.max()) for part in apart))
     return worst
 
 

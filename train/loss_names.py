@@ -1,4 +1,4 @@
-"""Losses by name: ours (IPLF) and those it is compared with, from libraries where they exist.
+"""Losses by name: ours (IPLF) and those it is compared with, from libraries where they exist; and plugins' losses.
 
 Every loss is called `loss(logits, target)` with two tensors (N, 1, H, W), logits of any floating type and masks in
 {0, 1}, and gives a scalar computed in float32: sums over a batch overflow float16.
@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from .. import plugins
 from ..errors import InputError, RunError
 from .losses import RunningIplf, iplf, iplf_region
 from .nets.network import confidence_logit
 
+PLUGINS: plugins.Group = "smartca.losses"
 Formula = Callable[[Tensor, Tensor], Tensor]
 
 
@@ -91,8 +93,18 @@ NAMES: tuple[str, ...] = tuple(MADE)
 
 
 def loss(name: str) -> nn.Module:
-    """The loss called `name`, one of `NAMES`. Raises ValueError for another, RuntimeError without its library."""
-    return MADE[_known(name)]()
+    """The loss called `name`: one of `NAMES`, or an installed plugin's, whose `loss(logits, target)` gets float32.
+
+    Raises ValueError for another, RuntimeError without its library or where a plugin fails.
+    """
+    if name in MADE:
+        return MADE[name]()
+    formula: Any = plugins.make(PLUGINS, name)
+    if formula is None:
+        raise InputError(f"'{name}' is no loss; choose {', '.join(NAMES)}; {plugins.told(PLUGINS)}")
+    if not callable(formula):
+        raise RunError(f"the plugin {name!r} gave a {type(formula).__name__}, which cannot be called as a loss")
+    return Float32(cast(Formula, formula))
 
 
 def posterior(name: str) -> Callable[[Tensor], Tensor]:
@@ -101,13 +113,9 @@ def posterior(name: str) -> Callable[[Tensor], Tensor]:
     For IPLF it is `confidence_logit`; the others' logits are taken as they are, in float32. Only cross-entropy's are
     then those of a posterior before calibration. Raises ValueError for an unknown name.
     """
-    return confidence_logit if _known(name).startswith("iplf") else torch.Tensor.float
-
-
-def _known(name: str) -> str:
-    if name not in MADE:
-        raise InputError(f"'{name}' is no loss; choose {', '.join(NAMES)}")
-    return name
+    if name not in MADE and plugins.find(PLUGINS, name) is None:
+        raise InputError(f"'{name}' is no loss; choose {', '.join(NAMES)}; {plugins.told(PLUGINS)}")
+    return confidence_logit if name in MADE and name.startswith("iplf") else torch.Tensor.float
 
 
 def _library(name: str) -> Any:

@@ -12,8 +12,9 @@ import msgspec
 from ...files import sha256
 from .. import onnx_graph, plan
 from .. import operating_point as points
-from ..contract import EngineError, Progress
-from ..machine import LIBRARIES, gpus, library_version, processor
+from ..contract import PRECISIONS, EngineError, Progress
+from ..cpu.capabilities import has_bf16
+from ..machine import BUILDERS, LIBRARIES, gpus, library_version
 from ..nvidia.compile import AHEAD_OF_TIME, EXAMPLE_TARGETS, FLAGS, load_library
 from ..paths import cache_folder
 from ..plan import EnginePlan, suffix
@@ -21,8 +22,6 @@ from . import output_checks as places
 from .assembly import Options, assemble, right_size
 from .cache import EngineCache, deliver
 
-BACKENDS = tuple(LIBRARIES)
-PRECISIONS = ("fp32", "fp16", "bf16", "int8")
 # Turing (sm75) must be asked for: its kernels make an engine nine times as large
 EVERY_RECENT_GPU = ("sm80", "sm86", "sm89", "sm120")
 
@@ -65,7 +64,7 @@ def usual_precision(backend: str, calibrated: bool) -> str:
         return "int8"
     if backend != "openvino":
         return "fp16"
-    return "bf16" if any("BF16" in name for name in processor().instructions or ()) else "fp32"
+    return "bf16" if has_bf16() else "fp32"
 
 
 def make_plan(model: Path, data: bytes, options: Options) -> EnginePlan:
@@ -139,8 +138,8 @@ def _quantiser() -> str:
 
 def _refuse(model: Path, options: Options) -> None:
     """What can be refused before anything is looked up."""
-    if options.backend not in BACKENDS:
-        raise EngineError(f"there is no backend {options.backend!r}; choose one of {', '.join(BACKENDS)}")
+    if options.backend not in BUILDERS:
+        raise EngineError(f"there is no backend {options.backend!r}; choose one of {', '.join(BUILDERS)}")
     if options.precision not in PRECISIONS:
         raise EngineError(f"there is no precision {options.precision!r}; choose one of {', '.join(PRECISIONS)}")
     if options.batch < 1:

@@ -5,25 +5,22 @@ from __future__ import annotations
 import importlib
 import os
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from typing_extensions import Self
 
 from ...files import sha256
-from ..contract import Answer, EngineError, EngineInfo, checked_answer
+from ..contract import Answer, EngineError, EngineInfo, Runner, checked_answer
+from ..operating_point import OperatingPoint, load_point
 
 INSTALL = "onnxruntime is not installed: uv sync --extra build, or pip install 'smartca[build]'"
 
 
-class OnnxRuntimeRunner:
-    """A SMART-CA ONNX file as it is; `precision` only says in `info` what the file computes in."""
+class OnnxRuntimeRunner(Runner):
+    """A SMART-CA ONNX file as it is; `precision` only says in `info` what the file computes in (auto: fp32)."""
 
-    in_flight = 1
-
-    def __init__(self, model: Path, precision: str = "fp32", threads: int = 0) -> None:
+    def __init__(self, model: Path, precision: str = "auto", threads: int = 0) -> None:
         try:
             ort: Any = importlib.import_module("onnxruntime")
         except ImportError as error:
@@ -37,8 +34,11 @@ class OnnxRuntimeRunner:
             self._session = ort.InferenceSession(str(model), settings, providers=["CPUExecutionProvider"])
         except Exception as error:  # its exceptions share no other base
             raise EngineError(f"ONNX Runtime cannot open {model.name}: {_first_line(error)}") from error
+        self._model = model
         shape = tuple(self._session.get_inputs()[0].shape)
-        self.info = EngineInfo(f"onnxruntime {ort.__version__}", precision, sha256(model), shape)
+        self.info = EngineInfo(
+            f"onnxruntime {ort.__version__}", "fp32" if precision == "auto" else precision, sha256(model), shape
+        )
         self._image: NDArray[np.float32] | None = None
         self._names = [output.name for output in self._session.get_outputs()]
 
@@ -59,22 +59,13 @@ class OnnxRuntimeRunner:
             raise EngineError(f"ONNX Runtime failed: {_first_line(error)}") from error
         return checked_answer(q[0, 0], more[0].ravel() if more else None)
 
-    def infer(self, image: NDArray[np.float32]) -> Answer:
-        """See `Runner.infer`."""
-        self.start(image)
-        return self.finish()
+    def point(self) -> OperatingPoint:
+        """See `Runner.point`; it stands beside the file that runs."""
+        return load_point(self._model, self.info.model_sha256)
 
     def close(self) -> None:
         """Free the network."""
         del self._session
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def _first_line(error: Exception) -> str:

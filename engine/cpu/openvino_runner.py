@@ -5,31 +5,31 @@ from __future__ import annotations
 import contextlib
 import os
 from pathlib import Path
-from types import TracebackType
 
 import numpy as np
 from numpy.typing import NDArray
 from platformdirs import user_cache_dir
-from typing_extensions import Self
 
 from ...files import sha256
-from ..contract import Answer, EngineError, EngineInfo, checked_answer
+from ..contract import PRECISIONS, Answer, EngineError, EngineInfo, Runner, checked_answer
+from ..operating_point import OperatingPoint, load_point
 from ..paths import sheet_path
+from .capabilities import has_bf16
 from .openvino_import import ov
 from .quick_int8 import is_quantised, make_quick
 
-PRECISIONS = {"fp32": ov.Type.f32, "bf16": ov.Type.bf16}
+HINTS = {"fp32": ov.Type.f32, "bf16": ov.Type.bf16}  # what can be asked of OpenVINO; fp16 and int8 are in a file
 WARM_UP = 3  # the first inferences allocate and tune; nobody's frame should wait for that
 
 
-class OpenVinoRunner:
+class OpenVinoRunner(Runner):
     """A SMART-CA ONNX file compiled for this processor, its compiled form cached for the next start.
 
     precision: auto, fp32 or bf16, of what the file does not itself keep in fp16. A file with INT8 ranges (Q/DQ nodes)
     computes in INT8 and takes auto only. Raises EngineError.
     """
 
-    in_flight = 1  # all cores work on one picture: a second would only make it wait
+    in_flight: int = 1  # all cores work on one picture: a second would only make it wait
 
     def __init__(self, model: Path, precision: str = "auto", threads: int = 0) -> None:
         threads = threads or max(1, (os.cpu_count() or 1) - 1)  # capture and display need a core as well
@@ -40,7 +40,7 @@ class OpenVinoRunner:
             core.set_property({"CACHE_DIR": str(cache)})
         network = _read(core, model)
         quantised = is_quantised(network)
-        if quantised and precision in PRECISIONS:
+        if quantised and precision in HINTS:
             raise EngineError(
                 f"{model.name} brings INT8 ranges (Q/DQ nodes) of its own: it computes in int8, not in {precision}; "
                 "leave --precision out, or give the fp32 file that it was made of"
@@ -51,7 +51,7 @@ class OpenVinoRunner:
             make_quick(network)
         settings = {
             "PERFORMANCE_HINT": "LATENCY",
-            "INFERENCE_PRECISION_HINT": PRECISIONS[chosen],
+            "INFERENCE_PRECISION_HINT": HINTS[chosen],
             "ENABLE_CPU_PINNING": False,  # capture and display share these cores
             "NUM_STREAMS": 1,
             "INFERENCE_NUM_THREADS": threads,
@@ -60,6 +60,7 @@ class OpenVinoRunner:
             self._request = core.compile_model(network, "CPU", settings).create_infer_request()
         except RuntimeError as error:
             raise EngineError(f"OpenVINO cannot compile {model.name}: {_first_line(error)}") from error
+        self._model = model
         self._tells_more = len(network.outputs) == 2
         told = "int8" if quantised else chosen
         self.info = EngineInfo(
@@ -90,22 +91,13 @@ class OpenVinoRunner:
         q = self._request.get_output_tensor(0).data[0, 0].astype(np.float32)
         return checked_answer(q, self._request.get_output_tensor(1).data[0] if self._tells_more else None)
 
-    def infer(self, image: NDArray[np.float32]) -> Answer:
-        """See `Runner.infer`."""
-        self.start(image)
-        return self.finish()
+    def point(self) -> OperatingPoint:
+        """See `Runner.point`; it stands beside the file that runs."""
+        return load_point(self._model, self.info.model_sha256)
 
     def close(self) -> None:
         """Free the compiled network."""
         del self._request
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def most_exact(model: Path) -> str:
@@ -155,11 +147,12 @@ def _is_square(shape: tuple[int | str, ...]) -> bool:
 
 def _choose(core: ov.Core, precision: str) -> str:
     """The precision to run in. bf16 without native support would be slower than fp32, so 'auto' avoids it."""
-    if precision not in ("auto", *PRECISIONS):
-        raise EngineError(f"there is no precision {precision!r} for OpenVINO; choose auto, fp32, bf16 or int8")
+    if precision not in ("auto", *HINTS):
+        known = [name for name in PRECISIONS if name != "fp16"]  # only `smartca build` makes that
+        raise EngineError(f"there is no precision {precision!r} for OpenVINO; choose auto, {', '.join(known)}")
     if precision != "auto":
         return precision
-    return "bf16" if "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES") else "fp32"
+    return "bf16" if has_bf16(core) else "fp32"
 
 
 def _first_line(error: Exception) -> str:

@@ -11,10 +11,8 @@ from pathlib import Path
 from ...files import sha256
 from .. import plan
 from ..contract import EngineError
-from ..machine import processor
+from .capabilities import quick_int8
 
-# without one of these, INT8 is slower than bf16 or hardly quicker than fp32
-DOT_PRODUCTS = ("AVX-VNNI", "AVX-512 VNNI", "AMX INT8")
 ENDING = "-int8"
 
 
@@ -55,7 +53,7 @@ def chosen(model: Path, precision: str) -> Path:
         if wrong is not None:
             raise EngineError(wrong)
         return place(model)
-    ready = precision == "auto" and place(model).is_file() and quick_here() and why_not(model) is None
+    ready = precision == "auto" and place(model).is_file() and quick_int8() and why_not(model) is None
     return place(model) if ready else model
 
 
@@ -63,20 +61,3 @@ def built_from(model: Path, precision: str, calibrated: bool) -> Path:
     """The file to build from: for int8 without calibration the INT8 network ready beside `model`, if any."""
     ready = precision == "int8" and not calibrated and place(model).is_file() and why_not(model) is None
     return place(model) if ready else model
-
-
-def quick_here() -> bool:
-    """Whether this processor computes INT8 more quickly than bf16 and fp32."""
-    from .openvino_import import ov
-
-    told = "INT8" in ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-    return told and any(name in DOT_PRODUCTS for name in processor().instructions or ())
-
-
-def file_of(model: Path, digest: str) -> Path:
-    """Which of the two files a runner with this digest runs: its operating point is the one stored beside that.
-
-    Neither: the model itself, whose operating point then does not fit and is refused.
-    """
-    path = place(model)
-    return path if path.is_file() and sha256(path) == digest != sha256(model) else model

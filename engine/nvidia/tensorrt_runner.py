@@ -8,14 +8,13 @@ import logging
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from types import TracebackType
 
 import numpy as np
 from numpy.typing import NDArray
-from typing_extensions import Self
 
 from .. import plan
-from ..contract import Answer, DeviceLost, EngineError, EngineInfo, checked_answer
+from ..contract import Answer, DeviceLost, EngineError, EngineInfo, Runner, checked_answer
+from ..operating_point import OperatingPoint, load_point
 from ..paths import cache_folder
 from .device import open_device
 from .lane import Lane
@@ -38,11 +37,15 @@ def open_engine(engine: Path, precision: str) -> TrtRunner:
         raise EngineError(f"{engine.name} was exchanged while it was being opened; try again")
     backend = f"{sheet.plan.backend} {sheet.plan.backend_version}"
     info = EngineInfo(backend, precision, digest, _one(sheet.input.shape))
-    return open_bytes(data, sheet.plan.backend, info, sheet.plan.gpu)
+    return open_bytes(data, sheet.plan.backend, info, sheet.plan.gpu, engine)
 
 
-def open_bytes(data: bytes, backend: str, info: EngineInfo, gpu: str | None = None) -> TrtRunner:
+def open_bytes(
+    data: bytes, backend: str, info: EngineInfo, gpu: str | None = None, file: Path | None = None
+) -> TrtRunner:
     """Open an engine's bytes with the library of `backend`, on the GPU of that name; its runner tells `info`.
+
+    file: where they came from; the operating point stands beside it.
 
     Raises EngineError.
     """
@@ -64,7 +67,7 @@ def open_bytes(data: bytes, backend: str, info: EngineInfo, gpu: str | None = No
         free = undo.pop_all()
     if lanes[0].without_graph:
         log.warning("no CUDA graph, so each frame takes a little longer: %s", lanes[0].without_graph)
-    return TrtRunner(lanes, info, free.close)
+    return TrtRunner(lanes, info, free.close, file)
 
 
 def _one(shape: tuple[int, int, int, int]) -> tuple[int, int, int, int]:
@@ -72,19 +75,21 @@ def _one(shape: tuple[int, int, int, int]) -> tuple[int, int, int, int]:
     return (1, *shape[1:])
 
 
-class TrtRunner:
+class TrtRunner(Runner):
     """Hands pictures to lanes in turn, and takes their answers in the same order.
 
     without_graph: why there is no CUDA graph; empty where there is one.
     """
 
-    def __init__(self, lanes: Sequence[Lane], info: EngineInfo, free: Callable[[], None]) -> None:
+    def __init__(
+        self, lanes: Sequence[Lane], info: EngineInfo, free: Callable[[], None], file: Path | None = None
+    ) -> None:
         self.info = info
         self.in_flight = len(lanes)
         self.without_graph = lanes[0].without_graph
         self.lanes: tuple[Lane, ...] = tuple(lanes)
         self._idle, self._busy = deque(lanes), deque[Lane]()
-        self._free = free
+        self._free, self._file = free, file
         self._lost: DeviceLost | None = None
 
     def start(self, image: NDArray[np.float32]) -> None:
@@ -114,10 +119,9 @@ class TrtRunner:
         q, *more = lane.answers
         return checked_answer(q[0, 0].copy(), more[0][0] if more else None)
 
-    def infer(self, image: NDArray[np.float32]) -> Answer:
-        """See `Runner.infer`."""
-        self.start(image)
-        return self.finish()
+    def point(self) -> OperatingPoint:
+        """See `Runner.point`; it stands beside the engine's file, where it came from one."""
+        return super().point() if self._file is None else load_point(self._file, self.info.model_sha256)
 
     def close(self) -> None:
         """See `Runner.close`. A lost device is left as it is: only the end of the process gives anything back."""
@@ -130,14 +134,6 @@ class TrtRunner:
         self._busy.clear()
         self.lanes = ()
         self._free()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     @contextlib.contextmanager
     def _noting_loss(self) -> Iterator[None]:

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import msgspec
 
-from ..contract import EngineError
+from ..contract import PRECISIONS, EngineError
+from ..machine import BACKENDS
 from ..operating_point import OperatingPoint
 
-TRITON_BACKENDS = ("onnxruntime", "openvino", "tensorrt")
-TRITON_PRECISIONS = ("fp32", "fp16", "bf16", "int8")
+TRITON_BACKENDS = tuple(name for name in BACKENDS if name != "tensorrt-rtx")  # whose engines Triton does not load
 PRIORITY_LEVELS = 2  # priorities: 1 = a live feed (what TritonRunner asks for), 2 = everything else
 WARM_UP = 3
 
@@ -43,8 +43,8 @@ class Serving:
     def __post_init__(self) -> None:
         if self.backend not in ("auto", *TRITON_BACKENDS):
             raise EngineError(f"there is no Triton backend {self.backend!r}; choose auto, {', '.join(TRITON_BACKENDS)}")
-        if self.precision not in ("auto", *TRITON_PRECISIONS):
-            raise EngineError(f"there is no precision {self.precision!r}; choose auto, {', '.join(TRITON_PRECISIONS)}")
+        if self.precision not in ("auto", *PRECISIONS):
+            raise EngineError(f"there is no precision {self.precision!r}; choose auto, {', '.join(PRECISIONS)}")
         for name in ("instances", "max_batch", "queue", "patience_ms"):
             if getattr(self, name) < 1:
                 raise EngineError(f"{name} is {getattr(self, name)}; it must be at least 1")

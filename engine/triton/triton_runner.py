@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import threading
-from types import TracebackType
 
 import numpy as np
 from numpy.typing import NDArray
-from typing_extensions import Self
 
-from ..contract import Answer, EngineError
+from ..contract import Answer, EngineError, Runner
+from ..operating_point import OperatingPoint
 from .address import parse
 from .session import Pending, Session, SessionLost
 
@@ -17,16 +16,13 @@ TIMEOUT_S = 0.25  # a live picture that is older is of no use to anybody
 RETRY_S = 0.25
 
 
-class TritonRunner:
+class TritonRunner(Runner):
     """Asks the model at `url` (see `triton_address.parse`), picture by picture.
 
     Every answer is checked to be this request's and of the weights in `info`. A picture without an answer after
     `timeout_s` costs an EngineError and the connection: the next pictures fail at once, while a thread of its own
-    connects again and makes sure that the same weights answer; then all goes on. `point` is the operating point
-    that came with the weights.
+    connects again and makes sure that the same weights answer; then all goes on.
     """
-
-    in_flight = 1
 
     def __init__(self, url: str, insecure: bool = False, timeout_s: float = TIMEOUT_S) -> None:
         """Raises EngineError where there is no such server or model, or pictures would travel in the clear."""
@@ -34,7 +30,7 @@ class TritonRunner:
         self._timeout_s = timeout_s
         self._session: Session | None = Session(self._address)
         self.info = self._session.info
-        self.point = self._session.point
+        self._point = self._session.point
         self._pending: Pending | None = None
         self._count = 0
         self._why = ""
@@ -74,10 +70,9 @@ class TritonRunner:
             self._lose(session, str(error))
             raise
 
-    def infer(self, image: NDArray[np.float32]) -> Answer:
-        """See `Runner.infer`."""
-        self.start(image)
-        return self.finish()
+    def point(self) -> OperatingPoint:
+        """See `Runner.point`; it came with the weights, from the server."""
+        return self._point
 
     def close(self) -> None:
         """Hang up."""
@@ -89,14 +84,6 @@ class TritonRunner:
         self._why = "the engine is closed"
         if session is not None:
             session.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _lose(self, session: Session, why: str) -> None:
         """No answer of `session` counts any more; connect anew without keeping anybody waiting."""

@@ -21,7 +21,10 @@ class Shown:
 
 
 class Display(Protocol):
-    """Where overlays go: a page, a recording, or nowhere but the report."""
+    """Where overlays go: a page, a recording, or nowhere but the report.
+
+    A class that names this one as its base needs `show` only.
+    """
 
     def show(self, shown: Shown, tally: Tally) -> None:
         """Draw frame and outline together and hand them on."""
@@ -29,4 +32,6 @@ class Display(Protocol):
 
     def status(self, state: State, note: str, tally: Tally) -> None:
         """Say that what is on display is no longer the present."""
-        ...
+
+    def close(self) -> None:
+        """Nothing more comes: write what waits, give back what is held. It may be called twice."""

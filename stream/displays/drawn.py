@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ...errors import RunError
 from ..frame import State
 from ..tally import Tally
-from .contract import Shown
+from .contract import Display, Shown
 from .overlay import draw_overlay, outlines
 from .page.hub import PageHeader, PageServer
 from .recorder import Recorder
@@ -20,8 +20,8 @@ from .recorder import Recorder
 JPEG_QUALITY = 90
 
 
-class PageDisplay:
-    """The live page: picture as JPEG and outline as corners, in one message."""
+class PageDisplay(Display):
+    """The live page: picture as JPEG and outline as corners, in one message. Closing it ends the server."""
 
     def __init__(self, server: PageServer, engine: Callable[[], dict[str, str | list[int]] | None]) -> None:
         self.server = server
@@ -60,6 +60,10 @@ class PageDisplay:
         kept = {name: self._last[name] for name in ("source", "seq", "epoch") if name in self._last}
         self.server.status({"state": state.value, "note": note, **self._totals(tally), **kept})
 
+    def close(self) -> None:
+        """See `Display.close`."""
+        self.server.stop()
+
     def _totals(self, tally: Tally) -> PageHeader:
         engine = self._engine() or {}
         digest = str(engine.get("model_sha256", ""))[:12]
@@ -72,7 +76,7 @@ class PageDisplay:
         }
 
 
-class DrawnDisplay:
+class DrawnDisplay(Display):
     """Draws every overlay and hands it to a recorder, if there is to be one: opened with the first frame.
 
     A recording that fails is told of through `tell`; the view goes on.
@@ -118,7 +122,7 @@ class DrawnDisplay:
 Say = Callable[[str], None]
 
 
-class PrintedDisplay:
+class PrintedDisplay(Display):
     """One line on the terminal, for a viewer without a page."""
 
     def __init__(self, say: Say) -> None:

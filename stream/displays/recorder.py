@@ -1,11 +1,7 @@
 """Record what was shown: the drawn frames as H.264, and beside them the masks and times, loss-free.
 
 `shoulder.mp4` is a fragmented MP4: a process that is killed leaves all but its last second playable.
-`shoulder.frames.jsonl` is text, one JSON object a line, written out after every frame. The first
-line tells of the recording; every further line belongs to one frame of the film, in its order:
-`index` (in the film), `epoch`, `seq`, `captured_ns`, `state`, `reason`, `confidence`, `engine`,
-`latency_ms`, `inference_ms`, and `mask`: null, or COCO's uncompressed run lengths `{"size": [rows,
-columns], "counts": [...]}`, down the columns, beginning with the run outside.
+`shoulder.frames.jsonl` is written out after every frame; `recording` says what it holds.
 """
 
 from __future__ import annotations
@@ -13,7 +9,6 @@ from __future__ import annotations
 import io
 import queue
 import threading
-from collections.abc import Iterator
 from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
@@ -28,8 +23,8 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from ...errors import FileError, InputError, MissingFile, RunError
-from ...pictures.pixels import Mask
 from ..frame import Frame, Result
+from .recording import FORMAT, RecordedFrame, frame_line, frame_log_path
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -37,13 +32,11 @@ if TYPE_CHECKING:
 _WAITING = 64  # frames between the view and the encoder; then the view waits, as nothing may be lost
 _TICKS = 90_000  # a second, in the film's time base
 _X264 = {"preset": "ultrafast", "crf": "18", "tune": "zerolatency"}
-_FORMAT = "smartca recording 1"
 
 
 class _Job(NamedTuple):
     drawn: NDArray[np.uint8]
-    line: dict[str, Any]
-    mask: Mask | None
+    line: RecordedFrame
     live: bool
 
 
@@ -76,7 +69,8 @@ class Recorder:
         self._shape: tuple[int, ...] | None = None
         self._ended = False  # nothing more comes
         self._lines = _File(frame_log_path(self.path), "xb")
-        self._lines.write(_line({"format": _FORMAT, "film": self.path.name, "fps": self._fps, **meta}))
+        head = {"format": FORMAT, "film": self.path.name, "fps": self._fps, **meta}
+        self._lines.write(msgspec.json.encode(head) + b"\n")
         self._jobs: queue.Queue[_Job | None] = queue.Queue(_WAITING)
         self._thread = threading.Thread(target=self._work, name="recorder", daemon=True)
         self._thread.start()
@@ -94,19 +88,20 @@ class Recorder:
                 f"{self.path.name} was begun with pictures of {_size(self._shape)} pixels and now gets "
                 f"{_size(drawn.shape)}; start a new recording after changing the scanner's picture"
             )
-        line = {
-            "index": self.count,
-            "epoch": frame.epoch,
-            "seq": frame.seq,
-            "captured_ns": frame.captured_ns,
-            "state": result.state.value,
-            "reason": result.reason,
-            "confidence": float(result.confidence),
-            "engine": result.engine,
-            "latency_ms": float(latency_ms),
-            "inference_ms": result.inference_ns / 1e6,
-        }
-        self._jobs.put(_Job(drawn, line, result.mask, frame.live))
+        line = RecordedFrame(
+            self.count,
+            frame.epoch,
+            frame.seq,
+            frame.captured_ns,
+            result.state,
+            result.reason,
+            float(result.confidence),
+            result.engine,
+            float(latency_ms),
+            result.inference_ns / 1e6,
+            result.mask,
+        )
+        self._jobs.put(_Job(drawn, line, frame.live))
         self.count += 1
 
     def close(self) -> None:
@@ -140,7 +135,7 @@ class Recorder:
         try:
             while (job := self._jobs.get()) is not None:
                 film.add(job)
-                self._lines.write(_line({**job.line, "mask": None if job.mask is None else runs(job.mask)}))
+                self._lines.write(frame_line(job.line))
             self._ended = True
             film.end()
         finally:
@@ -195,48 +190,14 @@ class _Film:
     def _ticks(self, job: _Job) -> int:
         """A live frame stands at its capture, a file's frame at its place; always after the one before."""
         if not job.live:
-            self.last = max(self.last + 1, round(job.line["index"] * _TICKS / self.fps))
+            self.last = max(self.last + 1, round(job.line.index * _TICKS / self.fps))
             return self.last
-        epoch, captured = job.line["epoch"], job.line["captured_ns"] * _TICKS // 1_000_000_000
+        epoch, captured = job.line.epoch, job.line.captured_ns * _TICKS // 1_000_000_000
         if self.base is None or self.base[0] != epoch:  # its clock has another zero than the one before
             start = 0 if self.last < 0 else self.last + round(_TICKS / self.fps)
             self.base = (epoch, start - captured)
         self.last = max(self.last + 1, captured + self.base[1])
         return self.last
-
-
-def frame_log_path(path: Path) -> Path:
-    """Where the masks and times of the film `path` stand."""
-    return path.with_suffix(".frames.jsonl")
-
-
-def runs(mask: Mask) -> dict[str, list[int]]:
-    """COCO's uncompressed run lengths of `mask` (bool (rows, columns)): column by column, outside first."""
-    flat = mask.ravel(order="F")
-    changes = np.flatnonzero(flat[1:] != flat[:-1]) + 1
-    counts = np.diff(np.concatenate(([0], changes, [flat.size]))).tolist()
-    return {"size": list(mask.shape), "counts": [0, *counts] if flat[0] else counts}
-
-
-def decoded_mask(coded: dict[str, list[int]]) -> Mask:
-    """The mask whose `runs` these are. ValueError if they do not fill it."""
-    counts = np.asarray(coded["counts"])
-    flat = np.repeat(np.arange(counts.size) % 2 == 1, counts)
-    return flat.reshape(coded["size"], order="F")
-
-
-def read_recording(path: Path) -> Iterator[tuple[dict[str, Any], Mask | None]]:
-    """Each frame's line and mask of the film `path`, in order; a line cut off by a crash is left out.
-
-    Raises OSError where there is none, ValueError where it is no recording of ours.
-    """
-    whole = frame_log_path(path).read_bytes().split(b"\n")[:-1]
-    if not whole or msgspec.json.decode(whole[0]).get("format") != _FORMAT:
-        raise InputError(f"{frame_log_path(path)} is no recording of this version; make it again with --record")
-    for text in whole[1:]:
-        line = msgspec.json.decode(text)
-        coded = line.pop("mask")
-        yield line, None if coded is None else decoded_mask(coded)
 
 
 def _create(path: Path) -> tuple[Path, _File]:
@@ -256,10 +217,6 @@ def _create(path: Path) -> tuple[Path, _File]:
             raise MissingFile(f"there is no folder {path.parent}; make it before recording") from error
         except OSError as error:
             raise FileError(f"{path} cannot be written ({error.strerror}); record elsewhere") from error
-
-
-def _line(content: dict[str, Any]) -> bytes:
-    return msgspec.json.encode(content) + b"\n"
 
 
 def _size(shape: tuple[int, ...]) -> str:

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import cv2
 
-from ...engine import DeviceLost, Engine, Segmenter, open_runner, segmenter_for
+from ...engine import DeviceLost, Engine, Foreign, Segmenter, open_segmenter
 from ...engine.operating_point import NOT_CALIBRATED, how_to_calibrate
+from ...errors import SmartcaError
 from ..attach import AttachSettings, attach
 from ..displays.contract import Display
 from ..displays.drawn import Say
@@ -63,7 +64,7 @@ def reopened(spec: str, heart: Heart) -> Source | None:
         heart.ready(False)
         try:
             return open_source(spec)
-        except (OSError, ValueError):
+        except (OSError, SmartcaError):
             for _ in range(10):
                 heart.ready(False)
                 time.sleep(0.1)
@@ -89,9 +90,9 @@ def run_serve(settings: ServeSettings, pulse: str | None, say: Say) -> int:
     heart = Heart("serve", pulse)
     ready = False
 
-    def open_segmenter() -> Segmenter:
+    def opened() -> Segmenter:
         nonlocal ready
-        segmenter = _open_segmenter(settings, pulse is None, say)
+        segmenter = _opened(settings, pulse is None, say)
         ready = True
         return segmenter
 
@@ -101,7 +102,7 @@ def run_serve(settings: ServeSettings, pulse: str | None, say: Say) -> int:
 
     with contextlib.closing(heart):
         try:
-            serve(open_segmenter, settings.bind, settings.publish, settings.insecure, keep)
+            serve(opened, settings.bind, settings.publish, settings.insecure, keep)
         except DeviceLost as error:
             if not ready:  # it never worked: to try again is no use
                 raise
@@ -110,13 +111,18 @@ def run_serve(settings: ServeSettings, pulse: str | None, say: Say) -> int:
     return 0
 
 
-def _open_segmenter(settings: ServeSettings, alone: bool, say: Say) -> Segmenter:
+def _opened(settings: ServeSettings, alone: bool, say: Say) -> Segmenter:
     engine = settings.engine
-    runner = open_runner(engine, settings.precision, settings.threads, settings.insecure)
+    segmenter = open_segmenter(
+        engine,
+        precision=settings.precision,
+        threshold=settings.threshold,
+        threads=settings.threads,
+        insecure=settings.insecure,
+    )
     if alone:
-        info = runner.info
+        info = segmenter.runner.info
         say(f"ready: {info.backend} {info.precision}, {info.size} x {info.size}, weights {info.digest}")
-    segmenter = segmenter_for(runner, engine, settings.threshold)
     if segmenter.point.fitted_on == NOT_CALIBRATED and settings.threshold is None:
         say(
             f"{engine.name} is not calibrated: outlines begin at a confidence of {segmenter.point.threshold}; "
@@ -127,6 +133,8 @@ def _open_segmenter(settings: ServeSettings, alone: bool, say: Say) -> Segmenter
 
 def _how_to_calibrate(engine: Engine) -> str:
     """What a server runs took the operating point of its model along, as an engine does."""
+    if isinstance(engine, Foreign):
+        return "its plugin may give another one by `point`, or give --threshold"
     return how_to_calibrate(engine if isinstance(engine, Path) else Path(engine.name))
 
 

@@ -2,51 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from ..displays.contract import Display
-from ..displays.drawn import DrawnDisplay, PageDisplay, PrintedDisplay
+from ... import plugins
+from ...errors import InputError, RunError
+from ..displays.contract import Display, Shown
+from ..displays.drawn import DrawnDisplay, PageDisplay, PrintedDisplay, Say
 from ..displays.page.hub import PageServer
 from ..displays.recorder import Recorder
+from ..frame import State
+from ..tally import Tally
 from ..view import ViewState
+
+log = logging.getLogger(__name__)
 
 
 class Viewing:
-    """A page at `port` (None: none) and a recording (None: none).
+    """A page at `port` (None: none), a recording (None: none), and `others`: displays of plugins, as NAME:REST.
 
     replace: an earlier recording of that name gives way, once there is a first frame to take its place.
     """
 
     def __init__(
-        self, port: int | None, record: Path | None, replace: bool, say: Callable[[str], None], quiet: bool
+        self, port: int | None, record: Path | None, replace: bool, say: Say, quiet: bool, others: Sequence[str] = ()
     ) -> None:
         self._port, self._record, self._replace = port, record, replace
-        self._say, self._quiet = say, quiet
-        self._server: PageServer | None = None
-        self._drawn: DrawnDisplay | None = None
+        self._say, self._quiet, self._others = say, quiet, others
+        self._displays: list[Display] = []
 
     def open(self, state: ViewState) -> list[Display]:
-        """The displays. Raises OSError if the port is in use."""
-        displays: list[Display] = []
+        """The displays. Raises OSError if the port is in use, ValueError or RuntimeError for a plugin that fails."""
 
         def tell(problem: str) -> None:
             state.problem = problem
             if not self._quiet:
                 self._say(problem)
 
+        for spec in self._others:
+            self._displays.append(Guarded(open_display(spec), spec, tell))
         if self._port is None or self._record is not None:
-            self._drawn = DrawnDisplay(None if self._record is None else self._recorder, tell)
-            displays.append(self._drawn)
+            self._displays.append(DrawnDisplay(None if self._record is None else self._recorder, tell))
         if self._port is not None:
-            self._server = PageServer(self._port)
-            self._server.start()
-            displays.append(PageDisplay(self._server, lambda: state.engine))
+            server = PageServer(self._port)
+            server.start()
+            self._displays.append(PageDisplay(server, lambda: state.engine))
+            if not self._quiet:
+                self._say(f"the live page is at {server.url}")
         if not self._quiet:
-            displays.append(PrintedDisplay(self._say))
-            if self._server is not None:
-                self._say(f"the live page is at {self._server.url}")
-        return displays
+            self._displays.append(PrintedDisplay(self._say))
+        return self._displays
 
     def _recorder(self, fps: float | None) -> Recorder:
         assert self._record is not None
@@ -54,7 +60,54 @@ class Viewing:
 
     def close(self) -> None:
         """Finish the recording and close the page."""
-        if self._drawn is not None:
-            self._drawn.close()
-        if self._server is not None:
-            self._server.stop()
+        for display in self._displays:
+            display.close()
+
+
+def open_display(spec: str) -> Display:
+    """What the plugin NAME makes of 'NAME:REST'. Raises InputError where there is none, RunError where it fails."""
+    named = plugins.named(spec)
+    display = None if named is None else plugins.make("smartca.displays", *named)
+    if display is None:
+        raise InputError(
+            f"'{spec}' is no display; give --display NAME:REST of a plugin (the page, --record and --headless are "
+            f"built in); {plugins.told('smartca.displays')}"
+        )
+    if not callable(getattr(display, "show", None)):
+        raise RunError(f"the display {spec} is a {type(display).__name__} without show(shown, tally)")
+    return display
+
+
+class Guarded(Display):
+    """A plugin's display: if it fails, that is told through `tell`, and the view goes on without it."""
+
+    def __init__(self, display: Display, name: str, tell: Callable[[str], None]) -> None:
+        self._display: Display | None = display
+        self._name, self._tell = name, tell
+
+    def show(self, shown: Shown, tally: Tally) -> None:
+        """See `Display.show`."""
+        self._do("show", shown, tally)
+
+    def status(self, state: State, note: str, tally: Tally) -> None:
+        """See `Display.status`."""
+        self._do("status", state, note, tally)
+
+    def close(self) -> None:
+        """See `Display.close`."""
+        self._do("close")
+        self._display = None
+
+    def _do(self, what: str, *arguments: object) -> None:
+        """A display that lacks `status` or `close` has nothing to do there."""
+        act = getattr(self._display, what, None)
+        if act is None:
+            return
+        try:
+            act(*arguments)
+        except Exception as error:  # whatever a stranger's display raises
+            log.debug("the display %s failed", self._name, exc_info=True)
+            self._display = None
+            self._tell(
+                f"the display {self._name} failed ({type(error).__name__}: {error}); the view goes on without it"
+            )

@@ -1,12 +1,13 @@
-"""Sources of pictures: video, DICOM, MetaImage and NRRD files, image folders, cameras and the simulated shoulder."""
+"""Sources of pictures: video, DICOM, MetaImage and NRRD files, image folders, cameras, the phantom and plugins."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from ...errors import InputError, MissingFile
+from ... import plugins
+from ...errors import InputError, MissingFile, RunError
 from ...pictures.filetypes import ANNOTATION_SUFFIXES, DICOM_SUFFIXES, files_in, is_dicom, is_still
 from .contract import OnFrame, Picture, Source
 
@@ -30,28 +31,40 @@ NO_CHOICE = TruthChoice()
 
 
 def open_source(
-    spec: str, progress: OnFrame | None = None, mask_value: int | None = None, label: Sequence[str] = ()
+    spec: str | Path, progress: OnFrame | None = None, mask_value: int | None = None, label: Sequence[str] = ()
 ) -> Source:
-    """The source that `spec` names, ready for `with`; see FORMS.
+    """The source that `spec` names, ready for `with`; see FORMS. Or NAME:REST, what the plugin NAME makes of REST.
 
     `progress` hears what takes long (rendering a phantom). Of a folder with masks, `mask_value` picks the class that
     is its truth; of one with annotations, `label` does, and without it they are not looked at. Raises OSError where
-    there is nothing, ValueError where it is of no use; both with one sentence.
+    there is nothing, ValueError where it is of no use, RuntimeError for a plugin that fails; all with one sentence.
     """
-    path = Path(spec)
-    if (mask_value is not None or label) and (spec.startswith(("phantom:", "camera:")) or path.is_file()):
+    path, named = Path(spec), plugins.named(spec) if isinstance(spec, str) else None
+    if (mask_value is not None or label) and not path.is_dir() and (named is not None or path.exists()):
         from ...pictures.datasets import refuse_choice
 
-        refuse_choice(spec, mask_value, label)
-    if spec.startswith("phantom:"):
-        return _phantom(spec, progress)
-    if spec.startswith("camera:"):
-        return _camera(spec)
-    if not spec.strip() or ("://" in spec and not path.exists()):
+        refuse_choice(str(spec), mask_value, label)
+    if named is not None and named[0] in NAMED:
+        return NAMED[named[0]](named[1], progress)
+    if str(spec).strip() and path.exists():
+        return _folder(path, mask_value, label) if path.is_dir() else _file(path)
+    if named is not None:
+        return _foreign(str(spec), *named)
+    if not str(spec).strip():
         raise InputError(f"'{spec}' is no source; give {FORMS}")
-    if not path.exists():
-        raise MissingFile(f"there is no file or folder {spec}; check the path, or give {FORMS}")
-    return _folder(path, mask_value, label) if path.is_dir() else _file(path)
+    raise MissingFile(f"there is no file or folder {spec}; check the path, or give {FORMS}")
+
+
+def _foreign(spec: str, name: str, rest: str) -> Source:
+    """What an installed plugin makes of `rest`."""
+    source = plugins.make("smartca.sources", name, rest)
+    if source is None:
+        raise InputError(
+            f"there is no file {spec} and no source called {name!r}; give {FORMS}; {plugins.told('smartca.sources')}"
+        )
+    if not isinstance(source, Source):
+        raise RunError(f"the plugin {name!r} gave a {type(source).__name__}, which is no smartca.Source")
+    return source
 
 
 def _folder(path: Path, mask_value: int | None, label: Sequence[str]) -> Source:
@@ -94,24 +107,27 @@ def _file(path: Path) -> Source:
     return VideoFile(path)
 
 
-def _camera(spec: str) -> Source:
-    number = spec.removeprefix("camera:")
+def _camera(number: str, progress: OnFrame | None) -> Source:
     if not number.isdecimal():
-        raise InputError(f"'{spec}' names no camera; give a number, e.g. camera:0")
+        raise InputError(f"'camera:{number}' names no camera; give a number, e.g. camera:0")
     from .camera import open_camera
 
     return open_camera(int(number))
 
 
-def _phantom(spec: str, progress: OnFrame | None) -> Source:
+def _phantom(rest: str, progress: OnFrame | None) -> Source:
     options: dict[str, int] = {}
-    for part in filter(None, spec.removeprefix("phantom:").split(",")):
+    for part in filter(None, rest.split(",")):
         key, _, value = part.partition("=")
         if key not in ("seed", "frames") or key in options or not value.isdecimal():
-            raise InputError(f"'{part}' in '{spec}' is not understood; give {FORMS}")
+            raise InputError(f"'{part}' in 'phantom:{rest}' is not understood; give {FORMS}")
         options[key] = int(value)
     if options.get("frames") == 0:
-        raise InputError(f"'{spec}' asks for no frames at all; give frames=1 or more")
+        raise InputError(f"'phantom:{rest}' asks for no frames at all; give frames=1 or more")
     from .phantom import SEED, PhantomSource
 
     return PhantomSource(options.get("seed", SEED), options.get("frames"), progress)
+
+
+# NAME:REST of our own; plugins add others
+NAMED: dict[str, Callable[[str, OnFrame | None], Source]] = {"camera": _camera, "phantom": _phantom}

@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
 import pytest
-from smartca.engine import EngineError, NoPicture, OperatingPoint, Sector, open_runner, segmenter_for
+from smartca import plugins
+from smartca.engine import (
+    Answer,
+    EngineError,
+    EngineInfo,
+    NoPicture,
+    OperatingPoint,
+    Runner,
+    Sector,
+    open_runner,
+    open_segmenter,
+)
 from smartca.engine import operating_point as points
 from smartca.engine.letterbox import from_letterbox, letterbox, letterbox_mask, to_input
 from smartca.engine.segmenter import Segmenter, without_spots
+from smartca.errors import InputError
 from smartca.files import sha256
 from smartca.pictures.pixels import whole
 from smartca.scores.counts import Counts
@@ -72,8 +86,8 @@ def test_a_network_that_answers_nonsense_gives_no_mask(tmp_path: Path, network: 
 def test_the_mask_comes_back_where_the_brightness_was(network: Path) -> None:
     pixels = np.full((300, 400, 3), 40, np.uint8)
     pixels[120:180, 200:280] = 255
-    with open_runner(network, "fp32") as runner:
-        found = segmenter_for(runner, network)(pixels, Sector(100, 60, 240, 200))
+    with open_segmenter(network, precision="fp32") as segmenter:
+        found = segmenter(pixels, Sector(100, 60, 240, 200))
     truth = np.zeros((300, 400), np.bool_)
     truth[120:180, 200:280] = True
     counts = Counts()
@@ -86,13 +100,13 @@ def test_the_mask_comes_back_where_the_brightness_was(network: Path) -> None:
 def test_outside_the_sector_nothing_is_looked_at(network: Path) -> None:
     pixels = np.full((300, 400), 40, np.uint8)
     pixels[:50] = 255
-    with open_runner(network, "fp32") as runner:
-        assert not segmenter_for(runner, network)(pixels, Sector(0, 60, 400, 200)).mask.any()
+    with open_segmenter(network, precision="fp32") as segmenter:
+        assert not segmenter(pixels, Sector(0, 60, 400, 200)).mask.any()
 
 
 def test_a_dark_picture_is_no_picture(network: Path) -> None:
-    with open_runner(network) as runner, pytest.raises(NoPicture, match="dark"):
-        segmenter_for(runner, network)(np.zeros((100, 100), np.uint8), whole((100, 100)))
+    with open_segmenter(network) as segmenter, pytest.raises(NoPicture, match="dark"):
+        segmenter(np.zeros((100, 100), np.uint8), whole((100, 100)))
 
 
 def spotted(grey: int, spot: int) -> np.ndarray:
@@ -139,11 +153,11 @@ def test_a_probe_in_the_air_is_no_picture(network: Path) -> None:
     """Reverberation: a few bright lines beneath the probe, and nothing below."""
     pixels = np.zeros((200, 160), np.uint8)
     pixels[2:34:8] = 200
-    with open_runner(network) as runner:
+    with open_segmenter(network) as segmenter:
         with pytest.raises(NoPicture, match="on the skin"):
-            segmenter_for(runner, network)(pixels, whole(pixels.shape))
+            segmenter(pixels, whole(pixels.shape))
         pixels[:60] = 60  # tissue, if only shallow
-        segmenter_for(runner, network)(pixels, whole(pixels.shape))
+        segmenter(pixels, whole(pixels.shape))
 
 
 @pytest.mark.parametrize("shape", [(100, 300), (300, 100), (64, 64), (480, 640)])
@@ -205,11 +219,15 @@ def test_an_operating_point_belongs_to_its_weights(network: Path) -> None:
     points.save_point(OperatingPoint(sha256(network), 0.25, 1.2, 0.1, 3), network)
     assert points.load_point(network, sha256(network)).threshold == 0.25
     points.save_point(OperatingPoint("0" * 64, 0.25), network)
-    with open_runner(network) as runner, pytest.raises(EngineError, match="other weights"):
-        segmenter_for(runner, network)
+    with pytest.raises(EngineError, match="other weights"):
+        open_segmenter(network)
     points.point_path(network).write_text('{"threshold": 7}')
-    with open_runner(network) as runner, pytest.raises(EngineError, match="calibrate"):
-        segmenter_for(runner, network)
+    with pytest.raises(EngineError, match="calibrate"):
+        open_segmenter(network)
+    with open_runner(network) as runner:  # as `smartca calibrate` opens it
+        assert runner.infer(np.zeros((1, 1, 64, 64), np.float32)).q.shape == (64, 64)
+        with pytest.raises(ValueError, match="calibrate"):
+            runner.point()
 
 
 def test_counts_by_hand() -> None:
@@ -228,3 +246,91 @@ def test_counts_by_hand() -> None:
     assert counts.dice_pooled == pytest.approx(2 / 5)
     assert counts.precision == pytest.approx(1 / 3)
     assert counts.recall == pytest.approx(1 / 2)
+
+
+@pytest.mark.parametrize(
+    "view",
+    [
+        lambda picture: np.asfortranarray(picture),
+        lambda picture: np.repeat(np.repeat(picture, 2, 0), 2, 1)[::2, ::2],
+        lambda picture: picture[::-1].copy()[::-1],
+        lambda picture: np.repeat(picture[:, :, None], 4, 2)[:, :, :3],
+        lambda picture: np.repeat(picture[:, :, None], 3, 2)[:, :, ::-1],
+        lambda picture: np.broadcast_to(picture[:, :, None], (*picture.shape, 3)),
+    ],
+    ids=["fortran", "strided", "upside down", "of four channels", "RGB as BGR", "broadcast"],
+)
+def test_a_view_is_outlined_as_its_copy(network: Path, view: Callable[[np.ndarray], np.ndarray]) -> None:
+    picture = np.random.default_rng(3).integers(30, 90, (120, 150), dtype=np.uint8)
+    picture[40:80, 50:100] = 250
+    with open_segmenter(str(network), precision="fp32") as segment:
+        wanted, seen = segment(picture), view(picture)
+        found = segment(seen, whole(seen.shape))
+        part = segment(seen, Sector(20, 10, 100, 90))
+        assert np.array_equal(part.mask, segment(picture, Sector(20, 10, 100, 90)).mask)
+    assert wanted.area > 1000 and np.array_equal(found.mask, wanted.mask) and found.confidence == wanted.confidence
+
+
+@pytest.mark.parametrize(
+    ("pixels", "says"),
+    [
+        (np.zeros((64, 64), np.float32), r"float32 array of shape \(64, 64\); .*\.astype\(np\.uint8\)"),
+        (np.zeros((64, 64), np.uint16), r"uint16 array of shape \(64, 64\); .*0\.\.255"),
+        (np.zeros((64, 64), np.bool_), r"bool array"),
+        (np.zeros((64, 64, 4), np.uint8), r"shape \(64, 64, 4\), with 4 channels; .*pixels\[:, :, :3\]"),
+        (np.zeros((64, 64, 1), np.uint8), r"with 1 channels; give pixels\[:, :, 0\]"),
+        (np.zeros((64, 64, 2), np.uint8), r"with 2 channels; give uint8 grey"),
+        (np.zeros((5, 64, 64, 3), np.uint8), r"shape \(5, 64, 64, 3\); .*one picture at a time"),
+        (np.zeros(64, np.uint8), r"shape \(64,\); give uint8 grey"),
+        (np.zeros((0, 64), np.uint8), r"shape \(0, 64\), too small.*8 x 8"),
+        (np.zeros((7, 64), np.uint8), r"shape \(7, 64\), too small"),
+        ([[1, 2], [3, 4]], r"a numpy array, not a list"),
+    ],
+)
+def test_what_is_no_picture_is_told_with_its_cure(network: Path, pixels: Any, says: str) -> None:
+    with open_segmenter(network) as segment:
+        with pytest.raises(InputError, match=says) as told:
+            segment(pixels)
+        assert not isinstance(told.value, NoPicture) and "\n" not in str(told.value)
+        with pytest.raises(InputError, match="does not fit a picture of 100 x 90"):
+            segment(np.full((90, 100), 80, np.uint8), Sector(50, 0, 60, 60))
+
+
+class Closing(Runner):
+    """Counts how often it is closed; its stored point may be damaged."""
+
+    info = EngineInfo("none", "fp32", "ef" * 32, (1, 1, 64, 64))
+    closed = 0
+
+    def start(self, image: np.ndarray) -> None:
+        raise EngineError("it is never asked")
+
+    def finish(self) -> Answer:
+        raise EngineError("it is never asked")
+
+    def point(self) -> OperatingPoint:
+        raise InputError("the point is damaged")
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+def test_whatever_goes_wrong_the_device_is_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    runner = Closing()
+    with Segmenter(runner, OperatingPoint()):
+        assert not runner.closed
+    assert runner.closed == 1
+    monkeypatch.setattr(plugins, "_here", {("smartca.engines", "closing"): lambda rest: runner})
+    with pytest.raises(EngineError, match="the point is damaged"):
+        open_segmenter("closing:")
+    with pytest.raises(EngineError, match="computes in fp32"):
+        open_segmenter("closing:", precision="bf16")
+    assert runner.closed == 3
+
+
+def test_another_threshold(network: Path) -> None:
+    for wrong in (2.0, -1.0):
+        with pytest.raises(EngineError, match="between 0 and 1"):
+            open_segmenter(network, threshold=wrong)
+    with open_segmenter(network, threshold=0.25) as segment:
+        assert segment.point.threshold == 0.25

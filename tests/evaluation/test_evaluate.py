@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from smartca.commands.evaluate import evaluate as command
-from smartca.engine import Sector, Segmenter, open_runner, segmenter_for
+from smartca.engine import Sector, Segmenter, open_segmenter
 from smartca.evaluation.evaluate import evaluate, speckled_sample
 from smartca.evaluation.samples import EvaluationSet, Sample, samples
 from smartca.phantom import Phantom, screen
@@ -22,7 +22,7 @@ from smartca.stream.sources.cine import write_cine
 @pytest.fixture
 def segmenter(network: Path) -> Segmenter:
     """Outlines what is bright."""
-    return segmenter_for(open_runner(network, "fp32"), network)
+    return open_segmenter(network, precision="fp32")
 
 
 @pytest.fixture
@@ -176,7 +176,7 @@ def test_two_models_are_asked_about_the_same_noise(segmenter: Segmenter, folder:
     seen: list[list[np.ndarray]] = []
 
     class Watched(Segmenter):
-        def start(self, pixels: np.ndarray, sector: Sector) -> None:
+        def start(self, pixels: np.ndarray, sector: Sector | None = None) -> None:
             seen[-1].append(pixels.copy())
             super().start(pixels, sector)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import zmq
-from smartca.engine import open_runner, segmenter_for
+from smartca.engine import Segmenter, open_segmenter
 from smartca.stream.frame import Frame
 from smartca.stream.link.link import Receiver, Sender, transmitter
 from smartca.stream.link.wire import Reply, unpack
@@ -45,11 +45,10 @@ def serving(tmp_path: Path, network: Path) -> Iterator[Serving]:
     it = Serving(f"ipc://{tmp_path}/in", f"ipc://{tmp_path}/out", zmq.Context())
 
     def run() -> None:
-        def open_segmenter():  # type: ignore[no-untyped-def]
-            runner = open_runner(network, "fp32", 1)
-            return segmenter_for(runner, network)
+        def opened() -> Segmenter:
+            return open_segmenter(network, precision="fp32", threads=1)
 
-        it.refused.append(serve(open_segmenter, it.bind, it.publish, False, lambda: not it.stop.is_set()))
+        it.refused.append(serve(opened, it.bind, it.publish, False, lambda: not it.stop.is_set()))
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()

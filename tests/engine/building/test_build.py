@@ -17,7 +17,7 @@ from smartca.calibration.int8.data import CalibrationData
 from smartca.commands.build import build as command
 from smartca.commands.build import calibration_of
 from smartca.commands.phases import Phases
-from smartca.engine import EngineError, OperatingPoint, open_runner, segmenter_for
+from smartca.engine import EngineError, OperatingPoint, open_runner
 from smartca.engine import operating_point as points
 from smartca.engine import plan as plans
 from smartca.engine.building.assembly import Asked, Int8Calibration, Options
@@ -236,7 +236,7 @@ def test_openvino_engines_open_and_outline(precision: str, tmp_path: Path, netwo
     with open_runner(network, "fp32") as exact, open_runner(engine) as runner:
         assert runner.info.precision == precision
         assert np.abs(exact.infer(picture).q - runner.infer(picture).q).max() < 0.06
-        point = segmenter_for(runner, engine).point
+        point = runner.point()
     assert point.threshold == 0.3
     assert point.fitted_on == f"two phantoms; taken over from {model.name}"
 

@@ -6,8 +6,8 @@ import shutil
 from pathlib import Path
 
 import pytest
-from smartca.engine import SHIPPED_MODEL, EngineError, open_runner, segmenter_for
-from smartca.engine.cpu.ready_int8 import chosen, place, quick_here, why_not
+from smartca.engine import SHIPPED_MODEL, EngineError, open_runner
+from smartca.engine.cpu.ready_int8 import chosen, place, quick_int8, why_not
 from smartca.engine.paths import sheet_path
 from smartca.engine.plan import load_sheet
 from smartca.files import sha256
@@ -34,8 +34,8 @@ def test_it_is_of_the_shipped_weights_and_passed_the_gate() -> None:
 def test_it_is_chosen_where_it_is_quick_and_where_it_is_asked_for() -> None:
     with open_runner(SHIPPED_MODEL, "int8", 1) as runner:
         assert runner.info.precision == "int8"
-        assert segmenter_for(runner, SHIPPED_MODEL).point.model_sha256 == sha256(READY)
-    assert chosen(SHIPPED_MODEL, "auto") == (READY if quick_here() else SHIPPED_MODEL)
+        assert runner.point().model_sha256 == sha256(READY)
+    assert chosen(SHIPPED_MODEL, "auto") == (READY if quick_int8() else SHIPPED_MODEL)
     assert chosen(SHIPPED_MODEL, "fp32") == SHIPPED_MODEL
 
 

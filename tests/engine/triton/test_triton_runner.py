@@ -63,7 +63,7 @@ def test_it_keeps_the_contract_of_an_engine(server: SmallServer) -> None:
             "model_sha256": DIGEST,
             "input": [1, 1, SIZE, SIZE],
         }
-        assert runner.point == point
+        assert runner.point() == point
         runner.start(picture(1))
         answer = runner.finish()
     assert np.array_equal(answer.q, picture(1)[0, 0])
@@ -76,7 +76,7 @@ def test_it_keeps_the_contract_of_an_engine(server: SmallServer) -> None:
 
 def test_a_server_without_an_operating_point_is_not_calibrated(server: SmallServer) -> None:
     with TritonRunner(server.url) as runner:
-        assert runner.point == OperatingPoint(model_sha256=DIGEST)
+        assert runner.point() == OperatingPoint(model_sha256=DIGEST)
         assert runner.infer(picture(0)).tear == 1.0
 
 
@@ -330,7 +330,7 @@ def streaming(
 
     def open_segmenter() -> Segmenter:
         runner = TritonRunner(url, timeout_s=20)
-        return Segmenter(runner, runner.point)
+        return Segmenter(runner, runner.point())
 
     def keep() -> bool:
         return not it.stop.is_set()

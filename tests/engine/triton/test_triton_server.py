@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from smartca.engine import SHIPPED_MODEL, EngineError, Segmenter, open_runner, segmenter_for, whole
+from smartca.engine import SHIPPED_MODEL, EngineError, Segmenter, open_runner, whole
 from smartca.engine.letterbox import letterbox, to_input
 from smartca.engine.triton.config import Serving
 from smartca.engine.triton.repository import write_repository
@@ -67,9 +67,9 @@ def test_masks_equal_the_local_ones_bit_for_bit(server: RealServer, frames: list
         assert remote.shares_memory is (memory == "on")
         assert remote.info.model_sha256 == local.info.model_sha256
         assert remote.info.input == local.info.input
-        here = segmenter_for(local, SHIPPED_MODEL)
-        assert remote.point == here.point
-        there = Segmenter(remote, remote.point)
+        here = Segmenter(local, local.point())
+        assert remote.point() == here.point
+        there = Segmenter(remote, remote.point())
         for picture in inputs(frames, local.info.size):
             mine, its = local.infer(picture), remote.infer(picture)
             assert np.array_equal(mine.q, its.q)

@@ -11,16 +11,15 @@ import threading
 from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 import pytest
-from smartca.engine import SHIPPED_MODEL, Mask, OperatingPoint, open_runner, segmenter_for, whole
+from smartca.engine import SHIPPED_MODEL, OperatingPoint, open_segmenter, whole
 from smartca.engine.triton.config import Serving
 from smartca.engine.triton.repository import write_repository
 from smartca.phantom import Phantom
-from smartca.stream.displays.recorder import read_recording
+from smartca.stream.displays.recording import RecordedFrame, read_recording
 from smartca.stream.sources import open_source
 from support.kserve import DIGEST, Behaviour, SmallServer, describe, free_port
 from support.triton_server import HOW, RealServer, environment, for_python_backend
@@ -60,7 +59,7 @@ class Stream:
         while not (line.startswith(f"smartca: {state}") and why in line):
             line = self._said.get(timeout=120)
 
-    def end(self) -> list[tuple[dict[str, Any], Mask | None]]:
+    def end(self) -> list[RecordedFrame]:
         """Ctrl-C everywhere; returns what was recorded."""
         for process in self._processes:
             process.send_signal(signal.SIGINT)
@@ -120,14 +119,14 @@ def wandering(number: int) -> np.ndarray:
     return mask
 
 
-def lost_and_found(recorded: list[tuple[dict[str, Any], Mask | None]]) -> None:
+def lost_and_found(recorded: list[RecordedFrame]) -> None:
     """Outlines, then no result while no server answered, then outlines; never an outline without a result."""
-    for line, mask in recorded:
-        assert line["state"] in (OUTLINED, NO_OUTLINE, NO_RESULT)
-        assert (mask is not None and bool(mask.any())) == (line["state"] == OUTLINED)
-        assert bool(line["reason"]) == (line["state"] == NO_RESULT)
-    absent = [number for number, (line, _) in enumerate(recorded) if "no Triton server answers" in line["reason"]]
-    outlined = [number for number, (line, _) in enumerate(recorded) if line["state"] == OUTLINED]
+    for one in recorded:
+        assert one.state in (OUTLINED, NO_OUTLINE, NO_RESULT)
+        assert (one.mask is not None and bool(one.mask.any())) == (one.state == OUTLINED)
+        assert bool(one.reason) == (one.state == NO_RESULT)
+    absent = [number for number, one in enumerate(recorded) if "no Triton server answers" in one.reason]
+    outlined = [number for number, one in enumerate(recorded) if one.state == OUTLINED]
     assert outlined[0] < absent[0] <= absent[-1] < outlined[-1]
     assert not [number for number in outlined if absent[0] < number < absent[-1]]
 
@@ -147,10 +146,10 @@ def test_a_killed_server_is_no_result_and_a_new_one_goes_on(
     recorded = shown.end()
     again.stop()
     lost_and_found(recorded)
-    for line, mask in recorded:
-        if mask is not None and line["state"] == OUTLINED:  # of its own picture and of no other
-            truth = wandering(line["seq"] % 24)
-            assert (mask & truth).sum() > 0.85 * (mask | truth).sum(), f"frame {line['seq']} has a foreign outline"
+    for one in recorded:
+        if one.mask is not None and one.state == OUTLINED:  # of its own picture and of no other
+            truth = wandering(one.seq % 24)
+            assert (one.mask & truth).sum() > 0.85 * (one.mask | truth).sum(), f"frame {one.seq} has a foreign outline"
     report = json.loads((tmp_path / "r.json").read_text())
     assert report["engine"]["backend"].startswith("triton 2.51.0")
     assert report["engine"]["model_sha256"] == DIGEST
@@ -164,8 +163,8 @@ def test_masks_of_the_real_server_are_the_local_ones_bit_for_bit_before_and_afte
     env = environment()
     assert env is not None
     folder = feed(tmp_path, [np.asarray(Phantom(90001).frame(10.0 * t).pixels, np.uint8) for t in range(24)])
-    with open_runner(SHIPPED_MODEL, "fp32", 1) as runner, open_source(str(folder)) as source:
-        local, once = segmenter_for(runner, SHIPPED_MODEL), islice(source.pictures(), 24)
+    with open_segmenter(precision="fp32", threads=1) as local, open_source(folder) as source:
+        once = islice(source.pictures(), 24)
         expected = [local(picture.pixels, whole(picture.pixels.shape)).mask for picture in once]
     for_python_backend(write_repository(SHIPPED_MODEL, tmp_path / "models", serving=Serving(threads=1)))
     server = RealServer(env, tmp_path / "models", tmp_path)
@@ -181,10 +180,10 @@ def test_masks_of_the_real_server_are_the_local_ones_bit_for_bit_before_and_afte
     finally:
         server.kill()
     lost_and_found(recorded)
-    for line, mask in recorded:
-        if line["state"] != NO_RESULT:
-            assert mask is not None
-            assert np.array_equal(mask, expected[line["seq"] % 24]), f"frame {line['seq']}"
+    for one in recorded:
+        if one.state != NO_RESULT:
+            assert one.mask is not None
+            assert np.array_equal(one.mask, expected[one.seq % 24]), f"frame {one.seq}"
 
 
 def test_a_server_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ import av
 import numpy as np
 import pytest
 from smartca.pictures.pixels import Mask, whole
-from smartca.stream.displays.recorder import Recorder, decoded_mask, frame_log_path, read_recording, runs
+from smartca.stream.displays.recorder import Recorder
+from smartca.stream.displays.recording import decoded_mask, frame_log_path, read_recording, runs
 from smartca.stream.frame import Frame, Result, State
 from support.paths import import_path
 
@@ -51,11 +52,11 @@ def test_every_frame_comes_back_with_its_mask(tmp_path: Path) -> None:
     greys = [picture.to_ndarray(format="gray").mean() for picture in pictures]
     assert np.allclose(greys, np.arange(40, 81), atol=8)
     lines = list(read_recording(recorder.path))
-    assert [line["seq"] for line, _ in lines] == list(range(41))
-    assert all(got is not None and np.array_equal(got, mask(seq)) for seq, (_, got) in enumerate(lines[:40]))
-    last, none = lines[40]
-    assert none is None and last["state"] == "no result" and last["reason"] == "no engine"
-    assert lines[0][0]["latency_ms"] == 12.5 and lines[0][0]["inference_ms"] == 5.0
+    assert [line.seq for line in lines] == list(range(41))
+    assert all(got.mask is not None and np.array_equal(got.mask, mask(seq)) for seq, got in enumerate(lines[:40]))
+    last = lines[40]
+    assert last.mask is None and last.state is State.NO_RESULT and last.reason == "no engine"
+    assert lines[0].latency_ms == 12.5 and lines[0].inference_ms == 5.0
 
 
 def test_a_live_film_keeps_the_times_of_capture(tmp_path: Path) -> None:
@@ -75,7 +76,7 @@ def test_odd_sizes_are_padded(tmp_path: Path) -> None:
         recorder.add(drawn(0, odd), frame(0), result(0, odd), 1.0)
     (picture,) = film(recorder.path)
     assert (picture.height, picture.width) == (96, 128)
-    assert [got.shape for _, got in read_recording(recorder.path) if got is not None] == [odd]
+    assert [got.mask.shape for got in read_recording(recorder.path) if got.mask is not None] == [odd]
 
 
 @pytest.mark.parametrize("kind", ["empty", "full", "corner", "random"])
@@ -109,7 +110,7 @@ def test_an_earlier_recording_is_never_written_over(tmp_path: Path) -> None:
             recorder.add(drawn(seq), frame(seq), result(seq), 1.0)
         paths.append(recorder.path.name)
     assert paths == ["a.mp4", "a-2.mp4", "a-3.mp4"]
-    assert [line["seq"] for line, _ in read_recording(tmp_path / "a.mp4")] == [0]
+    assert [line.seq for line in read_recording(tmp_path / "a.mp4")] == [0]
 
 
 def test_a_missing_folder_and_a_wrong_name_are_one_sentence(tmp_path: Path) -> None:
@@ -120,6 +121,22 @@ def test_a_missing_folder_and_a_wrong_name_are_one_sentence(tmp_path: Path) -> N
     (tmp_path / "b.frames.jsonl").write_text("{}\n")
     with pytest.raises(ValueError, match="no recording of this version"):
         list(read_recording(tmp_path / "b.mp4"))
+    with pytest.raises(FileNotFoundError, match=r"there is no .*c\.frames\.jsonl"):
+        list(read_recording(tmp_path / "c.mp4"))
+
+
+def test_a_damaged_line_is_told_after_those_before_it(tmp_path: Path) -> None:
+    with Recorder(tmp_path / "a.mp4", 25.0, {}) as recorder:
+        for seq in range(3):
+            recorder.add(drawn(seq), frame(seq), result(seq), 1.0)
+    beside = frame_log_path(recorder.path)
+    lines = beside.read_bytes().split(b"\n")
+    lines[3] = lines[3].replace(b'"counts":[', b'"counts":[7,')
+    beside.write_bytes(b"\n".join(lines))
+    read = read_recording(recorder.path)
+    assert [next(read).seq, next(read).seq] == [0, 1]
+    with pytest.raises(ValueError, match="damaged in line 4"):
+        next(read)
 
 
 CHILD = """
@@ -159,7 +176,7 @@ def test_a_killed_process_leaves_a_film_that_plays(tmp_path: Path) -> None:
     written = list(read_recording(tmp_path / "a.mp4"))
     assert len(written) >= 150
     assert len(film(tmp_path / "a.mp4")) >= len(written) - 27  # a second, and what x264 still held
-    assert np.array_equal(written[149][1], mask(149))  # type: ignore[arg-type]
+    assert np.array_equal(written[149].mask, mask(149))  # type: ignore[arg-type]
 
 
 def test_a_cut_off_last_line_is_left_out(tmp_path: Path) -> None:
@@ -168,7 +185,7 @@ def test_a_cut_off_last_line_is_left_out(tmp_path: Path) -> None:
             recorder.add(drawn(seq), frame(seq), result(seq), 1.0)
     beside = frame_log_path(recorder.path)
     beside.write_bytes(beside.read_bytes()[:-20])
-    assert [line["seq"] for line, _ in read_recording(recorder.path)] == [0, 1]
+    assert [line.seq for line in read_recording(str(recorder.path))] == [0, 1]
 
 
 def test_a_full_disk_ends_the_recording_with_a_sentence_and_not_the_view(tmp_path: Path) -> None:

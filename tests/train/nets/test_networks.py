@@ -148,7 +148,7 @@ def test_weights_and_work_are_counted() -> None:
 def test_work_of_one_convolution_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
     from smartca.train.nets import networks
 
-    monkeypatch.setattr(networks, "_built", lambda *_: nn.Conv2d(1, 5, 3, padding=1))
+    monkeypatch.setitem(networks.MADE, "any", lambda imagenet: nn.Conv2d(1, 5, 3, padding=1))
     assert networks.macs("any", 32) == 32 * 32 * 9 * 5
 
 
