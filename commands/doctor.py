@@ -24,6 +24,7 @@ from ..engine import operating_point as points
 from ..engine.contract import SHIPPED_MODEL, EngineError
 from ..engine.files import cache_folder, sha256
 from ..engine.machine import LIBRARIES, gpus, installed, library_version, processor
+from ..errors import SmartcaError
 from .options import FILE, say, writable, write_report
 
 FindingState = Literal["ok", "missing", "note", "broken"]
@@ -143,7 +144,7 @@ def _model(model: Path = SHIPPED_MODEL) -> Iterator[Finding]:
     try:
         digest = sha256(model)
         stored = points.load_point(model, digest)
-    except (OSError, ValueError):
+    except (SmartcaError, OSError):
         said = f"{model.name} is missing or not the one that was shipped"
         yield Finding("shipped model", "broken", said, again, needed=True)
         return

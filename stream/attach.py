@@ -74,6 +74,7 @@ class _Attached:
             poller.poll(POLL_MS)
             self._listen()
             self._send_newest()
+            self.capture.check()
             if not keep(self.sender.allowance.sent):
                 self.capture.stop()
                 break
@@ -133,6 +134,7 @@ class _Attached:
 
         A camera that was lost has not ended: the viewers see 'stale' until it is back.
         """
+        self.capture.check()
         if self.capture.problem and self.source.live:
             return self.capture.problem
         until = time.monotonic_ns() + PARTING_NS
@@ -140,6 +142,7 @@ class _Attached:
         while time.monotonic_ns() < until and not (said and self.sender.allowance.settled):
             self._listen()
             self._send_newest()
+            self.capture.check()
             if not said and not self.capture.waiting() and self.capture.ended:
                 said = self.sender.send(self._end(), time.monotonic_ns())
             self.socket.poll(POLL_MS)

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from ..errors import mendable, sentence
 from .frame import Trail
 from .sources import Picture, Source
 
@@ -30,6 +31,8 @@ class Captured:
 class Capture:
     """Reads `source` in a thread of its own. `wake` is called whenever there is something to take.
 
+    `problem` says why the source ended early. A bug that ends the thread is raised by `check`.
+
     Live: a picture nobody has taken yet gives way to the next and is counted as dropped. Otherwise the
     source waits.
     """
@@ -48,6 +51,7 @@ class Capture:
         self.credit = True  # whether the consumer is there: decides what a drop is called
         self.ended = False
         self.problem = ""
+        self._bug: Exception | None = None
         self._source, self._fps, self._frames, self._start = source, fps, frames, start
         self._wake = wake
         self._changed = threading.Condition()
@@ -74,6 +78,11 @@ class Capture:
             self._changed.notify_all()
         if self.started:
             self._thread.join(STOP_S)
+
+    def check(self) -> None:
+        """Raises what ended the thread, if that is a bug."""
+        if self._bug is not None:
+            raise self._bug
 
     def waiting(self) -> bool:
         """Whether a picture stands in the slot."""
@@ -104,8 +113,11 @@ class Capture:
             for number, picture in enumerate(self._paced(), self._start):
                 if not self._put(picture, number):
                     break
-        except (OSError, RuntimeError, ValueError) as error:
-            self.problem = str(error)
+        except Exception as error:
+            if mendable(error):
+                self.problem = sentence(error)
+            else:  # the feed has not ended, and nobody shall be told so
+                self._bug = error
         finally:
             self.ended = True
             self._wake()

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..errors import InputError
+from ..errors import InputError, SmartcaError
 from ..pictures.datasets import Samples
 from ..pictures.pixels import Grey, Mask
 from .batches import Pair, tensors
@@ -187,7 +187,9 @@ def read_classifier(path: Path) -> Classifier:
         settings = ClassifySettings(**stored["settings"])
         network = Classifier(*_backbone(settings, imagenet=False))
         network.load_state_dict(stored["state"])
-    except (KeyError, TypeError, RuntimeError) as error:
+    except SmartcaError:
+        raise
+    except (KeyError, TypeError, RuntimeError) as error:  # what torch raises where weights have other names or shapes
         raise InputError(f"{path} holds no classifier; {cure}") from error
     return network.eval()
 

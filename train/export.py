@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from ..engine.cpu.openvino_import import ov
 from ..engine.files import write_whole
-from ..errors import InputError, RunError
+from ..errors import InputError, RunError, SmartcaError
 from ..version import __version__
 from . import loss_names
 from .checkpoint import read_checkpoint
@@ -66,7 +66,9 @@ def load_network(checkpoint: Path) -> tuple[nn.Module, FitSettings]:
         settings = FitSettings(**stored["settings"])
         network = networks.build_network(settings.network, pretrained=False)
         network.load_state_dict(stored["state"])
-    except (KeyError, TypeError, RuntimeError) as error:
+    except SmartcaError:
+        raise
+    except (KeyError, TypeError, RuntimeError) as error:  # what torch raises where weights have other names or shapes
         raise InputError(f"{checkpoint} was made by another version; train again with this one") from error
     return network.eval(), settings
 

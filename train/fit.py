@@ -108,7 +108,7 @@ class Fit(Loop):
                 raise InputError(f"{settings.network} has no place for a classifier; leave --classifier out")
             try:
                 network.adopt(read_classifier(self.classifier), both=settings.from_classifier)
-            except RuntimeError as error:
+            except RuntimeError as error:  # torch's, for weights of other names or shapes
                 raise InputError(
                     f"{self.classifier} holds another encoder than {settings.network}; "
                     f"run `smartca train classify --network {settings.network}` for one that fits"

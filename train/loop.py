@@ -32,7 +32,9 @@ from . import parallel
 from .batches import Batches, Pair
 from .checkpoint import read_checkpoint, write_checkpoint
 from .data.samples import training_batch
+from .failures import foreign_network, machine_failures
 from .logs import Log, Row
+from .nets.networks import NAMES
 from .settings import Settings, learning_rate
 
 OnStep = Callable[[int, int, float], None]  # (step, steps in all, loss)
@@ -141,7 +143,7 @@ class Loop(ABC):
         Raises ValueError while another training writes to the same folder.
         """
         self.out.mkdir(parents=True, exist_ok=True)
-        with self._alone():
+        with self._alone(), machine_failures(self.crew.device):
             return self._run()
 
     @contextmanager
@@ -183,7 +185,9 @@ class Loop(ABC):
             for part in self.network.modules():
                 if isinstance(part, _BatchNorm):
                     part.eval()
-        with torch.autocast(self.crew.device.type, torch.bfloat16, enabled=self.settings.half):
+        name, size = self.settings.network, images.shape[-1]
+        half = torch.autocast(self.crew.device.type, torch.bfloat16, enabled=self.settings.half)
+        with half, foreign_network(name, name in NAMES, size):
             output = self._called(images)
         loss = self.loss_of(output, masks)
         self.optimiser.zero_grad(set_to_none=True)
@@ -271,7 +275,8 @@ class Loop(ABC):
             for name, part in self._parts().items():
                 part.load_state_dict(stored[name])
             self.step, self.rows, self._losses = stored["step"], stored["rows"], stored["losses"]
-        except (KeyError, ValueError, RuntimeError) as error:
+        # what torch raises where weights have other names or shapes, or are no weights at all
+        except (KeyError, ValueError, RuntimeError, TypeError, AttributeError) as error:
             raise InputError(f"{self.last} was made by another version; give another --out, or --no-resume") from error
 
 

@@ -71,6 +71,7 @@ class Recorder:
                 old.unlink(missing_ok=True)
         self.path, self._film = _create(Path(path))
         self.problem: str | None = None
+        self._bug: Exception | None = None  # that ended the thread
         self.count = 0  # frames taken
         self._fps = fps or 30.0
         self._shape: tuple[int, ...] | None = None
@@ -86,6 +87,8 @@ class Recorder:
 
         Raises RuntimeError if its size is not that of the first.
         """
+        if self._bug is not None:
+            raise self._bug
         if self.problem or not self._thread.is_alive():
             return
         self._shape = self._shape or drawn.shape
@@ -114,6 +117,8 @@ class Recorder:
         if self._thread.is_alive():
             self._jobs.put(None)
             self._thread.join()
+        if self._bug is not None:
+            raise self._bug
 
     def __enter__(self) -> Recorder:
         return self
@@ -127,8 +132,11 @@ class Recorder:
                 self._write()
         except OSError as error:
             self._give_up(f"can no longer be written ({error.strerror})")
-        except Exception as error:
+        except av.error.FFmpegError as error:
             self._give_up(f"could not be encoded ({error})")
+        except Exception as error:
+            self._bug = error
+            self._give_up("met a bug")
 
     def _give_up(self, why: str) -> None:
         self.problem = f"the recording {self.path.name} {why}; what it holds is kept"

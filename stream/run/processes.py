@@ -12,8 +12,10 @@ from pathlib import Path
 
 import cv2
 
+from ... import logs
 from ...engine import DeviceLost, Engine, Segmenter, open_runner, segmenter_for
 from ...engine.operating_point import NOT_CALIBRATED, how_to_calibrate
+from ...errors import SmartcaError
 from ..attach import AttachSettings, attach
 from ..displays.contract import Display
 from ..displays.drawn import Say
@@ -61,7 +63,7 @@ def reopened(spec: str, heart: Heart) -> Source | None:
         heart.ready(False)
         try:
             return open_source(spec)
-        except (OSError, ValueError):
+        except (SmartcaError, OSError):
             for _ in range(10):
                 heart.ready(False)
                 time.sleep(0.1)
@@ -142,7 +144,8 @@ def start_again(arguments: list[str], losses: int, worked_s: float, say: Say) ->
         return
     say("starting again, in a new process")
     _flush()
-    os.execv(sys.executable, [sys.executable, "-m", "smartca", *arguments, "--losses", str(losses)])
+    command = [*arguments, *logs.settings().arguments(), "--losses", str(losses)]
+    os.execv(sys.executable, [sys.executable, "-m", "smartca", *command])
 
 
 def end_at_once(code: int) -> None:

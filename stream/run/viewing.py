@@ -54,7 +54,9 @@ class Viewing:
 
     def close(self) -> None:
         """Finish the recording and close the page."""
-        if self._drawn is not None:
-            self._drawn.close()
-        if self._server is not None:
-            self._server.stop()
+        try:
+            if self._drawn is not None:
+                self._drawn.close()
+        finally:
+            if self._server is not None:
+                self._server.stop()

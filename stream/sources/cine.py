@@ -23,7 +23,7 @@ import platformdirs
 from av.error import FFmpegError
 from numpy.typing import NDArray
 
-from ...errors import FileError, InputError, MissingFile, RunError
+from ...errors import UNDECODABLE, FileError, InputError, MissingFile, RunError
 from ...pictures.pixels import Grey, Mask, Sector
 from ...version import __version__
 
@@ -203,7 +203,7 @@ def open_cine(path: Path) -> Cine:
             raise MissingFile(f"{part} is missing; a cine is an .mp4 with .masks.npz and .json beside it")
     try:
         about = msgspec.json.decode(about_of(path).read_bytes(), type=About)
-    except msgspec.DecodeError as error:
+    except UNDECODABLE as error:
         raise InputError(f"{about_of(path)} is damaged ({error}); delete the cine to draw it anew") from error
     rows, columns = about.shape
     try:

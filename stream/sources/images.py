@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ...errors import FileError, InputError, MissingFile, RunError
+from ...errors import FileError, InputError, MissingFile, RunError, SmartcaError, sentence
 from ...pictures.pixels import Mask
 from .contract import Picture, Source
 
@@ -38,8 +38,8 @@ class Images(Source):
         for number, path in enumerate(self.paths[start:], start):
             try:
                 pixels = self._pixels(path)
-            except (OSError, ValueError) as error:
-                raise RunError(f"{error}; {number} of {self.count} images were read") from error
+            except (SmartcaError, OSError) as error:
+                raise RunError(f"{sentence(error)}; {number} of {self.count} images were read") from error
             yield Picture(pixels, self._truth(path, pixels.shape[:2]))
 
     def _pixels(self, path: Path) -> NDArray[np.uint8]:
@@ -93,7 +93,10 @@ def _read(path: Path) -> NDArray[np.generic]:
         raise MissingFile(f"there is no file {path}; check the path") from error
     except OSError as error:
         raise FileError(f"{path} cannot be read ({error.strerror}); check its permissions") from error
-    image = cv2.imdecode(content, cv2.IMREAD_UNCHANGED) if content.size else None
+    try:
+        image = cv2.imdecode(content, cv2.IMREAD_UNCHANGED) if content.size else None
+    except cv2.error:  # more pixels than OpenCV takes
+        image = None
     if image is None:
         raise InputError(f"{path} is not an image that can be read; take it out or copy it again")
     return image[..., :3] if image.ndim == 3 and image.shape[2] == 4 else image

@@ -127,7 +127,8 @@ def test_onnxruntime_reports_nothing_either(by: str, tmp_path: Path, network: Pa
     used = {
         "engine": "from smartca.engine.cpu.onnxruntime_runner import OnnxRuntimeRunner as R; "
         f"R(Path({str(network)!r})).close()",
-        "calibration": f"from smartca.calibration.int8.network import WatchedNetwork; WatchedNetwork(onnx.load({str(network)!r}))",
+        "calibration": "from smartca.calibration.int8.network import WatchedNetwork as W; "
+        f"W(onnx.load({str(network)!r}))",
     }
     home = tmp_path / "home"
     home.mkdir()

@@ -13,7 +13,7 @@ from typing import Annotated, NamedTuple
 import msgspec
 from msgspec import Meta
 
-from ...errors import InputError, MissingPackage
+from ...errors import UNDECODABLE, InputError, MissingPackage
 from ...phantom.corruption import LEVELS
 from .. import loss_names
 from ..nets import networks
@@ -195,7 +195,7 @@ def read_plan(path: Path) -> StudyPlan:
         raise MissingPackage("reading a study needs tomli on this Python; pip install 'smartca[train]'") from error
     except msgspec.ValidationError as error:
         raise InputError(f"{path} is no study: {_decapitalised(error)}; docs/study.md lists the fields") from error
-    except (msgspec.DecodeError, ValueError) as error:
+    except UNDECODABLE as error:
         raise InputError(f"{path} is not TOML: {_decapitalised(error)}; correct that line") from error
 
 
