@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import sys
 import threading
 import traceback
@@ -25,6 +26,7 @@ log = logging.getLogger(__name__)
 BUG = 70  # the exit code of a process that met a bug of ours: BSD's EX_SOFTWARE
 MOST_BYTES, OLDER_FILES = 1 << 20, 3  # of the file for bugs
 _STANDARD = logging.makeLogRecord({}).__dict__.keys() | {"message", "asctime"}
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,10 +239,10 @@ def _fields(record: logging.LogRecord) -> dict[str, object]:
 
 
 def _line(record: logging.LogRecord) -> str:
-    """Message and fields; a peer's line break in it makes no second line."""
+    """Message and fields; what a peer put into them makes no second line, and no change of the terminal."""
     fields = ", ".join(f"{name}={value}" for name, value in _fields(record).items())
     words = record.getMessage() + (f" ({fields})" if fields else "")
-    return words.replace("\r", "\\r").replace("\n", "\\n")
+    return _CONTROL.sub(lambda found: repr(found[0])[1:-1], words)
 
 
 def _trace(record: logging.LogRecord) -> str:

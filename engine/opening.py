@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from .files import sheet_path
 from .operating_point import OperatingPoint
 from .plan import require_fit
 from .segmenter import Segmenter
+
+log = logging.getLogger(__name__)
 
 
 def open_runner(
@@ -93,7 +96,9 @@ def segmenter_for(runner: Runner, engine: Engine, threshold: float | None = None
     """
     try:
         point = _stored_point(runner, engine)
-        return Segmenter(runner, point if threshold is None else replace_threshold(point, threshold))
+        point = point if threshold is None else replace_threshold(point, threshold)
+        log.info("engine opened", extra={**runner.info.as_report(), "threshold": point.threshold})
+        return Segmenter(runner, point)
     except ValueError as error:
         raise EngineError(str(error)) from error
 

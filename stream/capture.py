@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import Counter
@@ -12,6 +13,7 @@ from ..errors import mendable, sentence
 from .frame import Trail
 from .sources import Picture, Source
 
+log = logging.getLogger(__name__)
 NEWER = "newer frame at the scanner"
 NOBODY = "no engine or viewer"
 TOO_OLD = "too old at the scanner"
@@ -97,6 +99,8 @@ class Capture:
 
     def lost(self, cause: str) -> None:
         """What was taken was not sent after all."""
+        if log.isEnabledFor(logging.DEBUG):
+            log.debug("a frame was lost", extra={"cause": cause})
         with self._changed:
             self._dropped[cause] += 1
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -14,6 +15,7 @@ from .link.credits import LEASE_NS
 from .link.link import Rejections, Sender, read_messages, transmitter, waiting
 from .link.wire import End, Message, Reply, WireError
 
+log = logging.getLogger(__name__)
 MOST_VIEWERS = 16
 FORGET_NS = 5_000_000_000
 NEWER = "newer frame at the viewer"
@@ -100,6 +102,7 @@ class Fanout:
         for peer, viewer in list(self.viewers.items()):
             if now_ns - viewer.heard_ns > FORGET_NS:
                 del self.viewers[peer]
+                log.info("a viewer is gone", extra={"viewers": len(self.viewers)})
                 continue
             viewer.flush(now_ns)
             viewer.sender.beat(now_ns, self._engine)
@@ -145,4 +148,6 @@ class Fanout:
             viewer = Viewer(Sender(transmitter(self._socket, peer), self._epoch))
         viewer.sender.hear(message, now_ns)
         viewer.heard_ns = now_ns
+        if peer not in self.viewers:
+            log.info("a viewer came", extra={"viewers": len(self.viewers) + 1})
         self.viewers[peer] = viewer

@@ -16,7 +16,7 @@ from ..errors import InputError, SmartcaError
 from ..pictures.datasets import Samples
 from ..pictures.pixels import Grey, Mask
 from .batches import Pair, tensors
-from .checkpoint import read_checkpoint
+from .checkpoint import FOREIGN, read_checkpoint
 from .data.samples import training_batch
 from .logs import Row
 from .loop import SAVE_EVERY_S, Loop, OnStep
@@ -189,7 +189,7 @@ def read_classifier(path: Path) -> Classifier:
         network.load_state_dict(stored["state"])
     except SmartcaError:
         raise
-    except (KeyError, TypeError, RuntimeError) as error:  # what torch raises where weights have other names or shapes
+    except FOREIGN as error:
         raise InputError(f"{path} holds no classifier; {cure}") from error
     return network.eval()
 

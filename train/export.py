@@ -21,7 +21,7 @@ from ..engine.files import write_whole
 from ..errors import InputError, RunError, SmartcaError
 from ..version import __version__
 from . import loss_names
-from .checkpoint import read_checkpoint
+from .checkpoint import FOREIGN, read_checkpoint
 from .fit import FitSettings
 from .nets import networks
 from .nets.network import SmartCA
@@ -55,7 +55,8 @@ class Confident(nn.Module):
 def load_network(checkpoint: Path) -> tuple[nn.Module, FitSettings]:
     """The network of `best.pt` in eval mode, and its settings. Raises ValueError where it is damaged."""
     stored = read_checkpoint(checkpoint)
-    if "loss" not in stored.get("settings", {"loss": ""}):
+    settings = stored.get("settings", {"loss": ""})
+    if isinstance(settings, dict) and "loss" not in settings:
         raise InputError(
             f"{checkpoint} is a classifier, which outlines nothing; give the best.pt that "
             f"`smartca train segment --classifier {checkpoint.with_name('classifier.pt')}` makes"
@@ -68,7 +69,7 @@ def load_network(checkpoint: Path) -> tuple[nn.Module, FitSettings]:
         network.load_state_dict(stored["state"])
     except SmartcaError:
         raise
-    except (KeyError, TypeError, RuntimeError) as error:  # what torch raises where weights have other names or shapes
+    except FOREIGN as error:
         raise InputError(f"{checkpoint} was made by another version; train again with this one") from error
     return network.eval(), settings
 

@@ -16,7 +16,7 @@ OTHERS_GONE = ("gloo", "NCCL", "Connection closed by peer", "Connection reset by
 
 
 @contextmanager
-def machine_failures(device: torch.device) -> Iterator[None]:
+def machine_failures(device: torch.device | str) -> Iterator[None]:
     """Turns a lack of memory, a GPU that fails and a process of ours that is gone into RunError; all else passes."""
     try:
         yield

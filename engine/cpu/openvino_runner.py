@@ -57,7 +57,7 @@ class OpenVinoRunner:
         }
         try:
             self._request = core.compile_model(network, "CPU", settings).create_infer_request()
-        except RuntimeError as error:
+        except (RuntimeError, UnicodeDecodeError) as error:
             raise EngineError(f"OpenVINO cannot compile {model.name}: {_first_line(error)}") from error
         self._tells_more = len(network.outputs) == 2
         told = "int8" if quantised else chosen
@@ -124,7 +124,7 @@ def _read(core: ov.Core, model: Path) -> ov.Model:
             raise EngineError(unreadable)
     try:
         network = core.read_model(str(model))
-    except RuntimeError as error:
+    except (RuntimeError, UnicodeDecodeError) as error:  # its own words may quote the file
         raise EngineError(unreadable) from error
     shapes = [_shape(port) for port in [*network.inputs, *network.outputs]]
     wanted = "one input and one output of shape (1, 1, S, S), S a multiple of 16"

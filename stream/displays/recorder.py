@@ -11,6 +11,7 @@ columns], "counts": [...]}`, down the columns, beginning with the run outside.
 from __future__ import annotations
 
 import io
+import logging
 import queue
 import threading
 from collections.abc import Iterator
@@ -34,6 +35,7 @@ from ..frame import Frame, Result
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
+log = logging.getLogger(__name__)
 _WAITING = 64  # frames between the view and the encoder; then the view waits, as nothing may be lost
 _TICKS = 90_000  # a second, in the film's time base
 _X264 = {"preset": "ultrafast", "crf": "18", "tune": "zerolatency"}
@@ -78,6 +80,7 @@ class Recorder:
         self._ended = False  # nothing more comes
         self._lines = _File(frame_log_path(self.path), "xb")
         self._lines.write(_line({"format": _FORMAT, "film": self.path.name, "fps": self._fps, **meta}))
+        log.info("recording opened", extra={"fps": self._fps})
         self._jobs: queue.Queue[_Job | None] = queue.Queue(_WAITING)
         self._thread = threading.Thread(target=self._work, name="recorder", daemon=True)
         self._thread.start()
@@ -117,6 +120,7 @@ class Recorder:
         if self._thread.is_alive():
             self._jobs.put(None)
             self._thread.join()
+            log.info("recording closed", extra={"frames": self.count, "failed": self.problem is not None})
         if self._bug is not None:
             raise self._bug
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import sys
 import time
@@ -26,6 +27,8 @@ from ..tally import Tally
 from ..view import ViewState, view
 from .pulse import Heart, Pulse
 from .supervise import DEVICE_LOST, MOST_RESTARTS, WITHIN_S
+
+log = logging.getLogger(__name__)
 
 
 def run_attach(spec: str, to: str, settings: AttachSettings, pulse: str | None, say: Say) -> int:
@@ -112,6 +115,7 @@ def run_serve(settings: ServeSettings, pulse: str | None, say: Say) -> int:
 
 def _open_segmenter(settings: ServeSettings, alone: bool, say: Say) -> Segmenter:
     engine = settings.engine
+    log.info("opening the engine", extra={"precision": settings.precision, "threads": settings.threads})
     runner = open_runner(engine, settings.precision, settings.threads, settings.insecure)
     if alone:
         info = runner.info

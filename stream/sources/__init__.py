@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 
 from ...errors import InputError, MissingFile
 from ...pictures.filetypes import DICOM_SUFFIXES, is_dicom
 from .contract import Picture, Source
+
+log = logging.getLogger(__name__)
 
 __all__ = ["FORMS", "Picture", "Source", "open_source"]
 
@@ -26,6 +29,13 @@ def open_source(spec: str, progress: Progress | None = None) -> Source:
     `progress` hears what takes long (rendering a phantom). Raises OSError where there is nothing,
     ValueError where it is of no use; both with one sentence.
     """
+    source = _opened(spec, progress)
+    facts = {"kind": type(source).__name__, "pictures": source.count, "fps": source.fps, "live": source.live}
+    log.info("source opened", extra={"source": source.name, **facts})
+    return source
+
+
+def _opened(spec: str, progress: Progress | None) -> Source:
     if spec.startswith("phantom:"):
         return _phantom(spec, progress)
     if spec.startswith("camera:"):

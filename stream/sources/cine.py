@@ -9,13 +9,13 @@ from __future__ import annotations
 import csv
 import os
 import re
-import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
 import av
+import av.error
 import cv2
 import msgspec
 import numpy as np
@@ -96,7 +96,10 @@ class _Film:
     """H.264 with one thread, grey in and grey out."""
 
     def __init__(self, path: Path, about: About) -> None:
-        self._container = av.open(str(path), "w", format="mp4")
+        try:
+            self._container = av.open(str(path), "w", format="mp4")
+        except (OSError, av.error.FFmpegError) as error:
+            raise FileError(f"{path} cannot be written ({error.strerror}); choose another place") from error
         options = {"crf": QUALITY, "preset": "medium", "threads": "1"}
         self._stream = self._container.add_stream("libx264", rate=about.fps, options=options)
         (self._stream.height, self._stream.width), self._stream.pix_fmt = about.shape, "yuv420p"
@@ -182,7 +185,7 @@ class Cine:
 
     def _decode(self) -> Iterator[Grey]:
         try:
-            with av.open(str(self.path)) as film:
+            with av.open(str(self.path), metadata_errors="replace") as film:
                 stream = film.streams.video[0]
                 stream.codec_context.thread_count = 1
                 for picture in film.decode(stream):
@@ -209,10 +212,12 @@ def open_cine(path: Path) -> Cine:
     try:
         with masks_of(path).open("rb") as file, np.load(file, allow_pickle=False) as stored:
             masks = stored["masks"]
-        if masks.shape != (about.frames, rows, (columns + 7) // 8) or masks.dtype != np.uint8:
-            raise InputError(f"shape {masks.shape}, {masks.dtype}")
-    except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except Exception as error:  # zip, zlib and numpy's own parser raise many kinds
         raise InputError(f"{masks_of(path)} is damaged ({error}); delete the cine to draw it anew") from error
+    if masks.shape != (about.frames, rows, (columns + 7) // 8) or masks.dtype != np.uint8:
+        raise InputError(
+            f"{masks_of(path)} is damaged (shape {masks.shape}, {masks.dtype}); delete the cine to draw it anew"
+        )
     Sector(*about.sector).check(about.shape)
     return Cine(path, about, masks)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -23,6 +24,8 @@ from ..nets import networks
 from .cells import CellResult, StudyFolder, run_cell
 from .pictures import DataSet, load_data
 from .plan import Cell, StudyData, StudyPlan
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -104,6 +107,7 @@ def _each(
     if jobs == 1 or len(cells) < 2:
         torch.set_num_threads(bench.threads)
         for cell in cells:
+            log.info("cell begins", extra={"cell": cell.label})
             yield cell, _run(plan, cell, bench, lambda step, total, cell=cell: told.step(cell, step, total))
         return
     share = max(1, bench.threads // jobs)
@@ -127,7 +131,7 @@ def _run(plan: StudyPlan, cell: Cell, bench: StudyRun, on_step: Callable[[int, i
     data = next(data for data in plan.data if data.name == cell.data)
     try:
         opened = _opened(data, bench.root, bench.cache, 1)
-        with machine_failures(torch.device(bench.device)):
+        with machine_failures(bench.device):
             run_cell(cell, opened, bench.place, bench.device, bench.resume, on_step)
     except TrainingStopped:
         raise

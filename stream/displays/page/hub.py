@@ -184,6 +184,7 @@ class PageServer:
         await self._runner.setup()
         await web.TCPSite(self._runner, self.host, self.port).start()
         self.port = self._runner.addresses[0][1]
+        log.info("the page is served", extra={"port": self.port})
 
     async def _close(self) -> None:
         for browser in list(self._browsers):
@@ -231,6 +232,7 @@ class PageServer:
         browser = _Browser(socket)
         browser.offer(None, self._last_status, False)
         self._browsers.add(browser)
+        log.info("a browser came", extra={"browsers": len(self._browsers)})
         sender = asyncio.create_task(self._send(browser))
         try:
             async for message in socket:
@@ -239,6 +241,7 @@ class PageServer:
                     browser.wake.set()
         finally:
             self._browsers.discard(browser)
+            log.info("a browser left", extra={"browsers": len(self._browsers)})
             sender.cancel()
         return socket
 
