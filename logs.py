@@ -11,9 +11,8 @@ import logging
 import os
 import re
 import sys
-import threading
 import traceback
-from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from io import FileIO
@@ -46,21 +45,38 @@ class LogSettings:
 class _Writer(logging.Handler):
     """Hands over each record in one write, so that processes which share a file leave only whole lines in it."""
 
-    def __init__(self, write: Callable[[str], object], formatter: logging.Formatter, level: int) -> None:
+    def __init__(self, file: FileIO | None, formatter: logging.Formatter, level: int) -> None:
         super().__init__(level)
         self.setFormatter(formatter)
-        self._write, self._failed = write, False
+        self._file, self._failed = file, False  # None: stderr
+
+    def put(self, record: logging.LogRecord) -> None:
+        """Write one record. Raises OSError."""
+        text = self.format(record) + "\n"
+        if self._file is None:
+            _on_stderr(text)
+            return
+        with self.lock or nullcontext():
+            rest = memoryview(text.encode(errors="backslashreplace"))
+            while rest.nbytes:  # once, and the system appends it as a whole; again only where a disk fills up
+                rest = rest[self._file.write(rest) :]
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one record; of a log that cannot be written any more it is told once, and the work goes on."""
         try:
-            self._write(self.format(record) + "\n")
+            self.put(record)
         except OSError as error:
             if not self._failed:
                 self._failed = True
                 _on_stderr(f"smartca: the log can no longer be written ({error.strerror}); the work goes on\n")
         except Exception:  # a record that cannot be put into words must not stop the work: logging's own way to tell
             self.handleError(record)
+
+    def close(self) -> None:
+        """Write nothing more."""
+        super().close()
+        if self._file is not None:
+            self._file.close()
 
 
 class _Json(logging.Formatter):
@@ -77,7 +93,7 @@ class _Json(logging.Formatter):
             "message": record.getMessage(),
         }
         traced = {"traceback": _trace(record)} if record.exc_info else {}
-        return json.dumps({**_fields(record), **words, **traced}, default=str)
+        return json.dumps({**words, **_fields(record), **words, **traced}, default=str)
 
 
 class _Text(logging.Formatter):
@@ -103,7 +119,7 @@ class _State:
 
     settings = LogSettings()
     role = ""
-    file: logging.Handler | None = None
+    file: _Writer | None = None
     handlers: tuple[logging.Handler, ...] = ()
 
 
@@ -122,9 +138,9 @@ def start(wanted: LogSettings, role: str) -> None:
     level = (logging.WARNING, logging.INFO, logging.DEBUG)[min(wanted.verbose, 2)]
     _state.settings, _state.role = wanted, role
     detailed = _Json() if wanted.as_json else _Text()
-    handlers: list[logging.Handler] = [_Writer(_on_stderr, _Json() if wanted.as_json and not file else _Short(), level)]
+    handlers: list[logging.Handler] = [_Writer(None, _Json() if wanted.as_json and file is None else _Short(), level)]
     if file is not None:
-        _state.file = _Writer(lambda text: _whole(file, text), detailed, min(level, logging.INFO))
+        _state.file = _Writer(file, detailed, min(level, logging.INFO))
         handlers.append(_state.file)
     for handler in handlers:
         logging.getLogger().addHandler(handler)
@@ -182,7 +198,7 @@ class _Kept(RotatingFileHandler):
 def _keep(record: logging.LogRecord) -> Path:
     """Write a bug's record to the log file, or else to the file for bugs; says to which. Raises OSError."""
     if _state.file is not None and _state.settings.file is not None:
-        _whole(_open(_state.settings.file), _state.file.format(record) + "\n")
+        _state.file.put(record)
         return Path(_state.settings.file)
     path = bug_log()
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -208,17 +224,6 @@ def _open(path: str) -> FileIO:
         raise FileError(
             f"the log {path} cannot be written ({error.strerror}); give --log-file another place"
         ) from error
-
-
-_one_at_a_time = threading.Lock()
-
-
-def _whole(file: FileIO, text: str) -> None:
-    """In one write, which the system appends as a whole; more than one only where a disk fills up."""
-    with _one_at_a_time:
-        rest = memoryview(text.encode(errors="backslashreplace"))
-        while rest.nbytes:
-            rest = rest[file.write(rest) :]
 
 
 def _on_stderr(text: str) -> None:

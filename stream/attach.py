@@ -160,11 +160,12 @@ class _Attached:
             if not said and not self.capture.waiting() and self.capture.ended:
                 said = self.sender.send(self._end(), time.monotonic_ns())
             self.socket.poll(POLL_MS)
+        trail = self.capture.trail()
+        facts = {"epoch": self.epoch, "captured": trail.taken, "dropped": trail.dropped}
+        log.info("the feed ends", extra={**facts, "taken": self.sender.allowance.settled})
         return self.capture.problem
 
     def _end(self) -> End:
-        trail = self.capture.trail()
-        log.info("the feed ends", extra={"epoch": self.epoch, "captured": trail.taken, "dropped": trail.dropped})
         return End(self.source.name, self.epoch, self.capture.trail(), problem=self.capture.problem[:500])
 
 

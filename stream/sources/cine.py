@@ -15,7 +15,6 @@ from pathlib import Path
 from types import TracebackType
 
 import av
-import av.error
 import cv2
 import msgspec
 import numpy as np
@@ -23,7 +22,7 @@ import platformdirs
 from av.error import FFmpegError
 from numpy.typing import NDArray
 
-from ...errors import UNDECODABLE, FileError, InputError, MissingFile, RunError
+from ...errors import UNDECODABLE, FileError, InputError, MissingFile, RunError, mendable
 from ...pictures.pixels import Grey, Mask, Sector
 from ...version import __version__
 
@@ -87,6 +86,10 @@ def write_cine(path: Path, seed: int, frames: int, fps: int = 30, progress: Prog
         _replace(masks_of(path), np.stack(masks))
         _replace(about_of(path), about)
         partial.replace(path)
+    except FFmpegError as error:
+        if mendable(error):  # a full disk has words of its own
+            raise
+        raise FileError(f"{path} cannot be written ({error.strerror}); choose another place") from error
     finally:
         partial.unlink(missing_ok=True)
     return path
@@ -96,10 +99,7 @@ class _Film:
     """H.264 with one thread, grey in and grey out."""
 
     def __init__(self, path: Path, about: About) -> None:
-        try:
-            self._container = av.open(str(path), "w", format="mp4")
-        except (OSError, av.error.FFmpegError) as error:
-            raise FileError(f"{path} cannot be written ({error.strerror}); choose another place") from error
+        self._container = av.open(str(path), "w", format="mp4")
         options = {"crf": QUALITY, "preset": "medium", "threads": "1"}
         self._stream = self._container.add_stream("libx264", rate=about.fps, options=options)
         (self._stream.height, self._stream.width), self._stream.pix_fmt = about.shape, "yuv420p"
