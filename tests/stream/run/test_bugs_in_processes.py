@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import signal
 import subprocess
 import time
@@ -101,7 +100,7 @@ def test_a_file_is_shown_to_its_end_despite_a_bug(
 def test_one_log_of_three_processes_tells_of_no_patient(tmp_path: Path, network: Path, folder: Path) -> None:
     patient = tmp_path / "MUELLER^HANS 1960-04-01"
     patient.mkdir()
-    os.symlink(folder, patient / "exam")
+    (patient / "exam").symlink_to(folder)
     done = smartca(
         *("run", patient / "exam", "--headless", "--model", network, "-vv", "--log-json"),
         *("--log-file", "a.log", "--record", patient / "o.mp4"),
