@@ -71,6 +71,8 @@ def mendable(error: BaseException) -> bool:
     if isinstance(error, OSError) and not isinstance(error, SmartcaError):
         named = isinstance(error, WITH_A_NAME) and bool(error.filename and error.strerror)
         return named or error.errno in OF_THE_MACHINE
+    if isinstance(error, ImportError) and error.name:  # another's package that is not there, or not as we need it
+        return error.name.split(".")[0] != __package__
     return isinstance(error, (SmartcaError, MemoryError))
 
 
@@ -78,6 +80,8 @@ def sentence(error: BaseException) -> str:
     """What to tell a person about `error`."""
     if isinstance(error, MemoryError):
         return f"there is not enough memory ({error}); close other programs, or ask for less at once"
+    if isinstance(error, ImportError) and not isinstance(error, SmartcaError):
+        return f"{error.name} is not installed or does not load ({error}); `smartca doctor` names the cure"
     if isinstance(error, OSError) and error.errno in FULL:
         what = f"{error.filename} cannot be written" if error.filename else "a file cannot be written"
         return f"{what} ({error.strerror}): {FULL[error.errno]}, then give the same command again"

@@ -26,6 +26,8 @@ from smartca.stream.link.wire import WireError
         OSError(errno.EADDRINUSE, "Address already in use"),
         OSError(errno.EMFILE, "Too many open files", "x"),
         MemoryError(),
+        ModuleNotFoundError("No module named 'cv2'", name="cv2"),
+        ImportError("libGL.so.1: cannot open shared object file", name="cv2"),
     ],
     ids=lambda error: f"{type(error).__name__}-{getattr(error, 'errno', None)}",
 )
@@ -39,7 +41,7 @@ def test_what_a_person_can_mend(error: Exception) -> None:
     [
         ValueError("invalid literal for int()"),
         RuntimeError("dictionary changed size during iteration"),
-        ImportError("cannot import name 'x'"),
+        ImportError("cannot import name 'x' from 'smartca.cli'", name="smartca.cli"),
         OSError("truncated"),
         OSError(errno.EBADF, "Bad file descriptor"),
         OSError(errno.EINVAL, "Invalid argument", "x"),
