@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-import errno
 import logging
+import signal
 import sys
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from importlib import import_module
 
 import click
 
+from . import logs
+from .errors import mendable, sentence
 from .version import __version__
+
+log = logging.getLogger(__name__)
 
 # command -> (module that defines it, one line of help): `smartca --help` imports none of them
 COMMANDS = {
@@ -31,14 +38,6 @@ COMMANDS = {
     "doctor": ("commands.doctor", "Say what is here, what is missing, and the command that brings it."),
 }
 
-ELSEWHERE = "or write to another disk (the engines' cache and the temporary folder, TMPDIR, need room too)"
-# errors of the operating system that name no file, and no cure
-FULL = {
-    errno.ENOSPC: f"free some space, {ELSEWHERE}",
-    getattr(errno, "EDQUOT", errno.ENOSPC): f"free some space, {ELSEWHERE}",
-    errno.EFBIG: f"allow larger files (`ulimit -f unlimited`), {ELSEWHERE}",
-}
-
 
 class Lazy(click.Group):
     """Knows every command's name and purpose; imports a command when it is called."""
@@ -48,10 +47,11 @@ class Lazy(click.Group):
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import the command."""
+        """Import the command; it takes the options of the log too, as people type them there."""
         if cmd_name not in COMMANDS:
             return None
         command: click.Command = getattr(import_module(f".{COMMANDS[cmd_name][0]}", __package__), cmd_name)
+        _take_log_options(command)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -60,46 +60,144 @@ class Lazy(click.Group):
             formatter.write_dl([(name, purpose) for name, (_, purpose) in COMMANDS.items()])
 
 
+def _take_log_options(command: click.Command) -> None:
+    if LOG_OPTIONS[0] not in command.params:
+        command.params += LOG_OPTIONS
+    if isinstance(command, click.Group):
+        for inner in command.commands.values():
+            _take_log_options(inner)
+
+
+def _logged(context: click.Context, option: click.Parameter, value: int | str | bool | None) -> None:
+    """Log as an option says from now on; what others said before it still holds."""
+    if not value:
+        return
+    known = logs.settings()
+    if option.name == "verbose":
+        known = replace(known, verbose=known.verbose + int(value))
+    elif option.name == "log_file":
+        known = replace(known, file=str(value))
+    else:
+        known = replace(known, as_json=True)
+    logs.start(known, _role(context))
+
+
+def _role(context: click.Context) -> str:
+    """The command right behind `smartca`; '' before it is known."""
+    while context.parent is not None and context.parent.parent is not None:
+        context = context.parent
+    return "" if context.parent is None else context.info_name or ""
+
+
+LOG_OPTIONS: list[click.Parameter] = [
+    click.Option(
+        ["-v", "--verbose"], count=True, callback=_logged, expose_value=False, help="Say what happens; -vv says more."
+    ),
+    click.Option(
+        ["--log-file"],
+        type=click.Path(dir_okay=False, resolve_path=True),
+        callback=_logged,
+        expose_value=False,
+        metavar="FILE",
+        help="Write what happens into FILE too, behind what it holds.",
+    ),
+    click.Option(
+        ["--log-json"], is_flag=True, callback=_logged, expose_value=False, help="Log as JSON, an object a line."
+    ),
+]
+
+
 @click.group(
     cls=Lazy,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Research software. Not a medical device. Not for diagnosis or treatment decisions.",
 )
 @click.version_option(__version__, prog_name="smartca")
-def root() -> None:
+@click.pass_context
+def root(context: click.Context) -> None:
     """Live rotator-cuff-tear outlines on any ultrasound feed.
 
     \b
     Begin with   smartca demo
     then try     smartca run your-clip.mp4
     """
+    logs.start(logs.settings(), context.invoked_subcommand or "")
+
+
+root.params += LOG_OPTIONS
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run one command; whatever goes wrong is said in one sentence, and the exit code is not 0."""
-    logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
+    """Run one command; whatever goes wrong is said in one sentence, and the exit code is not 0.
+
+    It is 2 where a person can mend it, and `logs.BUG` where only we can.
+    """
     # the user's wait began with the process, not with this line
     started_ns = time.monotonic_ns() - time.process_time_ns()
     given = None if arguments is None else list(arguments)
+    bugs: list[BaseException] = []
+    logs.start(logs.LogSettings(), "")
+    try:
+        with _threads_watched(bugs):
+            code = _code(given, started_ns)
+        code = logs.BUG if bugs else code
+        log.info("the command ended", extra={"code": code})
+    except KeyboardInterrupt:  # once the command itself was over
+        code = logs.BUG if bugs else 130
+    finally:
+        logs.stop()
+    sys.exit(code)
+
+
+def _code(given: list[str] | None, started_ns: int) -> int:
+    """The exit code of one command."""
     try:
         code = root.main(given, standalone_mode=False, obj=started_ns)
+        return code if isinstance(code, int) else 0
     except click.ClickException as error:
         error.show()
-        code = error.exit_code
-    except click.Abort:
+        return error.exit_code
+    except click.Abort as error:
+        if isinstance(error.__cause__, EOFError):  # click takes it for a terminal's end
+            logs.tell_bug(error.__cause__)
+            return logs.BUG
         click.echo("stopped", err=True)
-        code = 130
-    except (OSError, ValueError, RuntimeError, ImportError) as error:
+        return 130
+    except Exception as error:  # the last who can tell of it
+        if not mendable(error):
+            logs.tell_bug(error)
+            return logs.BUG
         click.echo(f"smartca: {sentence(error)}", err=True)
-        code = 2
-    sys.exit(code if isinstance(code, int) else 0)
+        log.info("the command cannot go on", extra={"why": type(error).__name__})  # its sentence may name a patient
+        return 2
 
 
-def sentence(error: BaseException) -> str:
-    """What to tell a person about `error`."""
-    if isinstance(error, OSError) and error.errno in FULL:
-        what = f"{error.filename} cannot be written" if error.filename else "a file cannot be written"
-        return f"{what} ({error.strerror}): {FULL[error.errno]}, then give the same command again"
-    if isinstance(error, OSError) and error.strerror and error.filename:
-        return f"{error.filename}: {error.strerror}"
-    return str(error) or type(error).__name__
+@contextmanager
+def _threads_watched(bugs: list[BaseException]) -> Iterator[None]:
+    """A thread that dies of a bug of ours ends the command, in good order; `bugs` gets the bug."""
+    before = threading.excepthook
+
+    def died(ended: threading.ExceptHookArgs) -> None:
+        if ended.exc_value is None:
+            return
+        if not logs.ours(ended.exc_value):
+            log.warning("a thread of a library ended", exc_info=ended.exc_value)
+            return
+        logs.tell_bug(ended.exc_value)
+        bugs.append(ended.exc_value)
+        _interrupt()
+
+    threading.excepthook = died
+    try:
+        yield
+    finally:
+        threading.excepthook = before
+
+
+def _interrupt() -> None:
+    """Ctrl-C for the main thread, also where it waits."""
+    main_thread = threading.main_thread().ident
+    if hasattr(signal, "pthread_kill") and main_thread is not None:
+        signal.pthread_kill(main_thread, signal.SIGINT)
+    else:
+        signal.raise_signal(signal.SIGINT)

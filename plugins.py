@@ -28,7 +28,7 @@ def register(group: Group, name: str, make: Callable[..., Any]) -> None:
     _here[group, name] = make
 
 
-def named(spec: str) -> tuple[str, str] | None:
+def name_and_rest(spec: str) -> tuple[str, str] | None:
     """'NAME:REST' as (name, rest); None for what is not written so."""
     found = SPEC.fullmatch(spec)
     return None if found is None else (found[1], found[2])
@@ -44,7 +44,7 @@ def told(group: Group) -> str:
     return f"installed plugins: {', '.join(names(group)) or 'none'}"
 
 
-def find(group: Group, name: str) -> Callable[..., Any] | None:
+def maker_of(group: Group, name: str) -> Callable[..., Any] | None:
     """What the plugin `name` of `group` makes its things by; None where there is no such plugin.
 
     Raises InputError where two packages claim the name, RunError where it cannot be imported or called.
@@ -77,7 +77,7 @@ def make(group: Group, name: str, *arguments: object) -> Any | None:
     Raises what `find` raises. What the plugin says by a SmartcaError or an OSError passes as it is; whatever else it
     fails with is a RunError that names it.
     """
-    maker = find(group, name)
+    maker = maker_of(group, name)
     if maker is None:
         return None
     try:

@@ -25,6 +25,7 @@ from ..engine.contract import SHIPPED_MODEL, EngineError
 from ..engine.cpu.capabilities import quick_int8
 from ..engine.machine import LIBRARIES, gpus, installed, library_version, processor
 from ..engine.paths import cache_folder
+from ..errors import SmartcaError
 from ..files import sha256
 from .options import FILE, say, writable, write_report
 
@@ -145,7 +146,7 @@ def _model(model: Path = SHIPPED_MODEL) -> Iterator[Finding]:
     try:
         digest = sha256(model)
         stored = points.load_point(model, digest)
-    except (OSError, ValueError):
+    except (SmartcaError, OSError):
         said = f"{model.name} is missing or not the one that was shipped"
         yield Finding("shipped model", "broken", said, again, needed=True)
         return

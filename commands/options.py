@@ -151,6 +151,8 @@ def writable(path: Path | None, what: str) -> None:
         return
     if path.is_dir():
         raise click.UsageError(f"{path} is a folder; give {what} a file's name")
+    if path.exists() and not path.is_file():  # a device or a pipe: it would give way to a file
+        raise click.UsageError(f"{path} is no file that could be replaced; choose another place for {what}")
     if not path.absolute().parent.is_dir():
         raise click.UsageError(f"there is no folder {path.absolute().parent}; make it first, for {what}")
     if not os.access(path if path.exists() else path.absolute().parent, os.W_OK):

@@ -22,6 +22,7 @@ ELSEWHERE = ("tests", "benchmarks", "docs", "studies", "examples", "build", "dis
 FLOORS = (
     ("version", "errors"),
     ("files",),
+    ("logs",),
     ("plugins",),
     ("phantom", "pictures"),
     ("scores",),

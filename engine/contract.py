@@ -177,7 +177,7 @@ def engine_at(place: str | Engine) -> Engine:
         return Remote(place)
     if place == SHIPPED:
         return SHIPPED_MODEL
-    named = plugins.named(place)
+    named = plugins.name_and_rest(place)
     return Path(place) if named is None else Foreign(*named)
 
 

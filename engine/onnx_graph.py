@@ -6,12 +6,14 @@ The package `onnx` is imported only when a function here is called: running a ne
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..errors import MissingPackage
+from ..errors import MissingPackage, SmartcaError
 from .contract import EngineError
 
 if TYPE_CHECKING:
@@ -59,6 +61,27 @@ def read_network(data: bytes, name: str) -> ModelProto:
     if any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in model.graph.initializer):
         raise EngineError(f"{name} keeps its weights in other files; `smartca export` writes all into one")
     return model
+
+
+@contextmanager
+def damage_told(data: bytes, name: str) -> Iterator[None]:
+    """Turns what goes wrong with an ONNX file's bytes into EngineError, if ONNX' own check finds them damaged.
+
+    It is asked only then: it takes time, and refuses files of newer versions that work.
+    """
+    try:
+        yield
+    except SmartcaError:
+        raise
+    except Exception as error:  # the package onnx takes a file for sound, and raises what its bytes lead to
+        import onnx
+
+        try:
+            onnx.checker.check_model(data)
+        except onnx.checker.ValidationError as found:
+            reason = str(found).strip().split("\n")[0]
+            raise EngineError(f"{name} is damaged ({reason}); export it again with `smartca export`") from error
+        raise
 
 
 def contract(model: ModelProto, name: str) -> Contract:

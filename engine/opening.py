@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -16,6 +17,7 @@ from .paths import sheet_path
 from .plan import require_fit
 from .segmenter import Segmenter
 
+log = logging.getLogger(__name__)
 Backend = Literal["auto", "onnxruntime"]
 CONTRACT = ("info", "in_flight", "start", "finish", "infer", "point", "close")
 
@@ -38,7 +40,9 @@ def open_segmenter(
     runner = open_runner(engine, precision, threads, insecure)
     try:
         point = runner.point()
-        return Segmenter(runner, point if threshold is None else replace_threshold(point, threshold))
+        point = point if threshold is None else replace_threshold(point, threshold)
+        log.info("engine opened", extra={**runner.info.as_report(), "threshold": point.threshold})
+        return Segmenter(runner, point)
     except BaseException as error:
         runner.close()
         if isinstance(error, ValueError):

@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError
+from ..errors import UNDECODABLE, InputError
 from ..files import write_json
 
 NOT_CALIBRATED = "not calibrated"
@@ -82,7 +82,7 @@ def load_point(model: Path, digest: str) -> OperatingPoint:
         return OperatingPoint(model_sha256=digest)
     try:
         point = msgspec.json.decode(path.read_bytes(), type=OperatingPoint)
-    except (msgspec.DecodeError, ValueError) as error:
+    except UNDECODABLE as error:
         raise InputError(
             f"{path} is not an operating point ({error}): take it away, then {how_to_calibrate(model)}"
         ) from error

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 
+from ..errors import UNDECODABLE
 from ..files import sha256, write_json
 from . import operating_point as points
 from .contract import EngineError
@@ -146,7 +147,7 @@ def load_sheet(engine: Path) -> BuildSheet:
             f"{engine.name} has no build sheet {path.name}, so nobody can tell what it was built from; "
             f"build it again with {REMAKE}"
         ) from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNDECODABLE as error:
         raise EngineError(f"{path} is damaged or of another version; build the engine again with {REMAKE}") from error
 
 

@@ -18,9 +18,11 @@ import msgspec
 import numpy as np
 from typing_extensions import Self
 
+from .. import logs
 from ..engine.contract import EngineError, Runner
 from ..engine.opening import open_runner
 from ..engine.segmenter import Segmenter
+from ..errors import mendable, sentence
 from ..pictures.pixels import whole
 
 PATIENCE_S = 10.0  # with a server: what is too slow for a live picture shall be in the figures, not end them
@@ -84,7 +86,8 @@ class Worker:
 
     def __init__(self, job: Job, words: Path) -> None:
         self._words = words  # what it says on stderr
-        command = [sys.executable, "-m", f"{__package__}.bench_worker", msgspec.json.encode(job).decode()]
+        told = [msgspec.json.encode(one).decode() for one in (job, logs.settings())]
+        command = [sys.executable, "-m", f"{__package__}.bench_worker", *told]
         started = time.perf_counter()
         with words.open("wb") as stderr:
             self._child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr)
@@ -168,8 +171,10 @@ def work(job: Job, questions: IO[bytes], answers: IO[bytes]) -> None:
                     _write(segmenter, pictures, Path(ask.answers))
                     now = resident_mb()
                     tell(Written(None if now is None or before is None else now - before))
-    except (RuntimeError, ValueError, OSError, ImportError) as error:
-        tell(Failed(" ".join(str(error).split()) or type(error).__name__))
+    except Exception as error:
+        if not mendable(error):
+            raise
+        tell(Failed(" ".join(sentence(error).split())))
 
 
 def _open(job: Job) -> Runner:
@@ -205,4 +210,9 @@ def resident_mb() -> float | None:
 if __name__ == "__main__":
     channel = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # from here on, what anybody prints is no message
-    work(msgspec.json.decode(sys.argv[1], type=Job), sys.stdin.buffer, channel)
+    logs.start(msgspec.json.decode(sys.argv[2], type=logs.LogSettings), "bench worker")
+    try:
+        work(msgspec.json.decode(sys.argv[1], type=Job), sys.stdin.buffer, channel)
+    except Exception as bug:  # the last who can tell of it
+        logs.tell_bug(bug)
+        sys.exit(logs.BUG)

@@ -9,11 +9,12 @@ import msgspec
 
 from ..engine.building.assembly import Options
 from ..engine.building.build import build_engine
-from ..engine.contract import EngineError, Progress
+from ..engine.contract import Progress
 from ..engine.cpu.capabilities import has_bf16
 from ..engine.cpu.onnxruntime_runner import INSTALL
 from ..engine.cpu.ready_int8 import place, why_not
 from ..engine.machine import LIBRARIES, gpus, installed, library_version
+from ..errors import SmartcaError, mendable, sentence
 
 NVIDIA = ("tensorrt", "tensorrt-rtx")
 
@@ -79,8 +80,10 @@ def _on_gpu(backend: str, model: Path, int8: Path | str, progress: Progress) -> 
             continue
         try:
             engine = build_engine(source, Options(backend, precision), progress)
-        except (EngineError, ValueError, ImportError, OSError) as error:
-            yield Missing(backend, precision, str(error))
+        except (SmartcaError, OSError) as error:
+            if not mendable(error):
+                raise
+            yield Missing(backend, precision, sentence(error))
         else:
             yield Contender(backend, precision, str(engine))
 

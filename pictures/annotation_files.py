@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 from PIL import Image
 
-from ..errors import InputError
+from ..errors import UNDECODABLE, InputError
 from .annotations import Annotations, Entry, MarkedOutline
 from .filetypes import ANNOTATION_SUFFIXES, files_in
 from .labelled import ALL, SPLITS, words_of
@@ -196,7 +196,7 @@ def _labels(entries: Sequence[Entry]) -> tuple[str, ...]:
 def _decoded(path: Path, kind: type[T], what: str) -> T:
     try:
         return msgspec.json.decode(path.read_bytes(), type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNDECODABLE as error:
         raise InputError(f"{path} is not {what} ({error}); export it again") from error
 
 

@@ -121,7 +121,7 @@ def _clip(path: Path, every: int) -> Iterator[Grey]:
     if not path.is_file():
         raise FileError(f"{path} is missing; copy it there, or take its line out of the list")
     try:
-        with av.open(str(path)) as container:
+        with av.open(str(path), metadata_errors="replace") as container:
             for number, frame in enumerate(container.decode(video=0)):
                 if number % every == 0:
                     yield frame.to_ndarray(format="gray")

@@ -169,7 +169,7 @@ def _page(image: Image.Image, number: int, indices: bool, deep: Callable[[], Seq
         lossy = image.format in {"JPEG", "MPO"} or "jpeg" in str(image.info.get("compression"))
         if cut:  # OpenCV turns a TIFF as well
             if number >= len(deep()):
-                raise OSError("colours of 16 bits that are not known here")
+                raise FileError("colours of 16 bits that are not known here")
             values = _ordered(deep()[number])
             alpha = values.ndim == 3 and values.shape[2] == 4
         else:

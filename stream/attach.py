@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from .link.link import POLL_MS, Rejections, Sender, read_messages, transmitter, 
 from .link.wire import End, WireError
 from .sources import Source
 
+log = logging.getLogger(__name__)
 PARTING_NS = 2_000_000_000  # how long the last frame and the end of a feed may wait for credit
 
 
@@ -58,6 +60,7 @@ class _Attached:
         self.epoch = time.time_ns()
         self.source, self.settings = source, settings
         self.finder = SectorFinder(settings.crop or source.sector, source.unrelated)
+        self.sector: Sector | None = None  # of the frame before
         self.socket = connect(context, check_endpoint(to, settings.insecure))
         self.sender = Sender(transmitter(self.socket), self.epoch)
         self.rejections = Rejections()
@@ -74,6 +77,7 @@ class _Attached:
             poller.poll(POLL_MS)
             self._listen()
             self._send_newest()
+            self.capture.check()
             if not keep(self.sender.allowance.sent):
                 self.capture.stop()
                 break
@@ -96,6 +100,8 @@ class _Attached:
         self.sender.beat(now)
         # nothing is captured before somebody can look at it
         if not self.capture.started and allowance.may_send(now):
+            facts = {"source": self.source.name, "epoch": self.epoch, "start": self.settings.start}
+            log.info("the feed begins", extra=facts)
             self.capture.start()
 
     def _send_newest(self) -> None:
@@ -112,6 +118,8 @@ class _Attached:
     def _frame(self, captured: Captured) -> Frame:
         pixels = captured.picture.pixels
         sector = self.finder.sector(pixels)
+        if sector != self.sector:
+            self._log_sector(sector, pixels.shape)
         if self.settings.blank and sector != whole(pixels.shape):
             pixels = blank_outside(pixels, sector)
         return Frame(
@@ -128,11 +136,19 @@ class _Attached:
             attached=captured.trail,
         )
 
+    def _log_sector(self, sector: Sector, shape: tuple[int, ...]) -> None:
+        """At INFO once for pictures that each have a sector of their own."""
+        level = logging.DEBUG if self.sector is not None and self.source.unrelated else logging.INFO
+        what = "sector found" if self.sector is None else "sector changed"
+        log.log(level, what, extra={"sector": list(sector), "rows": shape[0], "columns": shape[1]})
+        self.sector = sector
+
     def _part(self) -> str:
         """Send the last frame and the end of the feed; wait until they have been taken, within reason.
 
         A camera that was lost has not ended: the viewers see 'stale' until it is back.
         """
+        self.capture.check()
         if self.capture.problem and self.source.live:
             return self.capture.problem
         until = time.monotonic_ns() + PARTING_NS
@@ -140,9 +156,13 @@ class _Attached:
         while time.monotonic_ns() < until and not (said and self.sender.allowance.settled):
             self._listen()
             self._send_newest()
+            self.capture.check()
             if not said and not self.capture.waiting() and self.capture.ended:
                 said = self.sender.send(self._end(), time.monotonic_ns())
             self.socket.poll(POLL_MS)
+        trail = self.capture.trail()
+        facts = {"epoch": self.epoch, "captured": trail.taken, "dropped": trail.dropped}
+        log.info("the feed ends", extra={**facts, "taken": self.sender.allowance.settled})
         return self.capture.problem
 
     def _end(self) -> End:

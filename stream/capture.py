@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from ..errors import mendable, sentence
 from .causes import NEWER_AT_SCANNER, NOBODY
 from .frame import Trail
 from .sources import Picture, Source
@@ -30,6 +31,8 @@ class Captured:
 class Capture:
     """Reads `source` in a thread of its own. `wake` is called whenever there is something to take.
 
+    `problem` says why the source ended early. A bug that ends the thread is raised by `check`.
+
     Live: a picture nobody has taken yet gives way to the next and is counted as dropped. Otherwise the
     source waits.
     """
@@ -48,6 +51,7 @@ class Capture:
         self.credit = True  # whether the consumer is there: decides what a drop is called
         self.ended = False
         self.problem = ""
+        self._bug: Exception | None = None
         self._source, self._fps, self._frames, self._start = source, fps, frames, start
         self._wake = wake
         self._changed = threading.Condition()
@@ -75,6 +79,11 @@ class Capture:
         if self.started:
             self._thread.join(STOP_S)
 
+    def check(self) -> None:
+        """Raises what ended the thread, if that is a bug."""
+        if self._bug is not None:
+            raise self._bug
+
     def waiting(self) -> bool:
         """Whether a picture stands in the slot."""
         return self._slot is not None
@@ -88,6 +97,8 @@ class Capture:
 
     def lost(self, cause: str) -> None:
         """What was taken was not sent after all."""
+        if log.isEnabledFor(logging.DEBUG):
+            log.debug("a frame was lost", extra={"cause": cause})
         with self._changed:
             self._dropped[cause] += 1
 
@@ -104,11 +115,14 @@ class Capture:
             for number, picture in enumerate(self._paced(), self._start):
                 if not self._put(picture, number):
                     break
-        except (OSError, RuntimeError, ValueError) as error:
-            self.problem = str(error)
-        except Exception as error:  # a plugin's: the feed ends with a sentence, not without a word
-            log.debug("the source failed", exc_info=True)
-            self.problem = f"the source {self._source.name} failed ({type(error).__name__}: {error})"
+        except Exception as error:
+            if mendable(error):
+                self.problem = sentence(error)
+            elif type(self._source).__module__.startswith("smartca."):
+                self._bug = error  # the feed has not ended, and nobody shall be told so
+            else:  # a plugin's: the feed ends with a sentence
+                log.debug("the source failed", exc_info=True)
+                self.problem = f"the source {self._source.name} failed ({type(error).__name__}: {error})"
         finally:
             self.ended = True
             self._wake()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -15,6 +16,7 @@ from .link.credits import LEASE_NS
 from .link.link import FORGET_NS, Rejections, Sender, read_messages, transmitter, waiting
 from .link.wire import End, Message, Reply, WireError
 
+log = logging.getLogger(__name__)
 MOST_VIEWERS = 16
 
 
@@ -98,6 +100,7 @@ class Fanout:
         for peer, viewer in list(self.viewers.items()):
             if now_ns - viewer.heard_ns > FORGET_NS:
                 del self.viewers[peer]
+                log.info("a viewer is gone", extra={"viewers": len(self.viewers)})
                 continue
             viewer.flush(now_ns)
             viewer.sender.beat(now_ns, self._engine)
@@ -143,4 +146,6 @@ class Fanout:
             viewer = Viewer(Sender(transmitter(self._socket, peer), self._epoch))
         viewer.sender.hear(message, now_ns)
         viewer.heard_ns = now_ns
+        if peer not in self.viewers:
+            log.info("a viewer came", extra={"viewers": len(self.viewers) + 1})
         self.viewers[peer] = viewer

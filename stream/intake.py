@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter, deque
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -15,6 +16,7 @@ from .link.credits import LEASE_NS, WINDOW
 from .link.link import FORGET_NS, Receiver, Rejections, read_messages, transmitter, waiting
 from .link.wire import End, Message, Reply, WireError
 
+log = logging.getLogger(__name__)
 MOST_FEEDS = 16
 
 
@@ -77,6 +79,8 @@ class Intake:
         for peer, feed in list(self.feeds.items()):
             if now_ns - feed.receiver.heard_ns > FORGET_NS:
                 del self.feeds[peer]
+                facts = {"epoch": feed.receiver.account.producer, "inferred": feed.inferred}
+                log.info("a feed is gone", extra={**facts, "dropped": dict(feed.dropped), "feeds": len(self.feeds)})
                 continue
             feed.drop_old(now_ns)
             feed.receiver.want(wanted, now_ns)
@@ -116,7 +120,10 @@ class Intake:
 
     def _sort(self, peer: bytes, message: Message, now_ns: int) -> None:
         feed = self.feeds.get(peer) or self._new(peer)
+        before = feed.receiver.account.producer
         body = feed.receiver.hear(message, now_ns)
+        if message.epoch != before:
+            log.info("a feed came", extra={"epoch": message.epoch, "feeds": len(self.feeds.keys() | {peer})})
         if body is None:
             self.feeds[peer] = feed
             return

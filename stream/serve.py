@@ -40,7 +40,7 @@ def serve(open_segmenter: Callable[[], Segmenter], bind: str, publish: str, inse
         with segmenter:
             intake = Intake(incoming, epoch, rejections)
             fanout = Fanout(outgoing, epoch, segmenter.runner.info.as_report(), rejections)
-            log.info("ready: %s", segmenter.runner.info)
+            log.info("ready", extra={"bind": bind, "publish": publish})
             _loop(_Desk(segmenter, intake, fanout, epoch), [incoming, outgoing], keep)
     finally:
         context.destroy(linger=200)
@@ -104,6 +104,8 @@ class _Desk:
 
     def _fail(self, job: _Job, error: Exception) -> None:
         job.failure = str(error)
+        if log.isEnabledFor(logging.DEBUG):
+            log.debug("no result", extra={"epoch": job.frame.epoch, "seq": job.frame.seq, "why": job.failure})
         if isinstance(error, DeviceLost):
             self.lost = error
 

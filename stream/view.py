@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -19,6 +20,7 @@ from .link.wire import End, Message, Reply, WireError
 from .order import Order
 from .tally import Tally
 
+log = logging.getLogger(__name__)
 STATUS_NS = 100_000_000
 LET_GO_NS = 2_000_000_000  # a feed that is gone this long gives way to another
 
@@ -92,6 +94,7 @@ class _Viewing:
         self.receiver = Receiver(transmitter(socket), time.time_ns(), state.order.source)
         self.rejections = Rejections()
         self.last_frame_ns = 0
+        self.epoch = 0  # of the feed on display
         self.was = State.NO_RESULT
         self.why_ended = ""
         self.status_due = 0
@@ -137,6 +140,9 @@ class _Viewing:
             return None
         self.receiver.source = self.state.order.source
         self.state.ended = False
+        if frame.epoch != self.epoch:
+            log.info("a feed is shown", extra={"source": frame.source, "epoch": frame.epoch, "seq": frame.seq})
+            self.epoch = frame.epoch
         if first:
             tally.came_late(frame, result)
         clock = chain(frame.clock, self.receiver.clock.estimate() or Clock())
@@ -156,6 +162,8 @@ class _Viewing:
             self.state.ended = True
             self.why_ended = end.problem
             self.state.problem = end.problem or self.state.problem
+            facts = {"source": end.source, "epoch": end.epoch, "early": bool(end.problem)}
+            log.info("the feed has ended", extra=facts)
 
     def _judge(self, now: int) -> None:
         """Say 'stale' or 'no result' as soon as what is on display is older than a lease."""
@@ -168,6 +176,7 @@ class _Viewing:
         says, note = self._absence(now)
         if self.was is not says and self.last_frame_ns and not self.state.ended:
             self.state.tally.absent(says)
+            log.info("nothing new to show", extra={"state": says.value})
         self.was = says
         for display in self.displays:
             display.status(says, note, self.state.tally)

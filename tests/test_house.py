@@ -153,3 +153,25 @@ def test_what_ships_is_there_and_small() -> None:
     assert 1_000_000 < (models / "smartca-lite.onnx").stat().st_size < 8_000_000
     assert (models / "smartca-lite.json").is_file()
     assert "Not a medical device" in (models / "MODEL_CARD.md").read_text()
+
+
+BUILT_IN = {"Exception", "ValueError", "OSError", "RuntimeError", "ImportError", "FileNotFoundError", "PermissionError"}
+
+
+@pytest.mark.parametrize("name", sorted(FOUND))
+def test_what_is_raised_with_a_message_is_a_smartca_error(name: str) -> None:
+    """For people: see errors.py. A built-in exception with a message would be told as a bug of ours.
+
+    One with an errno, its words and a file's name is the system's, and says as much.
+    """
+    for node in ast.walk(ast.parse(FOUND[name].read_text())):
+        raised = node.exc if isinstance(node, ast.Raise) else None
+        if isinstance(raised, ast.Call) and isinstance(raised.func, ast.Name) and 0 < len(raised.args) < 3:
+            assert raised.func.id not in BUILT_IN, f"line {raised.lineno} raises {raised.func.id}: see errors.py"
+
+
+@pytest.mark.parametrize("name", sorted(FOUND))
+def test_loggers_are_called_log_and_named_by_their_module(name: str) -> None:
+    words = FOUND[name].read_text()
+    for line in re.findall(r"^.*= logging\.getLogger\(.*$", words, re.MULTILINE):
+        assert line == "log = logging.getLogger(__name__)" or "getLogger(name)" in line

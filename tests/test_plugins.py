@@ -141,7 +141,7 @@ def test_two_packages_that_claim_one_name(tmp_path: Path, monkeypatch: pytest.Mo
         install(tmp_path / name, name, ENTRIES.replace("own_parts:Bars", f"own_parts_{name}:Bars"))
         monkeypatch.syspath_prepend(tmp_path / name)
     with pytest.raises(InputError, match=r"two plugins are called 'bars' .* of one 1\.2 and two 1\.2; uninstall one"):
-        plugins.find("smartca.sources", "bars")
+        plugins.maker_of("smartca.sources", "bars")
 
 
 def test_one_package_seen_twice_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -149,7 +149,7 @@ def test_one_package_seen_twice_is_one(tmp_path: Path, monkeypatch: pytest.Monke
         (tmp_path / place).mkdir()
         install(tmp_path / place)
         monkeypatch.syspath_prepend(tmp_path / place)
-    assert plugins.find("smartca.displays", "log") is not None
+    assert plugins.maker_of("smartca.displays", "log") is not None
 
 
 def test_what_is_registered_here_counts_here(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -167,7 +167,7 @@ def test_what_is_registered_here_counts_here(monkeypatch: pytest.MonkeyPatch) ->
     [("bars:5", ("bars", "5")), ("rtsp://host/x", ("rtsp", "//host/x")), ("C:/clip.mp4", None), ("clip.mp4", None)],
 )
 def test_what_is_a_name(spec: str, named: tuple[str, str] | None) -> None:
-    assert plugins.named(spec) == named
+    assert plugins.name_and_rest(spec) == named
 
 
 def test_no_package_is_looked_for_before_a_name_is_unknown(network: Path) -> None:

@@ -34,6 +34,10 @@ def write_checkpoint(content: dict[str, Any], path: Path) -> None:
     replace_file(path, lambda file: torch.save(content, file))
 
 
+# what settings and torch raise for a checkpoint that holds other things, or weights of other names or shapes
+FOREIGN = (KeyError, ValueError, TypeError, AttributeError, RuntimeError)
+
+
 def read_checkpoint(path: Path, cure: str = "run `smartca train segment` to make one") -> dict[str, Any]:
     """A checkpoint's content, on the CPU. Raises ValueError, naming the `cure`, where it is missing or damaged."""
     try:

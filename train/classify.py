@@ -12,10 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..errors import InputError
+from ..errors import InputError, SmartcaError
 from ..pictures.pixels import Grey, Mask
 from .batches import Pair, tensors
-from .checkpoint import read_checkpoint
+from .checkpoint import FOREIGN, read_checkpoint
 from .data.samples import training_batch
 from .logs import Row
 from .loop import Loop
@@ -172,6 +172,8 @@ def read_classifier(path: Path) -> Classifier:
         settings = ClassifySettings(**stored["settings"])
         network = Classifier(*_backbone(settings, imagenet=False))
         network.load_state_dict(stored["state"])
-    except (KeyError, TypeError, RuntimeError) as error:
+    except SmartcaError:
+        raise
+    except FOREIGN as error:
         raise InputError(f"{path} holds no classifier; {cure}") from error
     return network.eval()

@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ..engine.cpu.openvino_import import ov
-from ..errors import InputError, RunError
+from ..errors import InputError, RunError, SmartcaError
 from ..files import write_whole
 from ..version import __version__
 from . import loss_names
-from .checkpoint import read_checkpoint
+from .checkpoint import FOREIGN, read_checkpoint
 from .fit import FitSettings
 from .nets import networks
 from .nets.network import SmartCA
@@ -55,7 +55,8 @@ class Confident(nn.Module):
 def load_network(checkpoint: Path) -> tuple[nn.Module, FitSettings]:
     """The network of `best.pt` in eval mode, and its settings. Raises ValueError where it is damaged."""
     stored = read_checkpoint(checkpoint)
-    if "loss" not in stored.get("settings", {"loss": ""}):
+    settings = stored.get("settings", {"loss": ""})
+    if isinstance(settings, dict) and "loss" not in settings:
         raise InputError(
             f"{checkpoint} is a classifier, which outlines nothing; give the best.pt that "
             f"`smartca train segment --classifier {checkpoint.with_name('classifier.pt')}` makes"
@@ -66,7 +67,9 @@ def load_network(checkpoint: Path) -> tuple[nn.Module, FitSettings]:
         settings = FitSettings(**stored["settings"])
         network = networks.build_network(settings.network, pretrained=False)
         network.load_state_dict(stored["state"])
-    except (KeyError, TypeError, RuntimeError) as error:
+    except SmartcaError:
+        raise
+    except FOREIGN as error:
         raise InputError(f"{checkpoint} was made by another version; train again with this one") from error
     return network.eval(), settings
 

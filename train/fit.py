@@ -43,7 +43,7 @@ __all__ = [
 class FitSettings(Settings):
     """Everything that, with the data and the classifier, decides the weights."""
 
-    loss: str = "iplf"  # a name of loss_names.NAMES
+    loss: str = "iplf"  # a name of loss_names.LOSS_NAMES
     from_classifier: bool = False  # the trainable encoder, too, starts from the classifier's
 
 
@@ -96,7 +96,7 @@ class Fit(Loop):
                 raise InputError(f"{settings.network} has no place for a classifier; leave --classifier out")
             try:
                 network.adopt(read_classifier(self.classifier), both=settings.from_classifier)
-            except RuntimeError as error:
+            except RuntimeError as error:  # torch's, for weights of other names or shapes
                 raise InputError(
                     f"{self.classifier} holds another encoder than {settings.network}; "
                     f"run `smartca train classify --network {settings.network}` for one that fits"

@@ -6,6 +6,7 @@ the seed and the step alone, and everything else is in the checkpoint.
 
 from __future__ import annotations
 
+import logging
 import signal
 import threading
 import time
@@ -28,11 +29,14 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 from ..errors import InputError, RunError
 from . import parallel
 from .batches import Batches, Pair
-from .checkpoint import read_checkpoint, write_checkpoint
+from .checkpoint import FOREIGN, read_checkpoint, write_checkpoint
 from .data.samples import training_batch
+from .failures import foreign_network, machine_failures
 from .logs import Log, Row
+from .nets.networks import NETWORK_NAMES
 from .settings import AS_USUAL, Lessons, Running, Settings, learning_rate
 
+log = logging.getLogger(__name__)
 PARTING_S = 2.0  # that the workers of a killed training may take to notice and end
 SAVING_SHARE = 0.05  # of the time at most: large networks are saved less often
 LEARNT_SHARE = 0.4  # of the learning rate, for an encoder that starts from ImageNet weights
@@ -127,7 +131,10 @@ class Loop(ABC):
         Raises ValueError while another training writes to the same folder.
         """
         self.out.mkdir(parents=True, exist_ok=True)
-        with self._alone():
+        facts = {"network": self.settings.network, "device": str(self.crew.device), "samples": len(self.train)}
+        what = "training goes on" if self.resumed else "training begins"
+        log.info(what, extra={**facts, "step": self.step, "of": self.total, "rank": self.crew.rank})
+        with self._alone(), machine_failures(self.crew.device):
             return self._run()
 
     @contextmanager
@@ -144,14 +151,14 @@ class Loop(ABC):
 
     def _run(self) -> list[Row]:
         batches = Batches(self.view, len(self.train), self.settings, self.crew, self.stage, self.workers)
-        log = Log(self.out, self.files[2], self.name, self.step, quiet=not self.crew.first)
-        with interrupts() as interrupted, batches, log:
+        table = Log(self.out, self.files[2], self.name, self.step, quiet=not self.crew.first)
+        with interrupts() as interrupted, batches, table:
             self._due = time.monotonic() + self.save_every_s
             while not self.finished:
                 loss, stop = self.crew.mean([self._one_step(*batches[self.step]), float(interrupted.is_set())])
-                self._count(loss, log)
+                self._count(loss, table)
                 if self.step % self.steps_per_epoch == 0 or self.step == self.total:
-                    self._end_epoch(log)
+                    self._end_epoch(table)
                 if stop or time.monotonic() >= self._due:
                     self._save()
                 if stop:
@@ -169,7 +176,9 @@ class Loop(ABC):
             for part in self.network.modules():
                 if isinstance(part, _BatchNorm):
                     part.eval()
-        with torch.autocast(self.crew.device.type, torch.bfloat16, enabled=self.settings.half):
+        name, size = self.settings.network, images.shape[-1]
+        half = torch.autocast(self.crew.device.type, torch.bfloat16, enabled=self.settings.half)
+        with half, foreign_network(name, name in NETWORK_NAMES, size):
             output = self._called(images)
         loss = self.loss_of(output, masks)
         self.optimiser.zero_grad(set_to_none=True)
@@ -179,11 +188,11 @@ class Loop(ABC):
         average_into(self.mean, self.network, min(self.settings.average, (1 + self.step) / (10 + self.step)))
         return float(loss.detach())
 
-    def _count(self, loss: float, log: Log) -> None:
+    def _count(self, loss: float, table: Log) -> None:
         """One step is done. Raises RuntimeError where its loss is no number any more: nothing would be learnt."""
         if not np.isfinite(loss):
             raise RunError(f"the loss is no number any more at step {self.step + 1}; lower --learning-rate")
-        log.step(self.step + 1, loss, self.optimiser.param_groups[0]["lr"])
+        table.step(self.step + 1, loss, self.optimiser.param_groups[0]["lr"])
         self.step, self._losses = self.step + 1, self._losses + loss
         if self.on_step:
             self.on_step(self.step, self.total, loss)
@@ -209,15 +218,16 @@ class Loop(ABC):
         keys = [tuple(row[name] for name in self.best_by) for row in self.rows]
         return keys.index(max(keys))
 
-    def _end_epoch(self, log: Log) -> None:
+    def _end_epoch(self, table: Log) -> None:
         done = (self.step - 1) % self.steps_per_epoch + 1
         facts = {"epoch": -(-self.step // self.steps_per_epoch), "step": self.step, "loss": self._losses / done}
         row: Row = {**facts, **self.crew.from_first(self.score() if self.crew.first else {})}
         self.rows, self._losses = [*self.rows, row], 0.0
+        log.info("epoch done", extra=row)
         if self.crew.first:
             if self._best_row() == len(self.rows) - 1:
                 write_checkpoint({**self._facts(), "state": self.mean.state_dict(), **row}, self.best)
-            log.epoch(self.rows)
+            table.epoch(self.rows)
         self._save()
 
     def _facts(self) -> dict[str, Any]:
@@ -257,7 +267,7 @@ class Loop(ABC):
             for name, part in self._parts().items():
                 part.load_state_dict(stored[name])
             self.step, self.rows, self._losses = stored["step"], stored["rows"], stored["losses"]
-        except (KeyError, ValueError, RuntimeError) as error:
+        except FOREIGN as error:
             raise InputError(f"{self.last} was made by another version; give another --out, or --no-resume") from error
 
 

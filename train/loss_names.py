@@ -89,11 +89,11 @@ MADE: dict[str, Callable[[], nn.Module]] = {
     "focal-tversky": lambda: Float32(_focal_tversky()),
     "unified-focal": lambda: Float32(_unified_focal()),
 }
-NAMES: tuple[str, ...] = tuple(MADE)
+LOSS_NAMES: tuple[str, ...] = tuple(MADE)
 
 
 def loss(name: str) -> nn.Module:
-    """The loss called `name`: one of `NAMES`, or an installed plugin's, whose `loss(logits, target)` gets float32.
+    """The loss called `name`: one of `LOSS_NAMES`, or an installed plugin's, whose `loss(logits, target)` gets float32.
 
     Raises ValueError for another, RuntimeError without its library or where a plugin fails.
     """
@@ -101,7 +101,7 @@ def loss(name: str) -> nn.Module:
         return MADE[name]()
     formula: Any = plugins.make(PLUGINS, name)
     if formula is None:
-        raise InputError(f"'{name}' is no loss; choose {', '.join(NAMES)}; {plugins.told(PLUGINS)}")
+        raise InputError(f"'{name}' is no loss; choose {', '.join(LOSS_NAMES)}; {plugins.told(PLUGINS)}")
     if not callable(formula):
         raise RunError(f"the plugin {name!r} gave a {type(formula).__name__}, which cannot be called as a loss")
     return Float32(cast(Formula, formula))
@@ -113,8 +113,8 @@ def posterior(name: str) -> Callable[[Tensor], Tensor]:
     For IPLF it is `confidence_logit`; the others' logits are taken as they are, in float32. Only cross-entropy's are
     then those of a posterior before calibration. Raises ValueError for an unknown name.
     """
-    if name not in MADE and plugins.find(PLUGINS, name) is None:
-        raise InputError(f"'{name}' is no loss; choose {', '.join(NAMES)}; {plugins.told(PLUGINS)}")
+    if name not in MADE and plugins.maker_of(PLUGINS, name) is None:
+        raise InputError(f"'{name}' is no loss; choose {', '.join(LOSS_NAMES)}; {plugins.told(PLUGINS)}")
     return confidence_logit if name in MADE and name.startswith("iplf") else torch.Tensor.float
 
 

@@ -18,7 +18,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from ..errors import InputError
+from ..errors import InputError, RunError
 from .losses import RunningIplf, iplf, positive_domain
 
 PATIENCE = timedelta(hours=1)  # the others wait while the first renders phantoms or validates
@@ -99,7 +99,10 @@ def joined(device: str) -> Iterator[Crew]:
     place = _device(device)
     if place.type == "cuda":
         torch.cuda.set_device(place)
-    dist.init_process_group("nccl" if place.type == "cuda" else "gloo", timeout=PATIENCE)
+    try:
+        dist.init_process_group("nccl" if place.type == "cuda" else "gloo", timeout=PATIENCE)
+    except (ValueError, RuntimeError) as error:  # torch's, for a variable that lacks and for a partner that does
+        raise RunError(f"the processes do not find each other ({error}); start them with torchrun") from error
     try:
         yield current(device)
     finally:

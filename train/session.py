@@ -11,7 +11,7 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from ..errors import InputError, RunError
+from ..errors import InputError
 from ..phantom import TRAIN, VALIDATE
 from ..pictures.datasets import Labels, Samples, check_samples, digest_of, needs_tear, open_data, refuse_choice
 from ..pictures.negatives import read_negatives, shrunk
@@ -81,10 +81,7 @@ class _Session:
     def fitted(self, fit: Loop, curves: Path) -> Path:
         """Run a loop to its end and draw its curves; returns the best weights."""
         self.fit = fit
-        try:
-            rows = fit.run()
-        except torch.cuda.OutOfMemoryError as error:
-            raise RunError(f"the memory of {self.crew.device} is too small; lower --batch or --size") from error
+        rows = fit.run()
         if self.crew.first:
             plot_curves(rows, curves)
         return fit.best

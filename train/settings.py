@@ -21,7 +21,7 @@ LARGEST_SEED = 2**63 - 1  # a seed
 class Settings:
     """Everything that, with the data, decides the weights. Raises ValueError for values that cannot work."""
 
-    network: str = "smartca-lite"  # a name of networks.NAMES
+    network: str = "smartca-lite"  # a name of networks.NETWORK_NAMES
     size: int = 256  # pixels along the network's square
     size_from: int = 0  # the first 60 % of the steps are trained at this size; 0 = all at `size`
     epochs: int = 12

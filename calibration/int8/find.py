@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +19,7 @@ from .picture_choice import CalibrationPicture
 from .quantise import convolutions, named
 from .search import Progress, Search
 
+log = logging.getLogger(__name__)
 ASKING_EXACT, ASKING = "the gate: asking fp32", "the gate: asking INT8"
 
 
@@ -38,7 +40,8 @@ def find(
     pictures to prove anything, ValueError without pictures. Where the gate refuses, it is asked
     again with one more sensitive group of layers in fp32, as long as there is one to give.
     """
-    exact = named(onnx_graph.read_network(data, name))
+    with onnx_graph.damage_told(data, name):
+        exact = named(onnx_graph.read_network(data, name))
     if not convolutions(exact):
         raise EngineError(f"{name} holds no convolution to compute in INT8: use --precision fp32")
     run = CpuNetwork if on_cpu else WatchedNetwork
@@ -57,6 +60,8 @@ def find(
         found.narrow, _ = ask(found.network, name, material.gate, threads)
         found.verdict = judge(found.exact, found.narrow, material.gate, point, found.limits)
         found.asked += 1
+        facts = {"accepted": found.verdict.accepted, "refusals": len(found.verdict.refusals), "asked": found.asked}
+        log.info("the gate's verdict", extra={**facts, **found.verdict.scores})
         if found.verdict.accepted or not search.give_back():
             break
     progress(ASKING, 1, 1)

@@ -7,11 +7,13 @@ joining) is then fused into one of them by either library, and nothing is rounde
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...engine.contract import EngineError
 from ...engine.onnx_graph import QUANTISED
 from .network import need_onnxruntime
 from .one_channel import one_channel
@@ -38,7 +40,8 @@ def named(model: ModelProto) -> ModelProto:
     with tempfile.TemporaryDirectory() as folder:
         before, after = Path(folder) / "before.onnx", Path(folder) / "after.onnx"
         onnx.save(model, str(before))
-        quant_pre_process(str(before), str(after), skip_symbolic_shape=True)
+        with _refusals_told():
+            quant_pre_process(str(before), str(after), skip_symbolic_shape=True)
         copy = one_channel(onnx.load(str(after)))
     for number, node in enumerate(copy.graph.node):
         node.name = f"{number} {node.name or node.op_type}"
@@ -72,9 +75,20 @@ def quantised(model: ModelProto, ranges: Mapping[str, float]) -> ModelProto:
             "OpTypesToExcludeOutputQuantization": ["Conv"],
         },
     )
-    quantiser.quantize_model()
+    with _refusals_told():
+        quantiser.quantize_model()
     made: onnx.ModelProto = quantiser.model.model
     return made
+
+
+@contextmanager
+def _refusals_told() -> Iterator[None]:
+    """Turns what onnxruntime's quantisation raises, of no common kind, into EngineError."""
+    try:
+        yield
+    except Exception as error:
+        reason = str(error).strip().split("\n")[0] or type(error).__name__
+        raise EngineError(f"onnxruntime cannot quantise the network ({reason}); use --precision fp32") from error
 
 
 def loosened(narrow: ModelProto, exact: ModelProto, keep: Collection[str]) -> ModelProto:

@@ -75,6 +75,11 @@ def assemble(folder: Path, model: Path, data: bytes, made: EnginePlan, options: 
 
     Raises EngineError.
     """
+    with onnx_graph.damage_told(data, model.name):
+        _assemble(folder, model, data, made, options, progress)
+
+
+def _assemble(folder: Path, model: Path, data: bytes, made: EnginePlan, options: Options, progress: Progress) -> None:
     started = time.perf_counter()
     progress(PREPARING, 0, 1)
     network = onnx_graph.read_network(data, model.name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import logging
 from importlib import metadata
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from . import output_checks as places
 from .assembly import Options, assemble, right_size
 from .cache import EngineCache, deliver
 
+log = logging.getLogger(__name__)
 # Turing (sm75) must be asked for: its kernels make an engine nine times as large
 EVERY_RECENT_GPU = ("sm80", "sm86", "sm89", "sm120")
 
@@ -39,6 +41,8 @@ def build_engine(model: Path, options: Options, progress: Progress, cache: Path 
     made = make_plan(model, data, options)
     store = EngineCache(cache or cache_folder())
     engine = store.find(made)
+    facts = {"key": store.folder(made).name, "backend": made.backend, "precision": made.precision}
+    log.info("the cache has no such engine" if engine is None else "the engine is in the cache", extra=facts)
     if engine is None:
         _need(options.backend)
         with store.locked(made, progress):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from ...errors import FileError, InputError
+from ...errors import UNDECODABLE, FileError, InputError
 from ...files import sha256
 from .. import operating_point as points
 from .. import plan
@@ -65,7 +65,7 @@ def is_point(path: Path) -> bool:
     """Whether `path` is an operating point of some model."""
     try:
         return bool(msgspec.json.decode(path.read_bytes(), type=points.OperatingPoint).model_sha256)
-    except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
+    except (OSError, *UNDECODABLE):
         return False
 
 

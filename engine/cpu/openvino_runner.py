@@ -58,7 +58,7 @@ class OpenVinoRunner(Runner):
         }
         try:
             self._request = core.compile_model(network, "CPU", settings).create_infer_request()
-        except RuntimeError as error:
+        except (RuntimeError, UnicodeDecodeError) as error:
             raise EngineError(f"OpenVINO cannot compile {model.name}: {_first_line(error)}") from error
         self._model = model
         self._tells_more = len(network.outputs) == 2
@@ -117,7 +117,7 @@ def _read(core: ov.Core, model: Path) -> ov.Model:
             raise EngineError(unreadable)
     try:
         network = core.read_model(str(model))
-    except RuntimeError as error:
+    except (RuntimeError, UnicodeDecodeError) as error:  # its own words may quote the file
         raise EngineError(unreadable) from error
     shapes = [_shape(port) for port in [*network.inputs, *network.outputs]]
     wanted = "one input and one output of shape (1, 1, S, S), S a multiple of 16"

@@ -98,7 +98,7 @@ def _look_at(onnx: Path, told: plan.BuildSheet | None) -> ServedNetwork:
 
     try:
         network = ov.Core().read_model(str(onnx))
-    except RuntimeError as error:
+    except (RuntimeError, UnicodeDecodeError) as error:  # its own words may quote the file
         raise EngineError(f"{onnx.name} is not a readable ONNX file; export it again with `smartca export`") from error
     shapes = {port.get_any_name(): port.partial_shape for port in [*network.inputs, *network.outputs]}
     first = shapes.get("image")

@@ -15,6 +15,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from ...errors import UNDECODABLE
 from ..contract import Answer, EngineError, EngineInfo
 from ..operating_point import OperatingPoint
 from .address import Address
@@ -267,7 +268,7 @@ def _point(text: str | None, digest: str, whose: str) -> OperatingPoint:
         return OperatingPoint(model_sha256=digest)
     try:
         point = msgspec.json.decode(text, type=OperatingPoint)
-    except (msgspec.DecodeError, ValueError) as error:
+    except UNDECODABLE as error:
         raise EngineError(f"{whose} has no readable operating point ({error}); {NO_MODEL}") from error
     if point.model_sha256 != digest:
         raise EngineError(f"{whose} has the operating point of other weights; {NO_MODEL}")

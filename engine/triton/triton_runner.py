@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ...errors import mendable
 from ..contract import Answer, EngineError, Runner
 from ..operating_point import OperatingPoint
 from .address import parse
 from .session import Pending, Session, SessionLost
 
 TIMEOUT_S = 0.25  # a live picture that is older is of no use to anybody
+log = logging.getLogger(__name__)
 RETRY_S = 0.25
 
 
@@ -88,6 +91,7 @@ class TritonRunner(Runner):
     def _lose(self, session: Session, why: str) -> None:
         """No answer of `session` counts any more; connect anew without keeping anybody waiting."""
         self._session, self._why = None, why
+        log.warning("the Triton server is lost; connecting anew: %s", why)
         self._mending = threading.Thread(target=self._mend, args=(session,), name="triton", daemon=True)
         self._mending.start()
 
@@ -98,8 +102,11 @@ class TritonRunner(Runner):
                 session = Session(self._address)
             except Exception as error:  # whatever it is: a thread that ends here would end the stream for good
                 self._why = str(error)
+                if not mendable(error):
+                    log.error("a bug while connecting", exc_info=True)
             else:
                 if self._take(session):
+                    log.info("the Triton server answers again")
                     return
                 session.close()
             self._closing.wait(RETRY_S)

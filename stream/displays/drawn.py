@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ...errors import RunError
+from ...errors import RunError, SmartcaError, mendable, sentence
 from ..frame import State
 from ..tally import Tally
 from .contract import Display, Shown
@@ -93,8 +93,10 @@ class DrawnDisplay(Display):
         if self._record is not None:
             try:
                 self._add(self._record, drawn, shown)
-            except (OSError, ValueError, RuntimeError) as error:
-                self._fail(str(error))
+            except (SmartcaError, OSError) as error:
+                if not mendable(error):
+                    raise
+                self._fail(sentence(error))
 
     def _add(self, record: Callable[[float | None], Recorder], drawn: NDArray[np.uint8], shown: Shown) -> None:
         if self.recorder is None:

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import queue
 import threading
 from contextlib import suppress
@@ -29,6 +30,7 @@ from .recording import FORMAT, RecordedFrame, frame_line, frame_log_path
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
+log = logging.getLogger(__name__)
 _WAITING = 64  # frames between the view and the encoder; then the view waits, as nothing may be lost
 _TICKS = 90_000  # a second, in the film's time base
 _X264 = {"preset": "ultrafast", "crf": "18", "tune": "zerolatency"}
@@ -64,6 +66,7 @@ class Recorder:
                 old.unlink(missing_ok=True)
         self.path, self._film = _create(Path(path))
         self.problem: str | None = None
+        self._bug: Exception | None = None  # that ended the thread
         self.count = 0  # frames taken
         self._fps = fps or 30.0
         self._shape: tuple[int, ...] | None = None
@@ -71,6 +74,7 @@ class Recorder:
         self._lines = _File(frame_log_path(self.path), "xb")
         head = {"format": FORMAT, "film": self.path.name, "fps": self._fps, **meta}
         self._lines.write(msgspec.json.encode(head) + b"\n")
+        log.info("recording opened", extra={"fps": self._fps})
         self._jobs: queue.Queue[_Job | None] = queue.Queue(_WAITING)
         self._thread = threading.Thread(target=self._work, name="recorder", daemon=True)
         self._thread.start()
@@ -80,6 +84,8 @@ class Recorder:
 
         Raises RuntimeError if its size is not that of the first.
         """
+        if self._bug is not None:
+            raise self._bug
         if self.problem or not self._thread.is_alive():
             return
         self._shape = self._shape or drawn.shape
@@ -109,6 +115,9 @@ class Recorder:
         if self._thread.is_alive():
             self._jobs.put(None)
             self._thread.join()
+            log.info("recording closed", extra={"frames": self.count, "failed": self.problem is not None})
+        if self._bug is not None:
+            raise self._bug
 
     def __enter__(self) -> Recorder:
         return self
@@ -122,8 +131,11 @@ class Recorder:
                 self._write()
         except OSError as error:
             self._give_up(f"can no longer be written ({error.strerror})")
-        except Exception as error:
+        except av.error.FFmpegError as error:
             self._give_up(f"could not be encoded ({error})")
+        except Exception as error:
+            self._bug = error
+            self._give_up("met a bug")
 
     def _give_up(self, why: str) -> None:
         self.problem = f"the recording {self.path.name} {why}; what it holds is kept"

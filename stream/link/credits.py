@@ -7,8 +7,11 @@ consumer has not seen LEASE_NS after it left counts as lost, so that a lost mess
 
 from __future__ import annotations
 
+import logging
+
 from .wire import Grant
 
+log = logging.getLogger(__name__)
 WINDOW = 2  # one being worked on, one on its way: enough to hide the network
 LEASE_NS = 250_000_000
 ANNOUNCE_NS = 100_000_000
@@ -31,12 +34,15 @@ class Allowance:
     def hear(self, consumer: int, grant: Grant, now_ns: int) -> None:
         """Take a Grant from the consumer whose epoch is `consumer`."""
         if consumer != self._consumer:  # a new consumer knows nothing of what went to the old one
+            log.debug("a consumer came", extra={"consumer": consumer, "producer": self.epoch, "sent": self.sent})
             self._consumer, self._done = consumer, 0
             self._written_off = self.sent
         mine = grant.of == self.epoch
         if mine:
             self._done = max(self._done, min(grant.done, self.sent))
         if (grant.seen if mine else 0) < self.sent and now_ns - self._last_sent > LEASE_NS:
+            if log.isEnabledFor(logging.DEBUG) and self._written_off < self.sent:
+                log.debug("credits written off", extra={"sent": self.sent, "done": self._done, "producer": self.epoch})
             self._written_off = self.sent
         self._window = grant.window
         self.source = grant.source

@@ -20,7 +20,7 @@ import numpy as np
 from msgspec import Meta
 from numpy.typing import NDArray
 
-from ...errors import InputError
+from ...errors import UNDECODABLE, InputError
 from ...pictures.pixels import Mask, Sector
 from ..frame import Clock, Frame, Natural, Result, State, Trail
 
@@ -165,7 +165,7 @@ def unpack(data: bytes | memoryview) -> Message:
         raise WireError("the message's checksum does not fit: it was damaged on its way")
     try:
         head = _heads.decode(rest[:head_size])
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNDECODABLE as error:
         raise WireError(f"the message's head is malformed: {error}") from error
     return Message(epoch, number, _body(head, rest[head_size:]))
 
@@ -241,7 +241,7 @@ def _frame(head: FrameHead, reader: _Reader) -> Frame:
     truth = reader.mask(shape[:2]) if head.has_truth else None
     try:
         sector = Sector(*head.sector).check(shape)
-    except ValueError as error:
+    except InputError as error:
         raise WireError(str(error)) from error
     return Frame(
         pixels,

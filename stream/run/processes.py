@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import sys
 import time
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import cv2
 
+from ... import logs
 from ...engine import DeviceLost, Engine, Foreign, Segmenter, open_segmenter
 from ...engine.operating_point import NOT_CALIBRATED, how_to_calibrate
 from ...errors import SmartcaError
@@ -25,6 +27,8 @@ from ..tally import Tally
 from ..view import ViewState, view
 from .pulse import Heart, Pulse
 from .supervise import DEVICE_LOST, MOST_RESTARTS, WITHIN_S
+
+log = logging.getLogger(__name__)
 
 
 def run_attach(
@@ -64,7 +68,7 @@ def reopened(spec: str, heart: Heart) -> Source | None:
         heart.ready(False)
         try:
             return open_source(spec)
-        except (OSError, SmartcaError):
+        except (SmartcaError, OSError):
             for _ in range(10):
                 heart.ready(False)
                 time.sleep(0.1)
@@ -113,6 +117,7 @@ def run_serve(settings: ServeSettings, pulse: str | None, say: Say) -> int:
 
 def _opened(settings: ServeSettings, alone: bool, say: Say) -> Segmenter:
     engine = settings.engine
+    log.info("opening the engine", extra={"precision": settings.precision, "threads": settings.threads})
     segmenter = open_segmenter(
         engine,
         precision=settings.precision,
@@ -152,7 +157,8 @@ def start_again(arguments: list[str], losses: int, worked_s: float, say: Say) ->
         return
     say("starting again, in a new process")
     _flush()
-    os.execv(sys.executable, [sys.executable, "-m", "smartca", *arguments, "--losses", str(losses)])
+    command = [*arguments, *logs.settings().arguments(), "--losses", str(losses)]
+    os.execv(sys.executable, [sys.executable, "-m", "smartca", *command])
 
 
 def end_at_once(code: int) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import signal
 import sys
 import tempfile
@@ -15,12 +14,12 @@ from pathlib import Path
 import msgspec
 import zmq
 
+from ... import logs
 from ...engine.machine import versions
 from ..tally import Tally
 from .pulse import Pulse, Role
 from .supervise import Child, ProcessesStopped
 
-log = logging.getLogger(__name__)
 END_WITHIN_S = 5.0
 
 
@@ -168,7 +167,7 @@ class Run:
         return ["attach", "--to", at, "--start", start, *self._common(), *self.settings.attach]
 
     def _common(self) -> list[str]:
-        return ["--pulse", self._at["pulse"]]
+        return ["--pulse", self._at["pulse"], *logs.settings().arguments()]
 
 
 def _address(folder: Path, name: str) -> str:

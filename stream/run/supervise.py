@@ -59,6 +59,7 @@ class Child:
         """Start the process, out of reach of the terminal's Ctrl-C: the supervisor decides who ends when."""
         command = [sys.executable, "-m", "smartca", *self._arguments()]
         self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
+        log.info("process started", extra={"role": self.role, "child": self.pid, "restarts": self.restarts})
         self._heard = time.monotonic()
         self.ready = False
 

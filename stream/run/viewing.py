@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 from ... import plugins
@@ -60,13 +61,14 @@ class Viewing:
 
     def close(self) -> None:
         """Finish the recording and close the page."""
-        for display in self._displays:
-            display.close()
+        with ExitStack() as closing:  # all of them, though one fails
+            for display in reversed(self._displays):
+                closing.callback(display.close)
 
 
 def open_display(spec: str) -> Display:
     """What the plugin NAME makes of 'NAME:REST'. Raises InputError where there is none, RunError where it fails."""
-    named = plugins.named(spec)
+    named = plugins.name_and_rest(spec)
     display = None if named is None else plugins.make("smartca.displays", *named)
     if display is None:
         raise InputError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -10,6 +11,8 @@ from ... import plugins
 from ...errors import InputError, MissingFile, RunError
 from ...pictures.filetypes import ANNOTATION_SUFFIXES, DICOM_SUFFIXES, files_in, is_dicom, is_still
 from .contract import OnFrame, Picture, Source
+
+log = logging.getLogger(__name__)
 
 __all__ = ["FORMS", "NO_CHOICE", "Picture", "Source", "TruthChoice", "open_source"]
 
@@ -39,7 +42,14 @@ def open_source(
     is its truth; of one with annotations, `label` does, and without it they are not looked at. Raises OSError where
     there is nothing, ValueError where it is of no use, RuntimeError for a plugin that fails; all with one sentence.
     """
-    path, named = Path(spec), plugins.named(spec) if isinstance(spec, str) else None
+    source = _opened(spec, progress, mask_value, label)
+    facts = {"kind": type(source).__name__, "pictures": source.count, "fps": source.fps, "live": source.live}
+    log.info("source opened", extra={"source": source.name, **facts})
+    return source
+
+
+def _opened(spec: str | Path, progress: OnFrame | None, mask_value: int | None, label: Sequence[str]) -> Source:
+    path, named = Path(spec), plugins.name_and_rest(spec) if isinstance(spec, str) else None
     if (mask_value is not None or label) and not path.is_dir() and (named is not None or path.exists()):
         from ...pictures.datasets import refuse_choice
 

@@ -10,7 +10,6 @@ import csv
 import io
 import os
 import re
-import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +23,7 @@ import platformdirs
 from av.error import FFmpegError
 from numpy.typing import NDArray
 
-from ...errors import FileError, InputError, MissingFile, RunError
+from ...errors import UNDECODABLE, FileError, InputError, MissingFile, RunError, mendable
 from ...files import whole_file, write_json, write_whole
 from ...pictures.filetypes import is_hidden
 from ...pictures.pixels import Grey, Mask, Sector
@@ -32,7 +31,7 @@ from ...version import __version__
 from .contract import OnFrame
 
 SHIPPED_SEED = 90001
-SHIPPED = Path(__file__).parents[2] / "phantom" / "cines" / f"demo_{SHIPPED_SEED}.mp4"
+SHIPPED_CINE = Path(__file__).parents[2] / "phantom" / "cines" / f"demo_{SHIPPED_SEED}.mp4"
 QUALITY = "15"  # x264's constant rate factor: speckle off by 2 greys, under 4 MB for 240 frames
 
 
@@ -91,6 +90,10 @@ def write_cine(path: Path, seed: int, frames: int, fps: int = 30, progress: OnFr
             np.savez_compressed(file, masks=np.stack(masks))
         write_json(about_of(path), about)
         partial.replace(path)
+    except FFmpegError as error:
+        if mendable(error):  # a full disk has words of its own
+            raise
+        raise FileError(f"{path} cannot be written ({error.strerror}); choose another place") from error
     finally:
         partial.unlink(missing_ok=True)
     return path
@@ -175,7 +178,7 @@ class Cine:
 
     def _decode(self) -> Iterator[Grey]:
         try:
-            with av.open(str(self.path)) as film:
+            with av.open(str(self.path), metadata_errors="replace") as film:
                 stream = film.streams.video[0]
                 stream.codec_context.thread_count = 1
                 for picture in film.decode(stream):
@@ -196,16 +199,18 @@ def open_cine(path: Path) -> Cine:
             raise MissingFile(f"{part} is missing; a cine is an .mp4 with .masks.npz and .json beside it")
     try:
         about = msgspec.json.decode(about_of(path).read_bytes(), type=About)
-    except msgspec.DecodeError as error:
+    except UNDECODABLE as error:
         raise InputError(f"{about_of(path)} is damaged ({error}); delete the cine to draw it anew") from error
     rows, columns = about.shape
     try:
         with masks_of(path).open("rb") as file, np.load(file, allow_pickle=False) as stored:
             masks = stored["masks"]
-        if masks.shape != (about.frames, rows, (columns + 7) // 8) or masks.dtype != np.uint8:
-            raise InputError(f"shape {masks.shape}, {masks.dtype}")
-    except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except Exception as error:  # zip, zlib and numpy's own parser raise many kinds
         raise InputError(f"{masks_of(path)} is damaged ({error}); delete the cine to draw it anew") from error
+    if masks.shape != (about.frames, rows, (columns + 7) // 8) or masks.dtype != np.uint8:
+        raise InputError(
+            f"{masks_of(path)} is damaged (shape {masks.shape}, {masks.dtype}); delete the cine to draw it anew"
+        )
     Sector(*about.sector).check(about.shape)
     return Cine(path, about, masks)
 
@@ -222,8 +227,8 @@ def cine_for(seed: int = SHIPPED_SEED, frames: int | None = None, progress: OnFr
     """
     if frames is not None and frames < 1:
         raise InputError(f"a cine of {frames} frames cannot be; ask for 1 or more")
-    if seed == SHIPPED_SEED and _whole(SHIPPED):
-        return SHIPPED
+    if seed == SHIPPED_SEED and _whole(SHIPPED_CINE):
+        return SHIPPED_CINE
     from ...phantom import RECIPE, Phantom
 
     wanted = Phantom.period if frames is None else min(frames, Phantom.period)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from ...errors import InputError, RunError
+from ...errors import InputError, RunError, SmartcaError, sentence
 from ...pictures.depth import Depth
 from ...pictures.filetypes import STILL_SUFFIXES, files_in
 from ...pictures.masks import mask_path, read_truth
@@ -49,8 +49,8 @@ class Images(Source):
                     for read, picture in enumerate(self._of(path, skipped), skipped + 1):
                         yield picture
                         skipped = read
-                except (OSError, ValueError) as error:
-                    raise RunError(f"{error}; {number + skipped} of {self.count} images were read") from error
+                except (SmartcaError, OSError) as error:
+                    raise RunError(f"{sentence(error)}; {number + skipped} of {self.count} images were read") from error
             number += pages
 
     def _of(self, path: Path, start: int = 0) -> Iterator[Picture]:

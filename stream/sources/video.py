@@ -80,7 +80,7 @@ def _open(path: Path) -> InputContainer:
     if path.is_dir():
         raise FileError(f"{path} is a folder, not a video; end it with the name of a file in it")
     try:
-        container = av.open(str(path))
+        container = av.open(str(path), metadata_errors="replace")  # its words may be of any encoding
     except FileNotFoundError as error:
         raise MissingFile(f"there is no file {path}; check the path") from error
     except PermissionError as error:
@@ -93,6 +93,9 @@ def _open(path: Path) -> InputContainer:
     if not container.streams.video or container.format.name == _TEXT:
         container.close()
         raise InputError(f"{path} holds no video ({container.format.name}); give a video file, e.g. an .mp4")
+    if container.streams.video[0].codec_context is None:
+        container.close()
+        raise InputError(f"{path} is of a kind that FFmpeg cannot decode here; convert it, e.g. to an .mp4")
     container.streams.video[0].codec_context.thread_count = 1  # nothing else may compute beside the engine
     return container
 

@@ -58,7 +58,7 @@ class Volume(Source):
                 if number in wanted:
                     yield Picture(self._upright(depth(self._array(content))))
                     read += 1
-        except (OSError, ValueError, zlib.error) as error:
+        except (OSError, zlib.error) as error:
             problem = str(error)
         if problem or read < (self.count or 0):
             raise RunError(

@@ -15,9 +15,9 @@ from support.labelled_forms import as_masks, command, segment
 
 # each name of both lists at least once
 PAIRS = list(
-    zip(networks.NAMES, cycle(loss_names.NAMES), strict=False)
-    if len(networks.NAMES) >= len(loss_names.NAMES)
-    else zip(cycle(networks.NAMES), loss_names.NAMES, strict=False)
+    zip(networks.NETWORK_NAMES, cycle(loss_names.LOSS_NAMES), strict=False)
+    if len(networks.NETWORK_NAMES) >= len(loss_names.LOSS_NAMES)
+    else zip(cycle(networks.NETWORK_NAMES), loss_names.LOSS_NAMES, strict=False)
 )
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from smartca.train.loss_names import NAMES, loss, posterior
+from smartca.train.loss_names import LOSS_NAMES, loss, posterior
 from smartca.train.nets.network import confidence_logit
 
 # Four pixels by hand: masks y, probabilities p; TP = .8 + .4, FP = .2 + .1, FN = .2 + .6
@@ -47,7 +47,7 @@ BY_HAND = {
 }
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", LOSS_NAMES)
 def test_four_pixels_by_hand(name: str) -> None:
     target = torch.tensor(Y).view(1, 1, 2, 2)
     logits = torch.logit(torch.tensor(P, dtype=torch.float64)).float().view(1, 1, 2, 2)
@@ -72,7 +72,7 @@ LOGITS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", LOSS_NAMES)
 def test_loss_and_gradient_are_finite_whatever_comes(name: str, dtype: torch.dtype) -> None:
     for kind, mask in MASKS.items():
         target = mask(torch.zeros(2, 1, 16, 16))
@@ -85,7 +85,7 @@ def test_loss_and_gradient_are_finite_whatever_comes(name: str, dtype: torch.dty
             assert logits.grad is not None and torch.isfinite(logits.grad).all(), (kind, how)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", LOSS_NAMES)
 def test_half_precision_is_computed_in_float32_under_autocast_too(name: str) -> None:
     torch.manual_seed(0)
     logits = torch.randn(2, 1, 128, 128).half()
@@ -96,7 +96,7 @@ def test_half_precision_is_computed_in_float32_under_autocast_too(name: str) -> 
     assert found.item() == pytest.approx(plain.item(), rel=1e-6)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", LOSS_NAMES)
 def test_going_down_turns_logits_into_the_mask(name: str) -> None:
     target = torch.zeros(2, 1, 8, 8)
     target[0, :, 2:5, 3:7] = 1
@@ -109,7 +109,7 @@ def test_going_down_turns_logits_into_the_mask(name: str) -> None:
     assert torch.equal(logits > 0, target > 0)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", LOSS_NAMES)
 def test_shapes_that_differ_are_refused(name: str) -> None:
     with pytest.raises(ValueError, match="one shape"):
         loss(name)(torch.zeros(2, 1, 4, 4), torch.zeros(2, 4, 4))
@@ -121,7 +121,7 @@ def test_an_unknown_name_is_refused_with_the_list() -> None:
             made("hinge")
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", LOSS_NAMES)
 def test_the_shown_confidence_fits_the_loss(name: str) -> None:
     logits = torch.linspace(-5, 5, 11).half()
     expected = confidence_logit(logits) if name.startswith("iplf") else logits.float()

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -14,7 +15,7 @@ import numpy as np
 import platformdirs
 from numpy.lib.format import open_memmap
 
-from ...errors import InputError
+from ...errors import InputError, RunError
 from ...phantom import HELD_OUT_FROM, RECIPE, Phantom, isotropic
 from ...pictures.pixels import Grey, Mask
 
@@ -78,7 +79,12 @@ def default_folder() -> Path:
 
 
 def _open(folder: Path, mode: str) -> Cached:
-    return Cached(*(open_memmap(folder / f"{name}.npy", mode) for name in ("pixels", "masks", "sizes")))  # type: ignore[arg-type]
+    try:
+        return Cached(*(open_memmap(folder / f"{name}.npy", mode) for name in ("pixels", "masks", "sizes")))  # type: ignore[arg-type]
+    except OSError:
+        raise
+    except Exception as error:  # numpy reads the head of such a file as Python
+        raise InputError(f"the rendered frames in {folder} are damaged ({error}); delete that folder") from error
 
 
 def _create(folder: Path, recipe: Recipe) -> None:
@@ -120,9 +126,15 @@ def rendered(recipe: Recipe, folder: Path | None = None, workers: int = 2, on_do
     done = total - len(missing) * recipe.frames
     if missing:
         parts = [missing[n : n + SEEDS_AT_ONCE] for n in range(0, len(missing), SEEDS_AT_ONCE)]
-        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-            for job in as_completed([pool.submit(_render, place, recipe, part) for part in parts]):
-                done += job.result()
-                if on_done:
-                    on_done(done, total)
+        try:
+            with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+                for job in as_completed([pool.submit(_render, place, recipe, part) for part in parts]):
+                    done += job.result()
+                    if on_done:
+                        on_done(done, total)
+        except BrokenProcessPool as error:
+            raise RunError(
+                "a process that rendered phantoms was ended from outside, maybe for lack of memory; give fewer "
+                "--threads, and the same command goes on"
+            ) from error
     return _open(place, "r")

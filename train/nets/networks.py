@@ -60,7 +60,7 @@ class Size(NamedTuple):
 
 
 def build_network(name: str, pretrained: bool = True) -> nn.Module:
-    """The network called `name`: one of `NAMES`, `smartca-<timm name>`, `unet-<smp encoder>` or a plugin's.
+    """The network called `name`: one of `NETWORK_NAMES`, `smartca-<timm name>`, `unet-<smp encoder>` or a plugin's.
 
     Without `pretrained`, or with `-scratch` at the end of the name, it is the same network without ImageNet weights;
     those exist for EfficientNet-Lite0 only, so every other encoder starts from random weights either way. Raises
@@ -71,7 +71,7 @@ def build_network(name: str, pretrained: bool = True) -> nn.Module:
     network = MADE[plain](imagenet) if plain in MADE else _by_encoder(plain, imagenet) or _foreign(plain, imagenet)
     if network is None:
         raise InputError(
-            f"'{name}' is no network; choose {', '.join(NAMES)}, smartca-<timm name> or unet-<smp encoder>; "
+            f"'{name}' is no network; choose {', '.join(NETWORK_NAMES)}, smartca-<timm name> or unet-<smp encoder>; "
             f"{plugins.told(PLUGINS)}"
         )
     quick_depthwise(network)
@@ -154,4 +154,4 @@ MADE: dict[str, Callable[[bool], nn.Module]] = {
     "segnet": lambda imagenet: Greyscale(SegNet()),
     "attention-unet": lambda imagenet: Greyscale(_attention_unet()),
 }
-NAMES: tuple[str, ...] = tuple(MADE)
+NETWORK_NAMES: tuple[str, ...] = tuple(MADE)

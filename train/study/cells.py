@@ -14,6 +14,7 @@ import msgspec
 import torch
 
 from ...engine.letterbox import letterbox_mask
+from ...errors import UNDECODABLE
 from ...pictures.pixels import whole
 from .. import loss_names
 from ..checkpoint import replace_file
@@ -79,7 +80,7 @@ class StudyFolder:
         path = self.result(cell, digest)
         try:
             return msgspec.json.decode(path.read_bytes(), type=CellResult)
-        except (FileNotFoundError, msgspec.DecodeError):
+        except (FileNotFoundError, *UNDECODABLE):
             return None
 
 

@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Meta
 
 from ... import plugins
-from ...errors import InputError, MissingPackage
+from ...errors import UNDECODABLE, InputError, MissingPackage
 from ...phantom.corruption import LEVELS
 from .. import loss_names
 from ..nets import networks
@@ -111,11 +111,11 @@ class StudyPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         _known("level", self.levels, tuple(LEVELS))
         if self.levels[0] != "none":
             raise InputError(f"the levels {', '.join(self.levels)} must start with none")
-        _known("loss", (variant.loss for variant in self.variants), loss_names.NAMES, loss_names.PLUGINS)
+        _known("loss", (variant.loss for variant in self.variants), loss_names.LOSS_NAMES, loss_names.PLUGINS)
         # an encoder's name is checked where the network is built
         built = [variant.built.removesuffix(networks.SCRATCH) for variant in self.variants]
         named = (name for name in built if not name.startswith(("smartca-", "unet-")))
-        _known("network", named, networks.NAMES, networks.PLUGINS)
+        _known("network", named, networks.NETWORK_NAMES, networks.PLUGINS)
         labels = [variant.label for variant in self.variants]
         if self.reference not in labels:
             raise InputError(
@@ -197,7 +197,7 @@ def read_plan(path: Path) -> StudyPlan:
         raise MissingPackage("reading a study needs tomli on this Python; pip install 'smartca[train]'") from error
     except msgspec.ValidationError as error:
         raise InputError(f"{path} is no study: {_decapitalised(error)}; docs/study.md lists the fields") from error
-    except (msgspec.DecodeError, ValueError) as error:
+    except UNDECODABLE as error:
         raise InputError(f"{path} is not TOML: {_decapitalised(error)}; correct that line") from error
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -14,13 +15,17 @@ from pathlib import Path
 
 import torch
 
-from ...errors import RunError
+from ... import logs
+from ...errors import InputError, RunError, sentence
 from .. import loss_names
+from ..failures import machine_failures
 from ..loop import TrainingStopped
 from ..nets import networks
 from .cells import CellResult, StudyFolder, run_cell
 from .pictures import DataSet, load_data
 from .plan import Cell, StudyData, StudyPlan
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -102,10 +107,11 @@ def _each(
     if jobs == 1 or len(cells) < 2:
         torch.set_num_threads(bench.threads)
         for cell in cells:
+            log.info("cell begins", extra={"cell": cell.label})
             yield cell, _run(plan, cell, bench, lambda step, total, cell=cell: told.step(cell, step, total))
         return
     share = max(1, bench.threads // jobs)
-    with ProcessPoolExecutor(jobs, get_context("spawn"), _prepare, (share,)) as pool:
+    with ProcessPoolExecutor(jobs, get_context("spawn"), _prepare, (share, logs.settings())) as pool:
         begun = {pool.submit(_run, plan, cell, bench): cell for cell in cells}
         try:
             for future in as_completed(begun):
@@ -124,16 +130,19 @@ def _run(plan: StudyPlan, cell: Cell, bench: StudyRun, on_step: Callable[[int, i
     """One cell; returns why it failed, or nothing."""
     data = next(data for data in plan.data if data.name == cell.data)
     try:
-        run_cell(cell, _opened(data, bench.root, bench.cache, 1), bench.place, bench.device, bench.resume, on_step)
+        opened = _opened(data, bench.root, bench.cache, 1)
+        with machine_failures(bench.device):
+            run_cell(cell, opened, bench.place, bench.device, bench.resume, on_step)
     except TrainingStopped:
         raise
-    except (ValueError, RuntimeError) as error:  # out of memory, a loss that is no number: other cells may fare better
-        return str(error) or type(error).__name__
+    except (InputError, RunError, MemoryError) as error:  # a loss that is no number: other cells may fare better
+        return sentence(error)
     return ""
 
 
-def _prepare(threads: int) -> None:
-    """A worker's threads; and it ends with its parent, however that ends."""
+def _prepare(threads: int, log_settings: logs.LogSettings) -> None:
+    """A worker's threads and log; and it ends with its parent, however that ends."""
+    logs.start(log_settings, "study worker")
     torch.set_num_threads(threads)
     parent = parent_process()
     if parent is not None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import logging
 import struct
 import threading
 import time
@@ -21,8 +22,10 @@ from typing import Any
 import msgspec
 from aiohttp import WSMsgType, web
 
+from .... import logs
 from ....errors import FileError, InputError
 
+log = logging.getLogger(__name__)
 PageHeader = dict[str, Any]
 
 _LENGTH = struct.Struct(">I")
@@ -74,7 +77,7 @@ class PageServer:
     """Serves the page from a thread and an event loop of its own.
 
     `on_sent(header)` is called in that thread whenever a frame has first been handed to a browser's
-    socket; the header then holds `latency_ms`.
+    socket; the header then holds `latency_ms`. A bug in that thread is raised by the next `publish` or `status`.
     """
 
     def __init__(
@@ -86,6 +89,7 @@ class PageServer:
         self._browsers: set[_Browser] = set()
         self._latencies: deque[tuple[int, int, float]] = deque(maxlen=65536)
         self._last_status: bytes | None = None
+        self._bug: BaseException | None = None
         self._loop: asyncio.AbstractEventLoop | None = None  # while the thread runs
         self._thread = threading.Thread(target=self._run, name="page", daemon=True)
         self._up = threading.Event()
@@ -148,11 +152,22 @@ class PageServer:
 
     def _run(self) -> None:
         loop = self._loop = asyncio.new_event_loop()
+        loop.set_exception_handler(self._uncaught)
         loop.call_soon(self._up.set)
         loop.run_forever()
         loop.close()
 
+    def _uncaught(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """What a callback or a task ended with; a connection that breaks is the browser's affair."""
+        error = context.get("exception")
+        if error is not None and logs.ours(error) and not isinstance(error, OSError):
+            self._bug = error
+        else:
+            log.info("page server", extra={"event": context.get("message", ""), "why": type(error).__name__})
+
     def _offer(self, frame: _Frame | None, status: bytes | None, ends: bool) -> None:
+        if self._bug is not None:
+            raise self._bug
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._spread, frame, status, ends)
 
@@ -169,6 +184,7 @@ class PageServer:
         await self._runner.setup()
         await web.TCPSite(self._runner, self.host, self.port).start()
         self.port = self._runner.addresses[0][1]
+        log.info("the page is served", extra={"port": self.port})
 
     async def _close(self) -> None:
         for browser in list(self._browsers):
@@ -186,7 +202,13 @@ class PageServer:
         own = origin in self._own("http://") or (origin is None and request.path != "/live")
         if request.host not in self._own() or not own:
             return web.Response(status=403, text=f"refused: open the page at {self.url}\n")
-        return await handler(request)
+        try:
+            return await handler(request)
+        except (web.HTTPException, ConnectionError):
+            raise
+        except Exception as bug:  # aiohttp would answer 500, and nobody would hear of it
+            self._bug = bug
+            raise
 
     async def _page(self, request: web.Request) -> web.Response:
         name, kind = _FILES[request.path]
@@ -210,6 +232,7 @@ class PageServer:
         browser = _Browser(socket)
         browser.offer(None, self._last_status, False)
         self._browsers.add(browser)
+        log.info("a browser came", extra={"browsers": len(self._browsers)})
         sender = asyncio.create_task(self._send(browser))
         try:
             async for message in socket:
@@ -218,6 +241,7 @@ class PageServer:
                     browser.wake.set()
         finally:
             self._browsers.discard(browser)
+            log.info("a browser left", extra={"browsers": len(self._browsers)})
             sender.cancel()
         return socket
 
@@ -236,6 +260,8 @@ class PageServer:
                     self._note(frame, latency_ms)
         except ConnectionError:  # it has gone; its reader ends by itself
             pass
+        except Exception as bug:
+            self._bug = bug
 
     def _note(self, frame: _Frame, latency_ms: float) -> None:
         if frame.sent:

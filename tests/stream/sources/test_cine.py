@@ -12,7 +12,7 @@ import platformdirs
 import pytest
 from smartca.phantom import RECIPE, Phantom, Screen, isotropic
 from smartca.stream.sources.cine import (
-    SHIPPED,
+    SHIPPED_CINE,
     SHIPPED_SEED,
     about_of,
     cine_for,
@@ -76,10 +76,10 @@ def test_a_stopped_drawing_leaves_nothing(tmp_path: Path) -> None:
 
 def test_shipped_cine_is_the_whole_period_of_this_recipe() -> None:
     cine = open_cine(cine_for())
-    assert cine.path == SHIPPED
+    assert cine.path == SHIPPED_CINE
     assert (cine.seed, cine.count, cine.about.recipe) == (SHIPPED_SEED, Phantom.period, RECIPE)
-    assert cine_for(SHIPPED_SEED, 10_000) == SHIPPED
-    assert SHIPPED.stat().st_size < 4_000_000
+    assert cine_for(SHIPPED_SEED, 10_000) == SHIPPED_CINE
+    assert SHIPPED_CINE.stat().st_size < 4_000_000
     phantom = Phantom(SHIPPED_SEED)
     screen = Screen(focus_mm=phantom.scanner.focus_mm)
     for number, (pixels, mask) in enumerate(islice(cine.frames(), 2)):

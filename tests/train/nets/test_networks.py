@@ -12,7 +12,7 @@ from smartca.train.loss_names import loss
 from smartca.train.nets.backbone import LiteEncoder, encoder
 from smartca.train.nets.depthwise import Depthwise, quick_depthwise
 from smartca.train.nets.network import SmartCA
-from smartca.train.nets.networks import DECODERS, NAMES, Greyscale, build_network, describe, macs
+from smartca.train.nets.networks import DECODERS, NETWORK_NAMES, Greyscale, build_network, describe, macs
 from smartca.train.nets.segnet import SegNet
 from torch import nn
 
@@ -38,7 +38,7 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
 
 
-@pytest.mark.parametrize("name", [*NAMES, *SMALL])
+@pytest.mark.parametrize("name", [*NETWORK_NAMES, *SMALL])
 def test_grey_pictures_become_logits_and_every_trainable_weight_has_a_gradient(name: str) -> None:
     torch.manual_seed(0)
     network = build_network(name).train()
