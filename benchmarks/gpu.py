@@ -29,15 +29,7 @@ from typing import Any
 import click
 import numpy as np
 from numpy.typing import NDArray
-from smartca.engine import (
-    SHIPPED_MODEL,
-    EngineError,
-    EngineInfo,
-    Runner,
-    Segmenter,
-    open_runner,
-    whole,
-)
+from smartca.engine import SHIPPED_MODEL, EngineError, EngineInfo, Runner, Segmenter, open_runner, whole
 from smartca.engine import operating_point as points
 from smartca.engine.letterbox import letterbox, to_input
 from smartca.engine.machine import gpus, processor

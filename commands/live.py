@@ -1,4 +1,4 @@
-"""smartca demo, run, attach, serve, view: the stream."""
+"""`smartca demo` and `smartca run`: the three processes, started and watched."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import sys
 import webbrowser
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -79,7 +80,7 @@ def demo(started_ns: int, seed: int, frames: int | None, headless: bool, **optio
     if not headless and not options.get("fps"):
         options["fps"] = 30.0  # for the eye: as fast as the engine goes would be slapstick
     source = f"phantom:seed={seed}{limit}"
-    return _run(started_ns, source, frames=frames, headless=headless, **options)  # type: ignore[arg-type]
+    return _run(started_ns, source, _Wanted(frames=frames, headless=headless, **options))  # type: ignore[arg-type]
 
 
 @click.command()
@@ -98,64 +99,77 @@ def run(started_ns: int, source: str, **options: object) -> int:
             phantom:seed=7    the simulated shoulder
             NAME:REST         what an installed plugin makes of REST
     """
-    return _run(started_ns, source, **options)  # type: ignore[arg-type]
+    return _run(started_ns, source, _Wanted(**options))  # type: ignore[arg-type]
 
 
-def _run(
-    started_ns: int,
-    source: str,
-    frames: int | None,
-    fps: float | None,
-    headless: bool,
-    report: Path | None,
-    record: Path | None,
-    port: int,
-    no_browser: bool,
-    crop: str,
-    displays: tuple[str, ...],
-    engine: Engine,
-    threshold: float | None,
-    precision: str,
-    threads: int,
-    insecure: bool,
-    mask_value: int | None = None,
-    label: tuple[str, ...] = (),
-) -> int:
-    from ..pictures.sector import parse_crop
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What was typed after the source, and what of it each of the three processes is told."""
+
+    frames: int | None
+    fps: float | None
+    headless: bool
+    report: Path | None
+    record: Path | None
+    port: int
+    no_browser: bool
+    crop: str
+    displays: tuple[str, ...]
+    engine: Engine
+    threshold: float | None
+    precision: str
+    threads: int
+    insecure: bool
+    mask_value: int | None = None
+    label: tuple[str, ...] = ()
+
+    def check(self, source: str) -> None:
+        """Find out before the work what could not be written or understood. Raises UsageError or InputError."""
+        from ..pictures.sector import parse_crop
+
+        writable(self.report, "--report")
+        writable(self.record, "--record")
+        apart(source, self.record, self.report)
+        spared(self.report, "--report", self.engine, source)
+        spared(self.record, "--record", self.engine)
+        parse_crop(self.crop)
+
+    def attach(self, source: str) -> list[str]:
+        """The attach process' arguments."""
+        words = [source, "--crop", self.crop]
+        words += ["--fps", str(self.fps)] if self.fps else []
+        words += ["--mask-value", str(self.mask_value)] if self.mask_value else []
+        words += [word for name in self.label for word in ("--label", name)]
+        return words + (["--frames", str(self.frames)] if self.frames else [])
+
+    def serve(self) -> list[str]:
+        """The serve process' arguments."""
+        words = model_arguments(self.engine, self.threshold, self.precision, self.threads)
+        return [*words, *(["--insecure"] if self.insecure else [])]
+
+    def view(self) -> list[str]:
+        """The view process' arguments."""
+        words = ["--headless"] if self.headless else ["--port", str(self.port), "--stay"]
+        words += ["--record", str(self.record.absolute())] if self.record else []
+        return words + [word for spec in self.displays for word in ("--display", spec)]
+
+
+def _run(started_ns: int, source: str, wanted: _Wanted) -> int:
     from ..stream.run.run import Run, RunSettings, private_folder
     from .progress import Line
 
-    writable(report, "--report")
-    writable(record, "--record")
-    apart(source, record, report)
-    spared(report, "--report", engine, source)
-    spared(record, "--record", engine)
-    parse_crop(crop)
-    attach_arguments = [source, "--crop", crop]
-    attach_arguments += ["--fps", str(fps)] if fps else []
-    attach_arguments += ["--mask-value", str(mask_value)] if mask_value else []
-    attach_arguments += [word for name in label for word in ("--label", name)]
-    attach_arguments += ["--frames", str(frames)] if frames else []
-    view_arguments = ["--headless"] if headless else ["--port", str(port), "--stay"]
-    view_arguments += ["--record", str(record.absolute())] if record else []
-    view_arguments += [word for spec in displays for word in ("--display", spec)]
-    settings = RunSettings(
-        attach_arguments,
-        [*model_arguments(engine, threshold, precision, threads), *(["--insecure"] if insecure else [])],
-        view_arguments,
-        not headless,
-        started_ns,
-    )
-    with private_folder() as folder, Line(source, headless) as line:
-        page = None if headless else f"http://127.0.0.1:{port}/"
+    wanted.check(source)
+    settings = RunSettings(wanted.attach(source), wanted.serve(), wanted.view(), not wanted.headless, started_ns)
+    with private_folder() as folder, Line(source, wanted.headless) as line:
+        page = None if wanted.headless else f"http://127.0.0.1:{wanted.port}/"
 
         def prepare() -> None:
-            line.total = _look_at(source, frames, line.prepare, mask_value, label)
+            line.total = _look_at(source, wanted, line.prepare)
 
         def tell(live: Run) -> None:
             nonlocal page
             if page is not None and live.children["view"].ready:
-                _open_page(page, no_browser)
+                _open_page(page, wanted.no_browser)
                 page = None
             line.tell(live)
 
@@ -163,26 +177,20 @@ def _run(
         code = live.execute(prepare, tell)
     _close(live, code)
     if live.total().shown or code == 0:
-        write_report(live.report(), report)
-        if report is not None:
-            click.echo(f"report: {report}")
+        write_report(live.report(), wanted.report)
+        if wanted.report is not None:
+            click.echo(f"report: {wanted.report}")
     return code
 
 
-def _look_at(
-    source: str,
-    frames: int | None,
-    progress: Callable[[int, int], None],
-    mask_value: int | None,
-    label: tuple[str, ...],
-) -> int | None:
+def _look_at(source: str, wanted: _Wanted, progress: Callable[[int, int], None]) -> int | None:
     """Open the source here first: what is wrong with it is said once, and a phantom is drawn beforehand."""
     if source.startswith("camera:"):
-        return frames
+        return wanted.frames
     from ..stream.sources import open_source
 
-    with open_source(source, progress, mask_value, label) as opened:
-        known = [number for number in (opened.count, frames) if number]
+    with open_source(source, progress, wanted.mask_value, wanted.label) as opened:
+        known = [number for number in (opened.count, wanted.frames) if number]
     return min(known, default=None)
 
 

@@ -19,6 +19,9 @@ from .operating_point import OperatingPoint
 PRECISIONS = ("fp32", "fp16", "bf16", "int8")  # all that an engine may compute in
 
 
+Progress = Callable[[str, int, int], None]  # what is being done, how much of it is done, how much there is
+
+
 class EngineError(RunError):
     """The engine could not be opened or gave no usable answer; the message says why and what to do."""
 
@@ -179,9 +182,6 @@ def engine_at(place: str | Engine) -> Engine:
         return SHIPPED_MODEL
     named = plugins.name_and_rest(place)
     return Path(place) if named is None else Foreign(*named)
-
-
-Progress = Callable[[str, int, int], None]  # what is being done, how much of it is done, how much there is
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,24 +19,12 @@ from .findings import Int8Findings, Material
 from .picture_choice import CalibrationPicture
 
 READING = "reading pictures"
-
-
 CANDIDATES = 192  # looked at, to choose from
-
-
 GATE = 96
-
-
 BLOCK = 8  # neighbouring frames of a film that stay together
-
-
 CALIBRATE_PHANTOM = "phantom:seeds=0..63,frames=3"
-
-
 # validation seeds: nothing was learnt from them, and no operating point was chosen by these
 GATE_PHANTOM = "phantom:seeds=86000..86031,frames=3"
-
-
 WORST_FRAME = 0.05  # of Dice, that a frame may lose
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from ... import plugins
 from ...errors import InputError, RunError
+from ..displays.built_in import DrawnDisplay, PageDisplay, PrintedDisplay, Say
 from ..displays.contract import Display, Shown
-from ..displays.drawn import DrawnDisplay, PageDisplay, PrintedDisplay, Say
 from ..displays.page.hub import PageServer
 from ..displays.recorder import Recorder
 from ..frame import State

@@ -20,7 +20,7 @@ PLACES = {
     "attach": ("attach", "smartca.stream.attach:_Attached._frame"),
     "capture thread": ("attach", "smartca.stream.capture:Capture._put"),
     "serve": ("serve", "smartca.stream.fanout:Fanout.offer"),
-    "view": ("view", "smartca.stream.displays.drawn:PageDisplay.show"),
+    "view": ("view", "smartca.stream.displays.built_in:PageDisplay.show"),
     "page thread": ("view", "smartca.stream.displays.page.hub:_Browser.offer"),
     "page request": ("view", "smartca.stream.displays.page.hub:PageServer._note"),
     "recorder thread": ("view", "smartca.stream.displays.recorder:_Film.add"),
