@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+PATIENCE_S = 40 * 60
 QUICK = (
     ("ruff", "check", "."),
     ("ruff", "format", "--check", "."),
@@ -22,7 +23,12 @@ def main(options: list[str]) -> int:
     failed = []
     for module, *arguments in QUICK if options == ["--no-tests"] else (*QUICK, ("pytest", "-ra", *options)):
         print(f"== {module} {' '.join(arguments)}", flush=True)
-        if subprocess.run([sys.executable, "-m", module, *arguments], cwd=ROOT).returncode:
+        try:
+            code = subprocess.run([sys.executable, "-m", module, *arguments], cwd=ROOT, timeout=PATIENCE_S).returncode
+        except subprocess.TimeoutExpired:  # a library that hangs without the interpreter's lock stops every test's own
+            print(f"{module} did not end within {PATIENCE_S // 60} minutes", file=sys.stderr, flush=True)
+            code = 1
+        if code:
             failed.append(module)
     if failed:
         print(f"failed: {', '.join(failed)}", file=sys.stderr, flush=True)
