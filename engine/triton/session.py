@@ -229,7 +229,7 @@ class Session:
             return SessionLost(f"the Triton server at {host} refused ({words}); {NO_MODEL}")
         if status.endswith("DEADLINE_EXCEEDED"):
             return SessionLost(f"the Triton server at {host} gave no answer in time")
-        if status.endswith("UNAVAILABLE"):
+        if status.endswith(("UNAVAILABLE", "CANCELLED")):  # a server that ends cancels what it had begun
             why = words.rsplit(": ", 1)[-1]  # gRPC's words are a chain of causes, the last one is the cause
             return SessionLost(f"no Triton server answers at {host} ({why}); start it or check the address")
         return SessionLost(f"the Triton server at {host} failed: {words}")

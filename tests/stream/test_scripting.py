@@ -104,7 +104,7 @@ def test_a_feed_that_breaks_off_is_told_after_its_frames(engine: tuple[str, str]
     told: list[str] = []
     feed = in_thread(lambda: told.append(smartca.attach(folder, engine[0], crop=smartca.Sector(0, 0, 100, 100))))
     seen = []
-    with pytest.raises(RunError, match=r"2\.png is not an image.*2 of 5 images were read"):
+    with pytest.raises(RunError, match=r"2\.png is no picture.*2 of 5 images were read"):
         for shown in smartca.view(engine[1]):
             seen.append(shown.frame.seq)
     feed.join()
