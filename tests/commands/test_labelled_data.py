@@ -24,11 +24,11 @@ from support.labelled_forms import (
     as_labelme,
     as_masks,
     mask,
-    one_thread,
     pixels,
     segment,
     smartca,
 )
+from support.threads import one_thread
 
 __all__ = ["one_thread", "smartca"]  # fixtures
 OUTLINED = [name for name in FORMS if name != "masks"]

@@ -19,7 +19,8 @@ from smartca.pictures.pixels import to_grey
 from smartca.stream.sources import open_source
 from smartca.train.checkpoint import read_checkpoint
 from smartca.train.classify import Pairs
-from support.labelled_forms import SMALL, Command, one_thread, smartca
+from support.labelled_forms import SMALL, Command, smartca
+from support.threads import one_thread
 
 __all__ = ["one_thread", "smartca"]  # fixtures
 

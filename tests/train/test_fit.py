@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
@@ -47,15 +46,6 @@ class Blobs:
             centre = int(rng.integers(20, 44)), int(rng.integers(20, 52))
             cv2.ellipse(mask, centre, (12, 7), float(rng.integers(180)), 0, 360, 1, -1)
         return np.where(mask > 0, pixels // 4, pixels).astype(np.uint8), mask > 0
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Two threads on a busy machine wait for each other more than they compute."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

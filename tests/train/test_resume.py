@@ -15,11 +15,11 @@ from filelock import FileLock
 from smartca.train.checkpoint import read_checkpoint, write_checkpoint
 from smartca.train.fit import Fit, FitSettings
 from smartca.train.settings import Lessons, Running
-from support.labelled_forms import FORMS, SMALL, Command, Form, one_thread, pixels, segment, smartca, trained
+from support.labelled_forms import FORMS, SMALL, Command, Form, pixels, segment, smartca, trained
 from support.waiting import PATIENCE_S, wait_until
 from test_fit import Blobs
 
-__all__ = ["one_thread", "smartca", "trained"]  # fixtures
+__all__ = ["smartca", "trained"]  # fixtures
 
 
 @pytest.fixture

@@ -21,14 +21,13 @@ from support.labelled_forms import (
     as_labelme,
     as_masks,
     mask,
-    one_thread,
     pixels,
     segment,
     smartca,
     trained,
 )
 
-__all__ = ["one_thread", "smartca", "trained"]  # fixtures
+__all__ = ["smartca", "trained"]  # fixtures
 
 
 @pytest.mark.parametrize("name", [name for name in FORMS if name != "masks"])

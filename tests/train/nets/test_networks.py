@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
 from copy import deepcopy
 from typing import Any
 
@@ -17,14 +16,6 @@ from smartca.train.nets.segnet import SegNet
 from torch import nn
 
 SMALL = ("smartca-mobilenetv3_small_050", "unet-resnet18", "unet-tu-mobilenetv3_small_050")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(autouse=True)
