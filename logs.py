@@ -217,9 +217,21 @@ def ours(error: BaseException) -> bool:
     return any(f"{frame.f_globals.get('__name__')}.".startswith(f"{__package__}.") for frame in frames)
 
 
+# how a line of ours begins, as text and as JSON: a log goes behind nothing else
+LINE_BEGINS = rb'\d{4}-\d\d-\d\dT\d\d:|\{"time"'
+
+
 def _open(path: str) -> FileIO:
     try:
-        return FileIO(path, "a")
+        file = FileIO(path, "a+")
+        file.seek(0)
+        begins = file.read(64)
+        if begins and not re.match(LINE_BEGINS, begins):
+            file.close()
+            raise FileError(f"{path} is there already and is no log of smartca; give --log-file another name")
+        return file
+    except FileError:
+        raise
     except OSError as error:
         raise FileError(
             f"the log {path} cannot be written ({error.strerror}); give --log-file another place"

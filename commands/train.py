@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -23,6 +24,12 @@ from .options import (
     writable,
 )
 
+# options that the second step takes over from the first: its data, its network and where they are
+SHARED = {
+    *("data", "label", "mask_value", "negatives", "seeds", "frames", "validation_seeds", "cache", "out"),
+    *("network", "size", "pretrained", "device", "half", "threads", "seed"),
+}
+EXPORT = ("smartca", "export", "--checkpoint")
 F = TypeVar("F", bound=Callable[..., object])
 
 _cache = click.option("--cache", type=FOLDER, help="Where rendered phantom frames are kept.")
@@ -119,7 +126,8 @@ def classify(**options: object) -> None:
         from ..train.session import classify as fit
     best = fit(**options)  # type: ignore[arg-type]
     if _first():
-        say(f"the classifier is {best}; next: smartca train segment --classifier {best} --out {best.parent}")
+        again = ["smartca", "train", "segment", "--classifier", str(best), *_typed(click.get_current_context())]
+        say(f"the classifier is {best}; next: {shlex.join(again)}")
 
 
 @train.command()
@@ -132,7 +140,23 @@ def segment(**options: object) -> None:
         from ..train.session import segment as fit
     best = fit(**options)  # type: ignore[arg-type]
     if _first():
-        say(f"the best checkpoint is {best}; next: smartca export --checkpoint {best} --out MODEL.onnx")
+        say(f"the best checkpoint is {best}; next: {shlex.join(EXPORT)} {shlex.quote(str(best))} --out MODEL.onnx")
+
+
+def _typed(context: click.Context) -> list[str]:
+    """What was typed of the options that both steps share, but for how long and how fast is learnt."""
+    words: list[str] = []
+    for option in context.command.params:
+        name = option.name or ""
+        typed = context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+        if not typed or not isinstance(option, click.Option) or name not in SHARED:
+            continue
+        value = context.params[name]
+        if option.is_flag:
+            words.append(option.opts[0] if value else option.secondary_opts[0])
+            continue
+        words += [word for one in (value if option.multiple else [value]) for word in (option.opts[0], str(one))]
+    return words
 
 
 def _first() -> bool:

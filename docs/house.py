@@ -65,7 +65,28 @@ def _imported(name: str, path: Path, found: dict[str, Path]) -> set[str]:
             for alias in node.names:
                 inner = f"{module}.{alias.name}" if module else alias.name
                 targets.add(inner if inner in found else module or "smartca")
+        targets |= {_known(target, found) for target in _absolute(node)}
     return targets
+
+
+def _absolute(node: ast.AST) -> list[str]:
+    """The modules of ours that a line names in full: an absolute import, or a call that imports by name."""
+    named: list[str] = []
+    if isinstance(node, ast.Import):
+        named = [alias.name for alias in node.names]
+    elif isinstance(node, ast.ImportFrom) and not node.level:
+        named = [f"{node.module}.{alias.name}" for alias in node.names]
+    elif isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-1] in ("import_module", "__import__"):
+        named = [str(word.value) for word in node.args[:1] if isinstance(word, ast.Constant)]
+    return [name for name in named if name.split(".")[0] == "smartca"]
+
+
+def _known(name: str, found: dict[str, Path]) -> str:
+    """The module that a full name means: itself, or the one that holds it."""
+    parts = name.split(".")[1:]
+    while parts and ".".join(parts) not in found:
+        parts.pop()
+    return ".".join(parts) or "smartca"
 
 
 def room(module: str) -> str:

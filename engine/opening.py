@@ -12,6 +12,7 @@ import msgspec
 from .. import plugins
 from .contract import SHIPPED, Engine, EngineError, Foreign, Remote, Runner, engine_at
 from .cpu.ready_int8 import chosen
+from .foreign_runner import Judged
 from .operating_point import OperatingPoint
 from .paths import sheet_path
 from .plan import require_fit
@@ -19,7 +20,6 @@ from .segmenter import Segmenter
 
 log = logging.getLogger(__name__)
 Backend = Literal["auto", "onnxruntime"]
-CONTRACT = ("info", "in_flight", "start", "finish", "infer", "point", "close")
 
 
 def open_segmenter(
@@ -78,7 +78,7 @@ def open_runner(
         return _agreed(engine, _foreign(engine), precision)
     if not engine.is_file():
         raise EngineError(
-            f"there is no model at {engine}; give --engine an .onnx file made by `smartca export`, or an engine "
+            f"there is no model at {engine}; give an .onnx file made by `smartca export`, or an engine "
             "made by `smartca build`"
         )
     if engine.suffix == ".engine":
@@ -132,17 +132,11 @@ def _foreign(engine: Foreign) -> Runner:
         raise EngineError(str(error)) from error
     if runner is None:
         raise EngineError(
-            f"there is no model at {engine} and no engine called {engine.plugin!r}; give --engine an .onnx file made "
+            f"there is no model at {engine} and no engine called {engine.plugin!r}; give an .onnx file made "
             f"by `smartca export`, an engine made by `smartca build`, or triton://HOST:PORT/NAME; "
             f"{plugins.told('smartca.engines')}"
         )
-    lacking = [name for name in CONTRACT if not hasattr(runner, name)]
-    if lacking:
-        raise EngineError(
-            f"the plugin {engine.plugin!r} gave a {type(runner).__name__}, which is no runner: it lacks "
-            f"{', '.join(lacking)} (see engine.contract.Runner)"
-        )
-    return runner
+    return Judged(runner, engine.name)
 
 
 def _agreed(engine: Engine, runner: Runner, precision: str) -> Runner:

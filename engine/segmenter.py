@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from types import TracebackType
 
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from typing_extensions import Self
 
 from ..errors import InputError
-from ..pictures.pixels import Mask, Sector, check_picture, whole
+from ..pictures.pixels import Mask, Sector, as_sector, check_picture, whole
 from .contract import Answer, Runner
 from .letterbox import Letterbox, from_letterbox, letterbox, to_input
 from .operating_point import OperatingPoint
@@ -44,6 +45,7 @@ class Segmenter:
         self.runner = runner
         self.point = point
         self._threshold = np.float32(point.raw_threshold)
+        self._one_at_a_time = threading.Lock()  # threads that share it take turns
 
     def __call__(self, pixels: NDArray[np.uint8], sector: Sector | None = None) -> Segmentation:
         """uint8 grey (rows, columns) or BGR (rows, columns, 3) picture -> Segmentation.
@@ -51,8 +53,11 @@ class Segmenter:
         sector: the ultrasound picture inside the scanner's screen; None: all of `pixels`. It is `start`, `finish` and
         `outline`, and raises what they raise.
         """
-        self.start(pixels, sector)
-        return self.outline(self.finish(), pixels.shape, sector)
+        sector = None if sector is None else as_sector(sector)
+        with self._one_at_a_time:
+            self.start(pixels, sector)
+            answer = self.finish()
+        return self.outline(answer, pixels.shape, sector)
 
     def start(self, pixels: NDArray[np.uint8], sector: Sector | None = None) -> None:
         """Begin with a picture and return while the engine works on it.
@@ -61,7 +66,7 @@ class Segmenter:
         sector is more than dark, EngineError if the engine fails.
         """
         check_picture(pixels)
-        sector = whole(pixels.shape) if sector is None else sector.check(pixels.shape)
+        sector = whole(pixels.shape) if sector is None else as_sector(sector).check(pixels.shape)
         square = letterbox(pixels, sector, self.runner.info.size)
         rows, columns = Letterbox(square.shape[0], sector.width, sector.height).inner
         if np.count_nonzero(square >= ECHO) < ECHO_SHARE * rows * columns:

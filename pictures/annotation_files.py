@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import io
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -74,6 +74,9 @@ def read_coco(path: Path, whole: bool = False) -> Annotations:
     coco = _decoded(path, _Coco, "a COCO file with images, annotations and categories")
     names = {category.id: category.name for category in coco.categories}
     pictures = {picture.id: picture for picture in coco.images}
+    if len(pictures) < len(coco.images):
+        twice = next(id for id, number in Counter(picture.id for picture in coco.images).items() if number > 1)
+        raise InputError(f"{path} lists several pictures with the id {twice}; export it again")
     drawn: dict[int, list[MarkedOutline]] = defaultdict(list)
     for number, one in enumerate(coco.annotations):
         if one.image_id not in pictures:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 
 import numpy as np
@@ -68,6 +69,7 @@ class Annotated:
             raise InputError(f"{table} names none of the pictures of {found.source}; give the names that it gives")
         if not self.entries:
             raise no_picture(found.root, split)
+        refuse_twice(self.files, self.root, self.source)
 
     @property
     def files(self) -> list[str]:
@@ -97,6 +99,11 @@ class Annotated:
                     mask |= rasterised(outline, *shape)
                 except ValueError as error:
                     raise InputError(f"{self.source}: an outline of {entry.name} {error}; draw it again") from error
+        if not mask.any() and any(one.label in self.labels and one.patch is None for one in entry.outlines):
+            raise InputError(
+                f"{self.source}: the outlines of {entry.name} cover no pixel of it, so it would pass for a picture "
+                "without a tear; draw them again, or take them out"
+            )
         return mask
 
 
@@ -107,7 +114,7 @@ def _labels(found: Annotations, wanted: Sequence[str]) -> tuple[str, ...]:
     if not found.labels:
         raise InputError(f"{found.source} has not one outline; mark the tears and export it again")
     if len(found.labels) > 1:
-        raise InputError(f"{found.source} has several labels; name the tear's: {', '.join(found.labels)}")
+        raise InputError(f"{found.source} has several labels; give --label with the tear's: {', '.join(found.labels)}")
     return tuple(found.labels)
 
 
@@ -143,13 +150,44 @@ def picture_of(root: Path, name: str, source: Path) -> Path:
     plain = _plain(name)
     if plain.suffix.lower() not in PICTURES:
         raise InputError(f"{source} names {name}, which is no picture; it takes {', '.join(PICTURES)}")
-    places = [root / plain, root / "images" / plain, root / plain.name, root / "images" / plain.name]
+    exact = next((place for place in (root / plain, root / "images" / plain) if place.is_file()), None)
+    if exact is not None and len(plain.parts) > 1:
+        return exact
+    places = [root / plain.name, root / "images" / plain.name]
     below = sorted((root / "images").glob(f"*/{plain.name}")) if "[" not in plain.name else []
     places += [path for path in below if not is_hidden(path.relative_to(root))]
-    found = next((place for place in places if place.is_file()), None)
-    if found is None:
+    found = [place for place in dict.fromkeys(places) if place.is_file()]
+    if not found:
         raise FileError(f"{source} names the picture {name}, which is not in {root} or its images/; copy it there")
-    return found
+    # of several, the one whose folders are those of the name, on whatever machine that was written
+    alike = [_common_end(place, name) for place in found]
+    best = [place for place, number in zip(found, alike, strict=True) if number == max(alike)]
+    if len(best) > 1:
+        both = " and ".join(place.relative_to(root).as_posix() for place in best[:2])
+        raise InputError(f"{source} names the picture {name}, which may be {both}; name the folder too, or rename one")
+    return best[0]
+
+
+def _common_end(path: Path, name: str) -> int:
+    """How many parts at the end of a path are those of a name written with / or \\."""
+    pairs = zip(reversed(path.parts), reversed(name.replace("\\", "/").split("/")), strict=False)
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+
+
+def refuse_twice(names: Sequence[str], root: Path, source: Path) -> None:
+    """ValueError where two entries mean one picture: one of them, or its outlines, belongs to another."""
+    seen: dict[Path, str] = {}
+    for name in names:
+        try:
+            path = picture_of(root, name, source)
+        except OSError:  # it is told when it is read
+            continue
+        if path in seen:
+            raise InputError(
+                f"{source} has two entries, {seen[path]} and {name}, for the one picture "
+                f"{path.relative_to(root).as_posix()}; join them, or export it again"
+            )
+        seen[path] = name
 
 
 def rasterised(outline: MarkedOutline, rows: int, columns: int) -> Mask:

@@ -6,6 +6,8 @@ network saw while learning and what it sees in an examination can never drift ap
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from operator import index
 from typing import NamedTuple
 
 import cv2
@@ -66,6 +68,14 @@ def check_picture(pixels: object) -> None:
         raise InputError(f"{came}; bring its greys to 0..255 first, then .astype(np.uint8)")
     if min(pixels.shape[:2]) < SMALLEST:
         raise InputError(f"{came}, too small to show anything; give {SMALLEST} x {SMALLEST} pixels or more")
+
+
+def as_sector(values: Sequence[int]) -> Sector:
+    """x, y, width, height as a sector. Raises InputError for what are not four whole numbers."""
+    try:
+        return Sector(*(index(value) for value in values))
+    except TypeError as error:
+        raise InputError(f"a sector is four whole numbers, x, y, width, height, not {values!r}") from error
 
 
 def whole(shape: tuple[int, ...]) -> Sector:

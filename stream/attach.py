@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import zmq
 
+from ..errors import mendable, sentence
 from ..pictures.pixels import Sector, whole
 from ..pictures.sector import SectorFinder, blank_outside
 from .capture import Capture, Captured
@@ -35,6 +36,7 @@ class AttachSettings:
     crop: Sector | None = None
     blank: bool = True
     insecure: bool = False
+    alone: bool = False  # nobody would start it again: what breaks it off ends the feed for its viewers
 
 
 def attach(source: Source, to: str, settings: AttachSettings, keep: Callable[[int], bool]) -> str:
@@ -47,6 +49,10 @@ def attach(source: Source, to: str, settings: AttachSettings, keep: Callable[[in
         attached = _Attached(context, source, to, settings)
         try:
             return attached.run(keep)
+        except Exception as error:
+            if settings.alone:
+                attached.break_off(sentence(error) if mendable(error) else f"it failed ({type(error).__name__})")
+            raise
         finally:
             attached.capture.stop()
     finally:
@@ -164,6 +170,14 @@ class _Attached:
         facts = {"epoch": self.epoch, "captured": trail.taken, "dropped": trail.dropped}
         log.info("the feed ends", extra={**facts, "taken": self.sender.allowance.settled})
         return self.capture.problem
+
+    def break_off(self, why: str) -> None:
+        """Tell the viewers that the feed has ended, and why; within reason."""
+        end = End(self.source.name, self.epoch, self.capture.trail(), problem=why[:500])
+        until = time.monotonic_ns() + PARTING_NS
+        while time.monotonic_ns() < until and not self.sender.send(end, time.monotonic_ns()):
+            self._listen()
+            self.socket.poll(POLL_MS)
 
     def _end(self) -> End:
         return End(self.source.name, self.epoch, self.capture.trail(), problem=self.capture.problem[:500])

@@ -9,9 +9,12 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from ..errors import mendable, sentence
+import numpy as np
+
+from ..errors import InputError, mendable, sentence
 from .causes import NEWER_AT_SCANNER, NOBODY
 from .frame import Trail
+from .link.wire import check_carried
 from .sources import Picture, Source
 
 log = logging.getLogger(__name__)
@@ -113,12 +116,13 @@ class Capture:
     def _run(self) -> None:
         try:
             for number, picture in enumerate(self._paced(), self._start):
+                self._check(picture, number)
                 if not self._put(picture, number):
                     break
-        except Exception as error:
+        except BaseException as error:  # SystemExit too: a feed that breaks off has not ended in good order
             if mendable(error):
                 self.problem = sentence(error)
-            elif type(self._source).__module__.startswith("smartca."):
+            elif isinstance(error, Exception) and type(self._source).__module__.startswith("smartca."):
                 self._bug = error  # the feed has not ended, and nobody shall be told so
             else:  # a plugin's: the feed ends with a sentence
                 log.debug("the source failed", exc_info=True)
@@ -140,6 +144,21 @@ class Capture:
             # asked here too, so that no picture is decoded beyond the last one wanted
             if self._frames is not None and count + 1 >= self._frames:
                 return
+
+    def _check(self, picture: object, number: int) -> None:
+        """Raises InputError for what no viewer could be shown: a source's fault, which picture by picture is told."""
+        if not isinstance(picture, Picture):
+            raise InputError(f"the source {self._source.name} gave a {type(picture).__name__}, not a Picture")
+        try:
+            check_carried(picture.pixels)
+        except InputError as error:
+            raise InputError(f"picture {number + 1} of {self._source.name}: {error}") from error
+        truth = picture.truth
+        if truth is not None and (truth.dtype != np.bool_ or truth.shape != picture.pixels.shape[:2]):
+            raise InputError(
+                f"picture {number + 1} of {self._source.name}: its truth is {truth.dtype} {truth.shape}; give bool of "
+                f"{picture.pixels.shape[:2]}"
+            )
 
     def _put(self, picture: Picture, seq: int) -> bool:
         captured_ns = time.monotonic_ns()

@@ -51,7 +51,7 @@ def attach(
     with contextlib.ExitStack() as closing:
         opened = source if isinstance(source, Source) else closing.enter_context(open_source(source))
         opened.prepare()
-        settings = AttachSettings(fps, frames, crop=crop, blank=blank, insecure=insecure)
+        settings = AttachSettings(fps, frames, crop=crop, blank=blank, insecure=insecure, alone=True)
         return send(opened, to, settings, lambda sent: keep())
 
 
@@ -100,7 +100,8 @@ def view(
     try:
         yield from watch(endpoint, displays, state, lambda: keep() and (stay or not state.ended), insecure)
     finally:
-        for display in displays:
-            display.close()
+        with contextlib.ExitStack() as closing:  # all of them, though one fails
+            for display in displays:
+                closing.callback(display.close)
     if state.problem:
         raise RunError(state.problem)

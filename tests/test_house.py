@@ -48,6 +48,21 @@ def test_nothing_points_up(name: str) -> None:
         assert same or house.floor_of(house.room(target)) < floor, f"{name} imports {target}"
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "from smartca.commands import live",
+        "import smartca.commands.live",
+        'import importlib; importlib.import_module("smartca.commands.live")',
+        "def later():\n    from ..commands import live",
+    ],
+)
+def test_an_import_by_the_full_name_is_seen(line: str, tmp_path: Path) -> None:
+    (tmp_path / "sneak.py").write_text(line)
+    seen = house.imports({**FOUND, "pictures.sneak": tmp_path / "sneak.py"})["pictures.sneak"]
+    assert "commands.live" in seen or "commands" in seen
+
+
 def test_circles_and_high_imports_would_be_found() -> None:
     assert set(house.circle({"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a"}})) == {"a", "b", "c"}
     tangled = {"r.x.one": {"r.y.two"}, "r.y.three": {"r.x.four"}, "r.x.four": set(), "r.y.two": set()}

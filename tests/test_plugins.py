@@ -100,7 +100,7 @@ def test_a_study_takes_them_too(found: None) -> None:
         ),
         (
             ["run", "bars:2", "--headless", "--engine", "hollow:1"],
-            r"'hollow' gave a Bars, which is no runner: it lacks info",
+            r"hollow:1 gave a Bars, which is no runner: it lacks info",
         ),
         (["run", "bars:2", "--headless", "--engine", "bright:1", "--precision", "int8"], "bright:1 computes in fp32"),
     ],

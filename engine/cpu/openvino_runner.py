@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,9 +58,10 @@ class OpenVinoRunner(Runner):
             "INFERENCE_NUM_THREADS": threads,
         }
         try:
-            self._request = core.compile_model(network, "CPU", settings).create_infer_request()
+            request: Any = core.compile_model(network, "CPU", settings).create_infer_request()
         except (RuntimeError, UnicodeDecodeError) as error:
             raise EngineError(f"OpenVINO cannot compile {model.name}: {_first_line(error)}") from error
+        self._request, self._under_way = request, False
         self._model = model
         self._tells_more = len(network.outputs) == 2
         told = "int8" if quantised else chosen
@@ -68,7 +70,7 @@ class OpenVinoRunner(Runner):
         )
         # one input buffer, bound once: binding it anew for every frame takes a quarter of a millisecond
         self._input = np.zeros(self.info.input, np.float32)
-        self._request.set_input_tensor(ov.Tensor(self._input, shared_memory=True))
+        request.set_input_tensor(ov.Tensor(self._input, shared_memory=True))
         for _ in range(WARM_UP):
             self.infer(np.zeros_like(self._input))
 
@@ -76,20 +78,31 @@ class OpenVinoRunner(Runner):
         """See `Runner.start`."""
         if image.shape != self.info.input or image.dtype != np.float32:
             raise EngineError(f"the engine takes float32 {self.info.input}, not {image.dtype} {image.shape}")
+        if self._under_way:
+            raise EngineError(
+                "the picture before is not finished: ask for its answer first, or open one for each thread"
+            )
         np.copyto(self._input, image)
         try:
-            self._request.start_async()
+            self._opened().start_async()
+            self._under_way = True
         except RuntimeError as error:
+            if isinstance(error, EngineError):
+                raise
             raise EngineError(f"OpenVINO failed: {_first_line(error)}") from error
 
     def finish(self) -> Answer:
         """See `Runner.finish`."""
+        request = self._opened()
+        if not self._under_way:
+            raise EngineError("no picture was started, so there is no answer")
+        self._under_way = False
         try:
-            self._request.wait()
+            request.wait()
         except RuntimeError as error:
             raise EngineError(f"OpenVINO failed: {_first_line(error)}") from error
-        q = self._request.get_output_tensor(0).data[0, 0].astype(np.float32)
-        return checked_answer(q, self._request.get_output_tensor(1).data[0] if self._tells_more else None)
+        q = request.get_output_tensor(0).data[0, 0].astype(np.float32)
+        return checked_answer(q, request.get_output_tensor(1).data[0] if self._tells_more else None)
 
     def point(self) -> OperatingPoint:
         """See `Runner.point`; it stands beside the file that runs."""
@@ -97,7 +110,12 @@ class OpenVinoRunner(Runner):
 
     def close(self) -> None:
         """Free the compiled network."""
-        del self._request
+        self._request = None
+
+    def _opened(self) -> Any:
+        if self._request is None:
+            raise EngineError("the engine is closed; open it again")
+        return self._request
 
 
 def most_exact(model: Path) -> str:

@@ -92,7 +92,10 @@ def runs(mask: Mask) -> dict[str, list[int]]:
 
 def decoded_mask(coded: dict[str, list[int]]) -> Mask:
     """The mask whose `runs` these are. ValueError if they do not fill it."""
-    counts = np.asarray(coded["counts"])
+    rows, columns = (int(side) for side in coded.get("size", ()))
+    counts = np.asarray(coded.get("counts", ()), np.int64)
+    if min(rows, columns) < 1 or (counts < 0).any() or counts.sum() != rows * columns:
+        raise InputError(f"runs that do not fill {columns} x {rows} pixels")
     flat = np.repeat(np.arange(counts.size) % 2 == 1, counts)
     return flat.reshape(coded["size"], order="F")
 

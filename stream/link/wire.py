@@ -21,7 +21,7 @@ from msgspec import Meta
 from numpy.typing import NDArray
 
 from ...errors import UNDECODABLE, InputError
-from ...pictures.pixels import Mask, Sector
+from ...pictures.pixels import Mask, Sector, check_picture
 from ..frame import Clock, Frame, Natural, Result, State, Trail
 
 VERSION = 1
@@ -35,6 +35,19 @@ Side = Annotated[int, Meta(ge=1, le=LONGEST_SIDE)]
 Words = Annotated[str, Meta(max_length=500)]
 Millimetres = Annotated[float, Meta(gt=0.0, le=100.0)]
 Share = Annotated[float, Meta(ge=0.0, le=1.0)]
+
+
+def check_carried(pixels: object) -> None:
+    """Raises InputError for what is no picture (see `check_picture`), or one too large to travel."""
+    check_picture(pixels)
+    assert isinstance(pixels, np.ndarray)
+    rows, columns = pixels.shape[:2]
+    size = pixels.nbytes + 2 * rows * (columns // 8 + 1) + LARGEST_HEAD  # with truth and mask
+    if max(rows, columns) > LONGEST_SIDE or size > LARGEST_MESSAGE:
+        raise InputError(
+            f"a picture of {columns} x {rows} pixels is too large to be shown: {LONGEST_SIDE} pixels a side and "
+            f"{LARGEST_MESSAGE >> 20} MiB are the most; scale it first"
+        )
 
 
 class WireError(InputError):

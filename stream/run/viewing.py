@@ -107,7 +107,7 @@ class Guarded(Display):
             return
         try:
             act(*arguments)
-        except Exception as error:  # whatever a stranger's display raises
+        except (Exception, SystemExit) as error:  # whatever a stranger's display raises
             log.debug("the display %s failed", self._name, exc_info=True)
             self._display = None
             self._tell(

@@ -155,7 +155,7 @@ def test_every_form_calibrates_to_the_same_point(name: str, tmp_path: Path, netw
     [
         (["--data", "masks", "--mask-value", 7], "is 7 the tear's mask value?"),
         (["--data", "masks", "--label", "tear"], "has masks, which have values and no labels"),
-        (["--data", "coco"], "has several labels; name the tear's: bone, tear"),
+        (["--data", "coco"], "has several labels; give --label with the tear's: bone, tear"),
         (["--data", "coco", "--label", "cuff"], "has no label cuff; it has bone, tear"),
         (["--data", "nowhere"], "there is no file or folder nowhere"),
         (["--label", "tear"], "phantoms have tears only; leave --mask-value and --label out"),

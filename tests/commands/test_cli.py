@@ -178,3 +178,14 @@ def test_a_report_never_takes_the_place_of_what_it_is_of(
         code, _, err = run(capfd, *command, source, "--model", model, "--report", report)
         assert code == 2 and ("belongs to" in err or "written over" in err)
     assert (tmp_path / name).read_bytes() == b"dear to somebody"
+
+
+def test_a_log_goes_behind_nothing_but_a_log(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    table, log = tmp_path / "split.csv", tmp_path / "a.log"
+    table.write_text("file,split\n")
+    for place, code in ((table, 2), (log, 0), (log, 0)):
+        with pytest.raises(SystemExit) as done:
+            main(["--log-file", str(place), "phantom", "--frames", "1", "--out", str(tmp_path / "p")])
+        assert done.value.code == code
+        assert ("is no log of smartca" in capfd.readouterr().err) == (code == 2)
+    assert table.read_text() == "file,split\n"

@@ -77,7 +77,7 @@ def test_labels_are_united_when_they_are_given_together(
     for n, truth in enumerate(truths):
         assert truth is not None and np.array_equal(truth, mask(n) > 0)
     code, told = smartca("evaluate", "--data", form.data, "--engine", network)
-    assert code == 2 and "has several labels; name the tear's: bone, tear" in told
+    assert code == 2 and "has several labels; give --label with the tear's: bone, tear" in told
     code, told = smartca("evaluate", "--data", form.data, *BOTH, "--label", "cuff", "--engine", network)
     assert code == 2 and "has no label cuff; it has bone, tear" in told
     code, told = smartca("evaluate", "--data", form.data, "--mask-value", 2, "--engine", network)

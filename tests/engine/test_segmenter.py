@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -334,3 +335,38 @@ def test_another_threshold(network: Path) -> None:
             open_segmenter(network, threshold=wrong)
     with open_segmenter(network, threshold=0.25) as segment:
         assert segment.point.threshold == 0.25
+
+
+def test_threads_that_share_a_segmenter_get_each_its_own_mask(network: Path) -> None:
+    pictures = [np.full((64, 64), 60, np.uint8) for _ in range(4)]
+    for number, picture in enumerate(pictures):
+        picture[8 + 10 * number : 24 + 10 * number, 10:40] = 255
+    with open_segmenter(network, precision="fp32", threads=1) as segment, ThreadPoolExecutor(4) as pool:
+        wanted = [segment(picture).mask for picture in pictures]
+        found = list(pool.map(lambda n: segment(pictures[n % 4]).mask, range(60)))
+    assert all(np.array_equal(mask, wanted[n % 4]) for n, mask in enumerate(found))
+
+
+def test_one_question_one_answer(network: Path) -> None:
+    with open_runner(network, "fp32", 1) as runner:
+        image = np.zeros((1, 1, 64, 64), np.float32)
+        with pytest.raises(EngineError, match="no picture was started"):
+            runner.finish()
+        runner.start(image)
+        with pytest.raises(EngineError, match="the picture before is not finished"):
+            runner.start(image)
+        runner.finish()
+        runner.infer(image)  # nothing is left of the slip
+        runner.close()
+    runner.close()
+    with pytest.raises(EngineError, match="is closed"):
+        runner.infer(image)
+
+
+def test_a_sector_is_four_whole_numbers(network: Path) -> None:
+    picture = np.full((64, 64), 200, np.uint8)
+    with open_segmenter(network, precision="fp32", threads=1) as segment:
+        assert segment(picture, (0, 0, 64, 64)).area == segment(picture).area  # type: ignore[arg-type]
+        for wrong in ((0.5, 0, 64, 64), "auto", (1, 2)):
+            with pytest.raises(InputError, match="four whole numbers"):
+                segment(picture, wrong)  # type: ignore[arg-type]

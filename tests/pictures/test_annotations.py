@@ -102,7 +102,7 @@ def test_several_polygons_and_labels(tmp_path: Path) -> None:
     path = coco_file(tmp_path, drawn(segmentation=[BOX, second]), drawn(segmentation=[BOX]), bone)
     assert truth(open_data(path, "train", label="Tear")).sum() == 400 + 50
     assert truth(open_data(path, "train", label="bone")).all()
-    assert "has several labels; name the tear's: bone, tear" in sentence(path)
+    assert "has several labels; give --label with the tear's: bone, tear" in sentence(path)
     assert "has no label cuff; it has bone, tear" in sentence(path, label="cuff")
     assert "has labels and no mask values" in sentence(path, mask_value=1)
 
@@ -181,7 +181,7 @@ def test_all_splits_of_an_export_by_splits_are_its_files_together(tmp_path: Path
     assert found == [(60, 400), (70, 400), (80, 0)]
     assert check_samples(samples).with_tear == 2
     assert len(open_data(root, "val")) == 1  # of which the tear is the only label
-    with pytest.raises(ValueError, match="has several labels; name the tear's: bone, tear"):
+    with pytest.raises(ValueError, match="has several labels; give --label with the tear's: bone, tear"):
         open_data(root, "all")
     assert "is bone the tear's label?" in sentence(root, "test", label="bone")  # known to the file, in use or not
     assert form_of(root) == "outlines"
@@ -251,3 +251,56 @@ def test_labelme(tmp_path: Path) -> None:
     assert "is a box or a line" in sentence(labelme_file(tmp_path, {"points": corners[:2], "shape_type": "rectangle"}))
     (tmp_path / "0.json").write_text('{"shapes": 3}')
     assert "is not a LabelMe file" in sentence(tmp_path)
+
+
+def coco(root: Path, names: list[str], corners: list[int] | None = None) -> Path:
+    """A COCO file of pictures with these names, each with one outline."""
+    square = corners or [10, 10, 30, 10, 30, 30, 10, 30]
+    content = {
+        "images": [{"id": n, "file_name": name, "height": 40, "width": 40} for n, name in enumerate(names)],
+        "annotations": [{"image_id": n, "category_id": 1, "segmentation": [square]} for n in range(len(names))],
+        "categories": [{"id": 1, "name": "tear"}],
+    }
+    path = root / "annotations.json"
+    path.write_text(json.dumps(content))
+    return path
+
+
+def pictures_at(root: Path, *places: str) -> None:
+    """Grey pictures of 40 x 40, each of its own brightness."""
+    for n, place in enumerate(places):
+        (root / place).parent.mkdir(parents=True, exist_ok=True)
+        assert cv2.imwrite(str(root / place), np.full((40, 40), 10 + n, np.uint8))
+
+
+def test_a_name_with_folders_finds_the_picture_of_those_folders(tmp_path: Path) -> None:
+    pictures_at(tmp_path, "images/p1/a.png", "images/p2/a.png")
+    data = open_data(coco(tmp_path, [r"C:\data\p2\a.png", "/home/x/p1/a.png"]), "all")
+    assert [int(data[n][0][0, 0]) for n in range(2)] == [11, 10]
+
+
+def test_a_name_that_may_be_two_pictures_is_refused(tmp_path: Path) -> None:
+    pictures_at(tmp_path, "images/p1/a.png", "images/p2/a.png")
+    with pytest.raises(ValueError, match=r"a\.png, which may be images/p1/a\.png and images/p2/a\.png"):
+        open_data(coco(tmp_path, ["a.png"]), "all")
+
+
+def test_two_entries_for_one_picture_are_refused(tmp_path: Path) -> None:
+    pictures_at(tmp_path, "images/a.png")
+    with pytest.raises(ValueError, match=r"two entries, a\.png and p2/a\.png, for the one picture images/a\.png"):
+        open_data(coco(tmp_path, ["a.png", "p2/a.png"]), "all")
+
+
+def test_two_pictures_of_one_id_are_refused(tmp_path: Path) -> None:
+    pictures_at(tmp_path, "images/a.png", "images/b.png")
+    path = coco(tmp_path, ["a.png", "b.png"])
+    path.write_text(path.read_text().replace('"id": 1, "file_name"', '"id": 0, "file_name"'))
+    with pytest.raises(ValueError, match="several pictures with the id 0"):
+        open_data(path, "all")
+
+
+def test_an_outline_outside_its_picture_is_no_picture_without_a_tear(tmp_path: Path) -> None:
+    pictures_at(tmp_path, "images/a.png")
+    data = open_data(coco(tmp_path, ["a.png"], [50, 50, 60, 50, 60, 60]), "all")
+    with pytest.raises(ValueError, match=r"the outlines of a\.png cover no pixel"):
+        data[0]

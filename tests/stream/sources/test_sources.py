@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import av
@@ -9,9 +11,11 @@ import cv2
 import numpy as np
 import pytest
 from PIL import Image
-from smartca.stream.sources import Source, open_source
+from smartca.stream.capture import Capture
+from smartca.stream.sources import Picture, Source, open_source
 from smartca.stream.sources.camera import Camera
 from support.paths import SHARED as DATA
+from support.waiting import wait_until
 
 SHAPE = (64, 96)
 
@@ -297,3 +301,53 @@ def test_a_camera_lost_in_mid_stream(tmp_path: Path) -> None:
             seen += 1
     assert seen == 6
     assert not capture.isOpened()
+
+
+class Odd(Source):
+    """A source that gives whatever it is told to."""
+
+    name = "odd"
+    count = 2
+
+    def __init__(self, *given: object) -> None:
+        self._given = given
+
+    def pictures(self, start: int = 0) -> Iterator[Picture]:
+        """What it was given."""
+        yield from self._given[start:]  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        (Picture(np.zeros((40, 40), np.float64)), "picture 2 of odd: the picture is a float64 array"),  # type: ignore[arg-type]
+        (Picture(np.zeros((40, 40), np.bool_)), "picture 2 of odd: the picture is a bool array"),  # type: ignore[arg-type]
+        (Picture(np.zeros((4, 4), np.uint8)), "too small to show anything"),
+        (Picture(np.zeros((8300, 8, 3), np.uint8)), "8 x 8300 pixels is too large to be shown: 8192 pixels a side"),
+        (Picture(np.zeros((8000, 8000, 3), np.uint8)), "128 MiB are the most; scale it first"),
+        (Picture(np.zeros((40, 40), np.uint8), np.zeros((9, 9), np.bool_)), r"its truth is bool \(9, 9\)"),
+        (np.zeros((40, 40), np.uint8), "gave a ndarray, not a Picture"),
+        (None, "gave a NoneType, not a Picture"),
+    ],
+    ids=["float", "bool", "small", "long", "heavy", "truth", "array", "nothing"],
+)
+def test_what_no_viewer_could_be_shown_ends_the_feed_with_the_reason(given: object, says: str) -> None:
+    good = Picture(np.zeros((40, 40), np.uint8))
+    capture = Capture(Odd(good, given), None, None, 0, 7, lambda: None)
+    capture.start()
+    wait_until(lambda: capture.waiting())
+    capture.take()
+    wait_until(lambda: capture.ended)
+    assert re.search(says, capture.problem)
+
+
+def test_a_source_that_ends_its_process_has_not_ended_in_good_order() -> None:
+    class Leaves(Odd):
+        def pictures(self, start: int = 0) -> Iterator[Picture]:
+            raise SystemExit(3)
+            yield
+
+    capture = Capture(Leaves(), None, None, 0, 7, lambda: None)
+    capture.start()
+    wait_until(lambda: capture.ended)
+    assert "the source odd failed (SystemExit: 3)" in capture.problem
