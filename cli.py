@@ -91,7 +91,7 @@ def _role(context: click.Context) -> str:
 
 LOG_OPTIONS: list[click.Parameter] = [
     click.Option(
-        ["-v", "--verbose"], count=True, callback=_logged, expose_value=False, help="Say what happens; -vv says more."
+        ["-v", "--verbose"], count=True, callback=_logged, expose_value=False, help="Print more messages; -vv prints even more."
     ),
     click.Option(
         ["--log-file"],
@@ -99,10 +99,10 @@ LOG_OPTIONS: list[click.Parameter] = [
         callback=_logged,
         expose_value=False,
         metavar="FILE",
-        help="Write what happens into FILE too, behind what it holds.",
+        help="Also append the log to FILE.",
     ),
     click.Option(
-        ["--log-json"], is_flag=True, callback=_logged, expose_value=False, help="Log as JSON, an object a line."
+        ["--log-json"], is_flag=True, callback=_logged, expose_value=False, help="Write the log as JSON, one object per line."
     ),
 ]
 

@@ -45,7 +45,7 @@ _pulse = click.option("--pulse", hidden=True, help="Where the supervisor listens
 )
 @click.option("--frames", type=click.IntRange(1), help="Stop after this many frames.")
 @click.option("--start", type=click.IntRange(0), default=0, help="Number of the first frame of a file.")
-@click.option("--keep-screen", is_flag=True, help="Send what lies outside the ultrasound picture too.")
+@click.option("--keep-screen", is_flag=True, help="Do not blacken the rest of the screen: patients' names may be sent.")
 @mask_value_option
 @label_option
 @crop_option
