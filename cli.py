@@ -91,7 +91,11 @@ def _role(context: click.Context) -> str:
 
 LOG_OPTIONS: list[click.Parameter] = [
     click.Option(
-        ["-v", "--verbose"], count=True, callback=_logged, expose_value=False, help="Print more messages; -vv prints even more."
+        ["-v", "--verbose"],
+        count=True,
+        callback=_logged,
+        expose_value=False,
+        help="Print more messages; -vv prints even more.",
     ),
     click.Option(
         ["--log-file"],
@@ -102,7 +106,11 @@ LOG_OPTIONS: list[click.Parameter] = [
         help="Also append the log to FILE.",
     ),
     click.Option(
-        ["--log-json"], is_flag=True, callback=_logged, expose_value=False, help="Write the log as JSON, one object per line."
+        ["--log-json"],
+        is_flag=True,
+        callback=_logged,
+        expose_value=False,
+        help="Write the log as JSON, one object per line.",
     ),
 ]
 
