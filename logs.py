@@ -223,13 +223,12 @@ LINE_BEGINS = rb'\d{4}-\d\d-\d\dT\d\d:|\{"time"'
 
 def _open(path: str) -> FileIO:
     try:
-        file = FileIO(path, "a+")
-        file.seek(0)
-        begins = file.read(64)
-        if begins and not re.match(LINE_BEGINS, begins):
-            file.close()
-            raise FileError(f"{path} is there already and is no log of smartca; give --log-file another name")
-        return file
+        if Path(path).is_file():  # a device or a pipe is nobody's picture
+            with FileIO(path) as there:
+                begins = there.read(64)
+            if begins and not re.match(LINE_BEGINS, begins):
+                raise FileError(f"{path} is there already and is no log of smartca; give --log-file another name")
+        return FileIO(path, "a")
     except FileError:
         raise
     except OSError as error:
