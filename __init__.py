@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 from .errors import SmartcaError
-from .version import __version__
+from .version import __version__ as __version__
 
 if TYPE_CHECKING:
     from .engine.opening import open_segmenter

@@ -148,6 +148,16 @@ def test_torch_stays_in_its_room_and_pickle_nowhere() -> None:
         assert not foreign(path) & {"pickle", "dill", "marshal", "shelve"}, path
 
 
+def test_the_live_page_is_imported_by_who_shows_it_only() -> None:
+    """aiohttp takes a quarter of a second, which attach and serve need not wait for."""
+    reached, waiting = set(), ["stream.run.processes"]
+    while waiting:
+        name = waiting.pop()
+        reached.add(name)
+        waiting += [target for target in GRAPH[name] if target not in reached]
+    assert "stream.displays.page.hub" not in reached
+
+
 def test_the_phantom_needs_numpy_and_scipy_only() -> None:
     for path in files_of("phantom"):
         assert foreign(path) - set(sys.stdlib_module_names) - {"__future__"} <= {"numpy", "scipy"}, path

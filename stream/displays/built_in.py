@@ -119,28 +119,3 @@ class DrawnDisplay(Display):
 
     def status(self, state: State, note: str, tally: Tally) -> None:
         """A recording holds frames and what was said of them; a pause is in its times."""
-
-
-Say = Callable[[str], None]
-
-
-class PrintedDisplay(Display):
-    """One line on the terminal, for a viewer without a page."""
-
-    def __init__(self, say: Say) -> None:
-        self._say = say
-
-    def show(self, shown: Shown, tally: Tally) -> None:
-        """Say the state when it changes."""
-        self._change(shown.result.state, shown.result.reason)
-
-    def status(self, state: State, note: str, tally: Tally) -> None:
-        """See `Display.status`."""
-        self._change(state, note)
-
-    _was: tuple[State, str] | None = None
-
-    def _change(self, state: State, note: str) -> None:
-        if self._was != (state, note):
-            self._was = (state, note)
-            self._say(f"{state.value}: {note}" if note else state.value)

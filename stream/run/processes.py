@@ -18,8 +18,8 @@ from ...engine import DeviceLost, Engine, Foreign, Segmenter, open_segmenter
 from ...engine.operating_point import NOT_CALIBRATED, how_to_calibrate
 from ...errors import SmartcaError
 from ..attach import AttachSettings, attach
-from ..displays.built_in import Say
 from ..displays.contract import Display
+from ..displays.printed import Say
 from ..order import Order
 from ..serve import serve
 from ..sources import NO_CHOICE, Source, TruthChoice, open_source

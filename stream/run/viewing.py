@@ -9,9 +9,10 @@ from pathlib import Path
 
 from ... import plugins
 from ...errors import InputError, RunError
-from ..displays.built_in import DrawnDisplay, PageDisplay, PrintedDisplay, Say
+from ..displays.built_in import DrawnDisplay, PageDisplay
 from ..displays.contract import Display, Shown
 from ..displays.page.hub import PageServer
+from ..displays.printed import PrintedDisplay, Say
 from ..displays.recorder import Recorder
 from ..frame import State
 from ..tally import Tally
