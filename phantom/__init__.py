@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from .scanner import Scanner
+from .body.tear import KINDS, kind_of
+from .recipes import HELD_OUT, RECIPES
 from .screen import Screen, ScreenFrame, screen
-from .shoulder import RECIPE, Phantom, PhantomFrame, isotropic
-from .tear import KINDS, kind_of
+from .shoulder import VERSION, Phantom, PhantomFrame, isotropic
+from .sound.scanner import Scanner
 
 TRAIN = range(80_000)
 VALIDATE = range(80_000, 90_000)
 HELD_OUT_FROM = 90_000  # never trained on, and nothing chosen by it
 
 __all__ = [
-    "HELD_OUT_FROM", "KINDS", "RECIPE", "TRAIN", "VALIDATE",
+    "HELD_OUT", "HELD_OUT_FROM", "KINDS", "RECIPES", "TRAIN", "VALIDATE", "VERSION",
     "Phantom", "PhantomFrame", "Scanner", "Screen", "ScreenFrame", "isotropic", "kind_of", "screen",
 ]  # fmt: skip

@@ -18,7 +18,7 @@ from scipy.ndimage import correlate1d, uniform_filter
 from scipy.special import digamma
 
 from ..errors import InputError
-from .scanner import FWHM
+from .sound.scanner import FWHM
 
 DYNAMIC_RANGE_DB = 58.0
 AXIAL_MM, LATERAL_MM = 0.2, 0.6  # size of a grain: full width at half maximum of the autocovariance of g

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from scipy.ndimage import uniform_filter1d
 
-from .findings import Findings
-from .scanner import Floats, Scanner, loss_db
-from .textures import smoothstep
-from .view import TissueView
+from ..body.findings import Findings
+from ..body.textures import Floats, smoothstep
+from ..body.view import TissueView
+from .scanner import Scanner, loss_db
 
 REACH = 2.5  # sigmas after which the beam is nothing
 
@@ -26,13 +26,22 @@ def attenuation_db(view: TissueView, alpha: Floats, scanner: Scanner, findings: 
     gain = scanner.gain_over_depth_db(view.depth)
     lost += (findings.shading_db * smoothstep(view.depth, 1.0, 9.0))[:, None] * view.surfaces.shading
     lost += 3.5 * (2 * view.x / scanner.width_mm) ** 8 - gain[:, None]
-    acromion = 34 * (1 - smoothstep(view.world, findings.acromion_mm - 3, findings.acromion_mm + 2))
-    lost += smoothstep(view.depth, 6.0, 10.0)[:, None] * acromion
-    _deposit_shadow(lost, view, findings)
+    return lost
+
+
+def hidden_db(view: TissueView, findings: Findings) -> Floats:
+    """dB that shadows take (rows, columns): a lost side, a place without gel, a calcification."""
+    hidden = np.zeros((view.depth.size, view.x.size), np.float32)
+    side = findings.side_shadow
+    if side is not None:
+        reach = side.side * view.x + np.float32(side.tilt) * (view.depth[:, None] - 15)
+        across = smoothstep(reach, side.edge_mm - side.soft_mm, side.edge_mm + side.soft_mm)
+        hidden += side.decibels * smoothstep(view.depth, side.from_mm - 2, side.from_mm + 2)[:, None] * across
     if findings.dropout is not None:
         x, half, decibels = findings.dropout
-        lost += decibels * np.exp(-(((view.x - x) / half) ** 4))
-    return lost
+        hidden += decibels * np.exp(-(((view.x - x) / half) ** 4))
+    _deposit_shadow(hidden, view, findings)
+    return hidden
 
 
 def bone_shadow_db(view: TissueView) -> tuple[slice, Floats]:

@@ -6,9 +6,11 @@ import struct
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
 
-from .scanner import Floats, Scanner
-from .view import TissueView
+from ..body.textures import Floats
+from ..body.view import TissueView
+from .scanner import Scanner
 
 PLANE_MM = 0.89  # between planes of scatterers: speckle correlates as exp(-(d / 0.8 mm)^2) for small d
 PLANES = 16
@@ -38,7 +40,7 @@ class Scatterers:
         Interpolating in the picture would make speckle flicker; between two planes it does not.
         """
         row_mm = float(view.depth[1] - view.depth[0])
-        depth = view.tissue[:, None] + view.offset
+        depth = view.tissue[:, None] + view.offset - view.depth[0]
         row = (depth * np.float32(1 / row_mm) + np.float32(self._above)).astype(np.int32)
         np.clip(row, 0, self._rows - 1, out=row)
         column = np.arange(view.x.size) + (first_column + self._beside)
@@ -62,16 +64,18 @@ class Scatterers:
         return np.stack([self._pool[c : c + rows * columns].reshape(rows, columns) for c in corners])
 
 
-def compress(field: Floats, scanner: Scanner, gain_db: float) -> NDArray[np.uint8]:
-    """Echoes (channels, rows, columns) -> envelope, mean intensity of the looks, log, grey map: uint8."""
+def compress(field: Floats, scanner: Scanner, gain_db: float, row_mm: float = 0.0) -> NDArray[np.uint8]:
+    """Echoes (channels, rows, columns) -> envelope, mean intensity of the looks, log, grey map: uint8.
+
+    `row_mm` is what a row covers, for the scanner's speckle reduction; 0 leaves that out.
+    """
     intensity = np.einsum("crx,crx->rx", field, field)
     intensity += np.float32(1e-12)
     decibels = np.log10(intensity, out=intensity)
     decibels *= np.float32(10 * 255 / scanner.dynamic_range_db)
     offset = gain_db + scanner.gain_db + scanner.dynamic_range_db - 2 - 10 * np.log10(field.shape[0])
     decibels += np.float32(offset * 255 / scanner.dynamic_range_db)
-    grey = np.clip(decibels, 0, 255, out=decibels).astype(np.uint8)
-    if scanner.grey_curve == 1.0:
-        return grey
-    curve = np.rint(255 * (np.arange(256) / 255) ** scanner.grey_curve).astype(np.uint8)
-    return curve.take(grey)
+    np.clip(decibels, 0, 255, out=decibels)
+    if row_mm and scanner.smoothing_mm / row_mm > 0.3:
+        decibels = gaussian_filter(decibels, scanner.smoothing_mm / row_mm, truncate=2.5)
+    return scanner.grey_map.take(decibels.astype(np.uint8))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError
-
-Floats = NDArray[np.floating]  # float32 wherever it is as large as a picture
+from ...errors import InputError
+from ..body.textures import Floats, smoothstep
+from ..recipes import USUAL, Recipe
 
 SOUND_MM_PER_US = 1.54
 FWHM = 2.355  # full width at half maximum of a Gaussian, in its sigmas
@@ -28,6 +29,8 @@ class Scanner:
     looks: int = 2  # independent pictures averaged into one (spatial compounding)
     focus_mm: float = 18.0
     grey_curve: float = 1.0  # exponent of the grey map; above 1 is darker
+    s_curve: float = 0.0  # 0..1: how much steeper the grey map is in its middle
+    smoothing_mm: float = 0.0  # sigma of the speckle reduction
     bandwidth: float = 0.55  # of the pulse, as a fraction of the frequency
     f_number: float = 2.2
 
@@ -36,21 +39,31 @@ class Scanner:
             raise InputError(f"{self} cannot draw a picture; depth, width, frequency, range and looks must be > 0")
 
     @classmethod
-    def of(cls, seed: int) -> Scanner:
+    def of(cls, seed: int, recipe: Recipe = USUAL) -> Scanner:
         """The settings that belong to `seed`: they vary as between real examinations."""
         random = np.random.default_rng((seed, 1))
-        frequency = random.uniform(7.5, 12.0)
+        frequency = random.uniform(*recipe.frequency_mhz)
+        depth = random.uniform(24.0, 50.0)
         return cls(
-            depth_mm=round(random.uniform(33.0, 44.0), 1),
-            width_mm=round(random.uniform(34.0, 44.0), 1),
+            depth_mm=round(depth, 1),
+            width_mm=round(random.uniform(32.0, 46.0), 1),
             frequency_mhz=round(frequency, 2),
-            dynamic_range_db=round(random.uniform(52.0, 66.0), 1),
-            gain_db=round(random.uniform(-7.0, 2.0), 1),
-            noise_db=round(random.uniform(-92.0, -82.0) - 2.5 * (frequency - 9.0), 1),
-            looks=int(random.choice([1, 2, 2, 2, 3])),
-            focus_mm=round(random.uniform(14.0, 22.0), 1),
-            grey_curve=round(random.uniform(0.9, 1.3), 2),
+            dynamic_range_db=round(random.uniform(*recipe.dynamic_range_db), 1),
+            gain_db=round(random.uniform(-5.0, 4.0), 1),
+            noise_db=round(random.uniform(-92.0, -80.0) - 2.5 * (frequency - 9.0), 1),
+            looks=int(random.choice([1, 1, 2, 2, 2, 3])),
+            focus_mm=round(random.uniform(0.3, 0.6) * depth, 1),
+            grey_curve=round(random.uniform(*recipe.grey_curve), 2),
+            s_curve=round(random.uniform(*recipe.s_curve), 2),
+            smoothing_mm=round(random.uniform(*recipe.smoothing_mm), 3),
         )
+
+    @cached_property
+    def grey_map(self) -> NDArray[np.uint8]:
+        """What becomes of each grey value (256,)."""
+        grey = np.arange(256, dtype=np.float32) / 255
+        steep = (1 - self.s_curve) * grey + self.s_curve * smoothstep(grey, 0.0, 1.0)
+        return np.rint(255 * steep**self.grey_curve).astype(np.uint8)
 
     @property
     def wavelength_mm(self) -> float:

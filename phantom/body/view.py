@@ -8,8 +8,7 @@ import numpy as np
 
 from .anatomy import Anatomy, Columns
 from .motion import Pose
-from .scanner import Floats, Scanner
-from .textures import smoothstep
+from .textures import Floats, smoothstep
 
 
 class TissueView(NamedTuple):
@@ -37,9 +36,7 @@ class TissueView(NamedTuple):
         return np.arctan(np.gradient(surface, self.x)).astype(np.float32)
 
 
-def tissue_view(
-    anatomy: Anatomy, scanner: Scanner, pose: Pose, openness: float, depth: Floats, x: Floats
-) -> TissueView:
+def tissue_view(anatomy: Anatomy, pose: Pose, openness: float, depth: Floats, x: Floats) -> TissueView:
     """The view from `pose` at the given rows (depth, mm) and columns (x, mm from the middle)."""
     world = x + np.float32(pose.slide)
     offset = (np.tan(pose.tilt) * x).astype(np.float32)

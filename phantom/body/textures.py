@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
-from .scanner import Floats
+Floats = NDArray[np.floating]  # float32 wherever it is as large as a picture
 
 SIGMA = 4.0  # texels a pattern is smoothed by, in both directions
 FAR = 1 << 14  # added before truncation so that coordinates are positive (a multiple of both sizes)
@@ -29,17 +29,20 @@ def rough(random: np.random.Generator, texels: int, sigma: float) -> Floats:
 class Texture:
     """A periodic random pattern of unit variance, sampled at the nearest texel.
 
-    One pattern serves many tissues: each looks at it from another corner and at another scale.
+    One pattern serves many tissues: each looks at it from another corner and at another scale. Woven 'ridged', it has
+    thin bright crests instead of round spots.
     """
 
     rows, columns = 512, 256
 
-    def __init__(self, random: np.random.Generator) -> None:
+    def __init__(self, random: np.random.Generator, weave: str = "smooth") -> None:
         white = random.standard_normal((self.rows, self.columns), np.float32)
         across = np.exp(-0.5 * (2 * np.pi * SIGMA * fft.fftfreq(self.rows)) ** 2)
         along = np.exp(-0.5 * (2 * np.pi * SIGMA * fft.rfftfreq(self.columns)) ** 2)
         window = (across[:, None] * along).astype(np.float32)
         pattern = np.asarray(fft.irfft2(np.asarray(fft.rfft2(white)) * window, white.shape))
+        if weave == "ridged":
+            pattern = -np.sqrt(np.abs(pattern))
         self._texels = ((pattern - pattern.mean()) / pattern.std()).astype(np.float32).ravel()
 
     def sample(self, along: Floats, across: Floats, lengths: tuple[float, float], corner: int = 0) -> Floats:

@@ -1,0 +1,118 @@
+"""Tears as exact regions of the tendon's own coordinates.
+
+s: mm along the tendon from the lateral tip of its footprint; u: depth in the tendon, 0 at its bursal and 1 at its
+articular side.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..recipes import USUAL, Recipe
+from .limbs import MARGIN_MM, SHAPES, TEXEL_MM, Draft, Extent, depth_inside
+from .textures import Floats, smoothstep
+
+KINDS = ("intact", "full", "articular", "intact", "bursal", "intratendinous")
+LENGTH_MM = 26.0  # of the tendon that a tear may lie in
+
+
+def kind_of(seed: int) -> str:
+    """The kind of shoulder that belongs to `seed`; every third is intact."""
+    return KINDS[seed % len(KINDS)]
+
+
+@dataclass(frozen=True)
+class Tear:
+    """One tear: a field that says how deep (mm) a point of the tendon lies inside it, and what fills it."""
+
+    kind: str
+    shape: str
+    thickness: float  # of the tendon it was drawn for, mm
+    extent: Extent
+    field: Floats  # (rows over v, columns over s), mm inside
+    most: float  # the field's greatest value
+    width: float  # antero-posterior, mm: how far the probe may leave the plane before the tear is gone
+    fall_db: float  # how much weaker than tendon the inside answers
+    debris_db: float  # how uneven the inside is
+    strands_db: float  # how bright the fibres left in it are
+    fluid: float  # share of the inside that is clear fluid
+    soft_mm: float  # over which the border turns from tendon to tear
+    sag: float  # of the tendon's thickness that the bursa sinks into a full-thickness gap
+
+    @classmethod
+    def draw(cls, kind: str, random: np.random.Generator, thickness: float, recipe: Recipe = USUAL) -> Tear | None:
+        """A tear of `kind` and a shape of `recipe`, or None for an intact tendon."""
+        if kind == "intact":
+            return None
+        uniform, shapes = random.uniform, recipe.shapes[kind]
+        shape = shapes[int(random.integers(len(shapes)))]
+        start = uniform(1.2, 6.5) if kind == "full" else uniform(1.5, 8.0)
+        rows, columns = (int((mm + 2 * MARGIN_MM) / TEXEL_MM) for mm in (thickness, LENGTH_MM))
+        extent = Extent(-MARGIN_MM, -MARGIN_MM, columns, rows)
+        limbs = SHAPES[shape](Draft(random, thickness, start))
+        ragged = uniform(0.35, 0.95)
+        field = depth_inside(limbs, extent, ragged, random)
+        width = uniform(4.5, 6.0) if uniform() < 0.1 else uniform(7.0, 16.0)
+        return cls(
+            kind=kind,
+            shape=shape,
+            thickness=thickness,
+            extent=extent,
+            field=field,
+            most=float(field.max()),
+            width=width,
+            fall_db=uniform(*recipe.fall_db),
+            debris_db=uniform(3.0, 8.0),
+            strands_db=uniform(4.0, 16.0) if uniform() < 0.5 else 0.0,
+            fluid=uniform(0.2, 0.7) if uniform() < 0.5 else 0.0,
+            soft_mm=uniform(0.5, 1.1) if shape == "cloud" else uniform(0.12, 0.5),
+            sag=uniform(0.0, 0.4) if kind == "full" and shape == "gap" else 0.0,
+        )
+
+    def openness(self, elevation: float) -> float:
+        """1 in the tear's middle plane, 0 where it ends: an ellipse across the plane."""
+        return float(np.sqrt(max(0.0, 1.0 - (2 * elevation / self.width) ** 2)))
+
+    def inside_mm(self, s: Floats, u: Floats, openness: float) -> Floats:
+        """How deep points (s (columns,), u (rows, columns)) lie inside the tear, mm; below 0 outside of it.
+
+        Where the probe leaves the middle plane, the thin parts close first.
+        """
+        column = ((s - self.extent.s) * np.float32(1 / TEXEL_MM)).astype(np.int32)
+        row = ((u * np.float32(self.thickness) - self.extent.v) * np.float32(1 / TEXEL_MM)).astype(np.int32)
+        known = (column >= 0) & (column < self.extent.columns)
+        np.clip(column, 0, self.extent.columns - 1, out=column)
+        np.clip(row, 0, self.extent.rows - 1, out=row)
+        found = self.field.take(row * self.extent.columns + column)
+        inside = known & (s > 0.2) & (u >= 0) & (u < 1)
+        return np.where(inside, found - np.float32((1 - openness) * self.most), np.float32(-9.0))
+
+    def region(self, s: Floats, u: Floats, openness: float) -> NDArray[np.bool_]:
+        """Which points are torn; the same field draws picture and mask."""
+        if openness <= 0.05:
+            return np.zeros(np.broadcast_shapes(s.shape, u.shape), np.bool_)
+        return self.inside_mm(s, u, openness) > 0
+
+    def share(self, s: Floats, u: Floats, openness: float) -> Floats:
+        """How much of a point is torn, 0..1: a border that is as soft as the fibres are frayed."""
+        if openness <= 0.05:
+            return np.zeros(np.broadcast_shapes(s.shape, u.shape), np.float32)
+        return smoothstep(self.inside_mm(s, u, openness), -0.5 * self.soft_mm, 0.5 * self.soft_mm)
+
+    def middle(self) -> tuple[float, float]:
+        """(s, u) of the torn points' centre in the middle plane."""
+        rows, columns = np.nonzero(self.field > 0)
+        if not rows.size:
+            return LENGTH_MM / 4, 0.5
+        s, v = self.extent.s + TEXEL_MM * columns.mean(), self.extent.v + TEXEL_MM * rows.mean()
+        return float(s), float(np.clip(v / self.thickness, 0, 1))
+
+    def span(self) -> tuple[float, float]:
+        """Where the tear starts and ends in s (mm), in the middle plane."""
+        columns = np.flatnonzero((self.field > 0).any(0))
+        if not columns.size:
+            return LENGTH_MM / 4, LENGTH_MM / 4
+        return self.extent.s + TEXEL_MM * float(columns[0]), self.extent.s + TEXEL_MM * float(columns[-1])
