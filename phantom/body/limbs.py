@@ -52,7 +52,7 @@ class Draft(NamedTuple):
 def _gap(draft: Draft) -> list[Limb]:
     """A full-thickness gap with a retracted, bowed stump."""
     random, thick, start = draft
-    length = random.uniform(4.0, 13.0)
+    length = random.uniform(5.0, 14.0)
     ends = start + random.uniform(-0.8, 0.8, 3), start + length * random.uniform(0.75, 1.15, 3)
     heights = np.array([0.0, 0.5, 1.0]) * thick
     limbs = []
@@ -66,7 +66,7 @@ def _cleft(draft: Draft) -> list[Limb]:
     random, thick, start = draft
     s = start + np.cumsum(random.normal(0, 0.9, 4)) + random.uniform(-3, 3) * np.linspace(0, 1, 4)
     v = np.linspace(-0.3, thick + 0.3, 4)
-    return [Limb(s.tolist(), v.tolist(), random.uniform(0.5, 1.5, 4).tolist())]
+    return [Limb(s.tolist(), v.tolist(), random.uniform(0.8, 2.1, 4).tolist())]
 
 
 def _tee(draft: Draft) -> list[Limb]:
@@ -74,13 +74,13 @@ def _tee(draft: Draft) -> list[Limb]:
     random, thick, start = draft
     at = start + random.uniform(0.5, 3)
     foot = thick * (random.uniform(0.75, 0.95) if random.random() < 0.7 else random.uniform(0.05, 0.2))
-    left, right = random.uniform(0.0, 4.0), random.uniform(2.0, 9.0)
-    width = random.uniform(0.4, 1.0)
-    upright = Limb([at + random.normal(0, 0.8), at], [thick - foot, foot], [width, random.uniform(0.5, 1.3)])
+    left, right = random.uniform(0.0, 5.0), random.uniform(3.0, 11.0)
+    width = random.uniform(0.7, 1.5)
+    upright = Limb([at + random.normal(0, 0.8), at], [thick - foot, foot], [width, random.uniform(0.8, 1.7)])
     along = Limb(
         [at - left, at, at + right],
         (foot + random.normal(0, 0.3, 3)).tolist(),
-        [random.uniform(0.2, 0.7), random.uniform(0.6, 1.3), random.uniform(0.2, 0.8)],
+        [random.uniform(0.4, 1.0), random.uniform(0.9, 1.7), random.uniform(0.4, 1.1)],
     )
     return [upright, along]
 
@@ -88,9 +88,9 @@ def _tee(draft: Draft) -> list[Limb]:
 def _wedge(draft: Draft) -> list[Limb]:
     """A thin wedge along the bone, thickest at one end."""
     random, thick, start = draft
-    length = random.uniform(5.0, 13.0)
+    length = random.uniform(6.0, 15.0)
     s = start + length * np.linspace(0, 1, 5)
-    thickest = random.uniform(0.8, 1.9)
+    thickest = random.uniform(1.3, 2.6)
     radius = thickest * np.linspace(1, random.uniform(0.1, 0.4), 5)
     v = thick - 0.5 * radius + random.normal(0, 0.25, 5)
     if random.random() < 0.3:
@@ -101,10 +101,10 @@ def _wedge(draft: Draft) -> list[Limb]:
 def _lens(draft: Draft, v: float | None = None) -> list[Limb]:
     """A flat, lens-shaped gap."""
     random, thick, start = draft
-    length, middle = random.uniform(4.0, 11.0), thick * random.uniform(0.35, 0.7) if v is None else v
+    length, middle = random.uniform(6.0, 13.0), thick * random.uniform(0.35, 0.7) if v is None else v
     along = np.linspace(0, 1, 7)
     bow = random.uniform(-0.7, 0.7) * 4 * along * (1 - along)
-    radius = random.uniform(0.7, 1.5) * np.sqrt(np.maximum(4 * along * (1 - along), 0.04))
+    radius = random.uniform(1.0, 2.0) * np.sqrt(np.maximum(4 * along * (1 - along), 0.04))
     return [Limb((start + length * along).tolist(), (middle + bow).tolist(), radius.tolist())]
 
 
@@ -114,11 +114,11 @@ def _fan(draft: Draft) -> list[Limb]:
     root = start, thick * random.uniform(0.5, 1.0)
     limbs = []
     for angle in random.uniform(-1.2, 1.2, int(random.integers(3, 6))):
-        reach = random.uniform(3.0, 9.0) * (0.5 + 0.5 * np.cos(angle))
+        reach = random.uniform(4.0, 11.0) * (0.5 + 0.5 * np.cos(angle))
         bend = angle + random.normal(0, 0.4)
         s = [root[0], root[0] + 0.5 * reach * np.cos(angle), root[0] + reach * np.cos(bend)]
         v = [root[1], root[1] - 0.5 * reach * np.sin(angle), root[1] - reach * np.sin(bend)]
-        limbs.append(Limb(s, v, [random.uniform(0.6, 1.2), random.uniform(0.4, 0.9), random.uniform(0.15, 0.5)]))
+        limbs.append(Limb(s, v, [random.uniform(0.9, 1.6), random.uniform(0.6, 1.3), random.uniform(0.3, 0.8)]))
     return limbs
 
 
@@ -130,7 +130,7 @@ def _delamination(draft: Draft) -> list[Limb]:
         length, middle = random.uniform(6.0, 15.0), thick * random.uniform(0.3, 0.8)
         s = start + random.uniform(0, 3) + length * np.linspace(0, 1, 5)
         v = middle + np.cumsum(random.normal(0, 0.3, 5))
-        limbs.append(Limb(s.tolist(), v.tolist(), random.uniform(0.3, 0.9, 5).tolist()))
+        limbs.append(Limb(s.tolist(), v.tolist(), random.uniform(0.5, 1.2, 5).tolist()))
     return limbs
 
 
@@ -138,9 +138,9 @@ def _cloud(draft: Draft) -> list[Limb]:
     """A heap of round spots that run into each other."""
     random, thick, start = draft
     spots = int(random.integers(4, 9))
-    s = start + random.uniform(0.0, random.uniform(4.0, 9.0), spots)
+    s = start + random.uniform(0.0, random.uniform(5.0, 11.0), spots)
     v = thick * np.clip(random.normal(random.uniform(0.4, 0.75), 0.2, spots), 0.05, 0.95)
-    return [Limb([a], [b], [r]) for a, b, r in zip(s, v, random.uniform(0.6, 1.6, spots), strict=True)]
+    return [Limb([a], [b], [r]) for a, b, r in zip(s, v, random.uniform(0.9, 2.2, spots), strict=True)]
 
 
 def _articular_lens(draft: Draft) -> list[Limb]:

@@ -53,9 +53,9 @@ class Tear:
         rows, columns = (int((mm + 2 * MARGIN_MM) / TEXEL_MM) for mm in (thickness, LENGTH_MM))
         extent = Extent(-MARGIN_MM, -MARGIN_MM, columns, rows)
         limbs = SHAPES[shape](Draft(random, thickness, start))
-        ragged = uniform(0.35, 0.95)
+        ragged = uniform(0.3, 0.9)
         field = depth_inside(limbs, extent, ragged, random)
-        width = uniform(4.5, 6.0) if uniform() < 0.1 else uniform(7.0, 16.0)
+        width = uniform(5.0, 7.0) if uniform() < 0.1 else uniform(9.0, 20.0)
         return cls(
             kind=kind,
             shape=shape,
@@ -65,9 +65,9 @@ class Tear:
             most=float(field.max()),
             width=width,
             fall_db=uniform(*recipe.fall_db),
-            debris_db=uniform(3.0, 8.0),
-            strands_db=uniform(4.0, 16.0) if uniform() < 0.5 else 0.0,
-            fluid=uniform(0.2, 0.7) if uniform() < 0.5 else 0.0,
+            debris_db=uniform(3.0, 6.0),
+            strands_db=uniform(4.0, 12.0) if uniform() < 0.4 else 0.0,
+            fluid=uniform(0.2, 0.8) if uniform() < 0.6 else 0.0,
             soft_mm=uniform(0.5, 1.1) if shape == "cloud" else uniform(0.12, 0.5),
             sag=uniform(0.0, 0.4) if kind == "full" and shape == "gap" else 0.0,
         )
