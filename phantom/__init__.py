@@ -7,6 +7,7 @@ from .recipes import HELD_OUT, RECIPES
 from .screen import Screen, ScreenFrame, screen
 from .shoulder import VERSION, Phantom, PhantomFrame, isotropic
 from .sound.scanner import Scanner
+from .window import Close, Window
 
 TRAIN = range(80_000)
 VALIDATE = range(80_000, 90_000)
@@ -14,5 +15,5 @@ HELD_OUT_FROM = 90_000  # never trained on, and nothing chosen by it
 
 __all__ = [
     "HELD_OUT", "HELD_OUT_FROM", "KINDS", "RECIPES", "TRAIN", "VALIDATE", "VERSION",
-    "Phantom", "PhantomFrame", "Scanner", "Screen", "ScreenFrame", "isotropic", "kind_of", "screen",
+    "Close", "Phantom", "PhantomFrame", "Scanner", "Screen", "ScreenFrame", "Window", "isotropic", "kind_of", "screen",
 ]  # fmt: skip

@@ -31,7 +31,7 @@ class Recipe:
 
     name: str = "usual"
     shapes: dict[str, tuple[str, ...]] = field(default_factory=lambda: USUAL_SHAPES)
-    fall_db: Span = (12.0, 30.0)
+    fall_db: Span = (10.0, 26.0)
     weave: str = "smooth"
     fibre_mm: Span = (1.2, 3.2)
     frequency_mhz: Span = (7.5, 12.0)

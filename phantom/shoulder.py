@@ -21,10 +21,11 @@ from .sound.beam import PointSpread, attenuation_db, bone_shadow_db, hidden_db
 from .sound.interfaces import amplitude, echoes
 from .sound.scanner import Scanner
 from .sound.speckle import Scatterers, compress
-from .window import Window, tendon_window, whole_window
+from .window import Close, Window, tendon_window, whole_window
 
 VERSION = 2  # goes up whenever the same seed would give other pixels
 ECHO_GAIN = np.float32(3.0)
+TISSUE_CLUTTER_DB = 9.0  # weaker above the bone, which throws most of it
 HIDDEN_DB = 12.0  # of shadow, above which nobody could outline a tear
 
 
@@ -42,7 +43,7 @@ class Phantom:
     """One person, one scanner, one way of moving the probe: all of it follows from `seed` and the recipe's name.
 
     `frame(t)` gives the same bytes for the same (seed, t), whatever was drawn before. `close` is how near the picture
-    goes: None shows the whole sector, a random generator cuts a window about the tendon at the same number of pixels.
+    goes: None shows the whole sector, a `Close` a window about the tendon, at the same number of pixels.
     Raises ValueError for an unknown `kind` or `recipe`, or a picture smaller than 64 x 64.
     """
 
@@ -56,7 +57,7 @@ class Phantom:
         scanner: Scanner | None = None,
         kind: str | None = None,
         recipe: str = USUAL.name,
-        close: np.random.Generator | None = None,
+        close: Close | None = None,
     ) -> None:
         self.seed, self.rows, self.columns = seed, rows, columns
         self.kind = kind_of(seed) if kind is None else kind
@@ -76,7 +77,7 @@ class Phantom:
         self.anatomy = Anatomy(random, build, self.tear, self.findings)
         self.tissue = Tissue(random, build, self.tear, self.findings, family)
         whole = whole_window(self.scanner)
-        self.window = whole if close is None else tendon_window(close, whole, self.anatomy, self.tear)
+        self.window = whole if close is None else tendon_window(close, seed, whole, self.anatomy, self.tear)
         self._lay_out()
 
     def _lay_out(self) -> None:
@@ -143,7 +144,8 @@ class Phantom:
         clouds = 3 * self.tissue.coarse.sample(view.world, depth, (5.0, 1.6), 16)
         grains = 2 * self.tissue.fine.sample(view.world, depth, (0.9, 0.15), 17)
         fade = np.float32(self.findings.clutter_fade_db) * (view.depth[:, None] - np.float32(15.0))
-        return np.float32(self.findings.clutter_db) + clouds + grains - fade
+        above = np.float32(TISSUE_CLUTTER_DB) * (view.tissue[:, None] < view.surfaces.bone)
+        return np.float32(self.findings.clutter_db) + clouds + grains - fade - above
 
     def _mask(self, pose: Pose, openness: float) -> NDArray[np.bool_]:
         """The torn pixels, by the very rule that painted them."""

@@ -45,7 +45,7 @@ class Findings:
     fibre_db: float = 3.7  # how clearly the tendon's fibres show
     effusion_mm: float = 0.0  # fluid in the bursa
     effusion_at: float = 9.0  # its middle, in s (mm)
-    bursa_db: float = -48.0
+    bursa_db: float = -38.0
     anisotropy_db: float = 12.0  # lost where fibres run oblique to the beam
     anisotropy_degrees: float = 24.0
     rocked: float = 0.0  # heel-toe tilt of the fibres' best angle, radians
@@ -111,17 +111,17 @@ def _quality(random: np.random.Generator) -> dict[str, Any]:
     return {
         "pits": int(random.integers(0, 7)),
         "cortex_breaks_db": uniform(8.0, 26.0) if poor else uniform(0.0, 8.0),
-        "cortex_db": uniform(-23.0, -9.0),
-        "bursa_line_db": uniform(-16.0, -5.0),
+        "cortex_db": uniform(-38.0, -13.0),
+        "bursa_line_db": uniform(-10.0, 0.0),
         "patches_db": uniform(2.0, 4.0) if poor else uniform(0.8, 2.4),
         "shading_db": uniform(2.0, 4.0) if poor else uniform(1.0, 2.4),
-        "brightness_db": uniform(-5.0, 3.0),
+        "brightness_db": uniform(-2.0, 3.0),
         "excess_loss": uniform(0.95, 1.12),
-        "reverberation_db": uniform(-50.0, -28.0) if uniform() < 0.45 else -60.0,
+        "reverberation_db": uniform(-58.0, -36.0) if uniform() < 0.45 else -60.0,
         "reverberation_mm": uniform(1.2, 3.4),
-        "clutter_db": uniform(-53.0, -40.0),
-        "clutter_fade_db": uniform(0.0, 0.6),
-        "side_shadow": _side_shadow(random) if uniform() < 0.36 else None,
+        "clutter_db": uniform(-46.5, -39.5),
+        "clutter_fade_db": uniform(0.0, 0.5),
+        "side_shadow": _side_shadow(random) if uniform() < 0.3 else None,
         "calipers": int(random.integers(2, 5)) if uniform() < 0.22 else 0,
     }
 
@@ -132,7 +132,7 @@ def _side_shadow(random: np.random.Generator) -> SideShadow:
         side=-1 if uniform() < 0.6 else 1,
         edge_mm=uniform(5.0, 17.0),
         soft_mm=uniform(0.8, 5.0),
-        decibels=uniform(16.0, 40.0),
+        decibels=uniform(14.0, 36.0),
         from_mm=uniform(4.0, 10.0) if uniform() < 0.6 else -5.0,
         tilt=uniform(-0.35, 0.35),
     )

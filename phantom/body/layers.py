@@ -112,7 +112,7 @@ class Tissue:
         filled = self._filled(s, u, elevation)
         fill = self._fill(self.tear, view, rows, across)
         canvas.backscatter[rows] += filled * (fill - level)
-        canvas.alpha[rows] -= filled * np.float32(0.82)
+        canvas.alpha[rows] -= filled * np.float32(0.3 + 0.5 * self.tear.fluid)
 
     def _fill(self, tear: Tear, view: TissueView, rows: slice, across: Floats) -> Floats:
         """What a tear holds (dB): debris, clear fluid here and there, strands of fibres that are left."""

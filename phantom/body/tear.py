@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import label
 
 from ..recipes import USUAL, Recipe
 from .limbs import MARGIN_MM, SHAPES, TEXEL_MM, Draft, Extent, depth_inside
@@ -53,8 +54,8 @@ class Tear:
         rows, columns = (int((mm + 2 * MARGIN_MM) / TEXEL_MM) for mm in (thickness, LENGTH_MM))
         extent = Extent(-MARGIN_MM, -MARGIN_MM, columns, rows)
         limbs = SHAPES[shape](Draft(random, thickness, start))
-        ragged = uniform(0.3, 0.9)
-        field = depth_inside(limbs, extent, ragged, random)
+        ragged = uniform(0.25, 0.75)
+        field = _few_parts(depth_inside(limbs, extent, ragged, random))
         width = uniform(5.0, 7.0) if uniform() < 0.1 else uniform(9.0, 20.0)
         return cls(
             kind=kind,
@@ -65,9 +66,9 @@ class Tear:
             most=float(field.max()),
             width=width,
             fall_db=uniform(*recipe.fall_db),
-            debris_db=uniform(3.0, 6.0),
+            debris_db=uniform(4.0, 9.0),
             strands_db=uniform(4.0, 12.0) if uniform() < 0.4 else 0.0,
-            fluid=uniform(0.2, 0.8) if uniform() < 0.6 else 0.0,
+            fluid=uniform(0.2, 0.8) if uniform() < 0.7 else 0.0,
             soft_mm=uniform(0.5, 1.1) if shape == "cloud" else uniform(0.12, 0.5),
             sag=uniform(0.0, 0.4) if kind == "full" and shape == "gap" else 0.0,
         )
@@ -116,3 +117,13 @@ class Tear:
         if not columns.size:
             return LENGTH_MM / 4, LENGTH_MM / 4
         return self.extent.s + TEXEL_MM * float(columns[0]), self.extent.s + TEXEL_MM * float(columns[-1])
+
+
+def _few_parts(field: Floats) -> Floats:
+    """The field with its specks closed: parts of less than a quarter of the largest."""
+    labels, count = label(field > 0)
+    if count < 2:
+        return field
+    sizes = np.bincount(labels.ravel())[1:]
+    specks = np.isin(labels, 1 + np.flatnonzero(sizes < 0.25 * sizes.max()))
+    return np.where(specks, np.float32(-0.2), field)
