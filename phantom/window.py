@@ -14,10 +14,14 @@ LEAST_MM = 14.0  # of depth
 
 
 class Close(NamedTuple):
-    """How near a picture goes: spans of its width / depth, and of its width as a share of the sector's."""
+    """How near a picture goes: spans of its width / depth, and of its width as a share of the sector's.
+
+    `draw` numbers the windows of one seed.
+    """
 
     aspect: tuple[float, float] = (0.8, 2.2)
     share: tuple[float, float] = (0.55, 1.0)
+    draw: int = 0
 
 
 class Window(NamedTuple):
@@ -39,7 +43,7 @@ def tendon_window(close: Close, seed: int, whole: Window, anatomy: Anatomy, tear
 
     Without a tear the place where one might be takes its part, so that the framing tells nothing.
     """
-    random = np.random.default_rng((seed, 5))
+    random = np.random.default_rng((seed, 5, close.draw))
     s, u = tear.middle() if tear is not None else (random.uniform(3.0, 12.0), random.uniform(0.2, 0.9))
     x, deep = anatomy.place(s, u)
     width = whole.width * random.uniform(*close.share)

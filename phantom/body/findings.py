@@ -111,8 +111,8 @@ def _quality(random: np.random.Generator) -> dict[str, Any]:
     return {
         "pits": int(random.integers(0, 7)),
         "cortex_breaks_db": uniform(8.0, 26.0) if poor else uniform(0.0, 8.0),
-        "cortex_db": uniform(-38.0, -13.0),
-        "bursa_line_db": uniform(-10.0, 0.0),
+        "cortex_db": uniform(-42.0, -15.0),
+        "bursa_line_db": uniform(-8.0, 2.5),
         "patches_db": uniform(2.0, 4.0) if poor else uniform(0.8, 2.4),
         "shading_db": uniform(2.0, 4.0) if poor else uniform(1.0, 2.4),
         "brightness_db": uniform(-2.0, 3.0),

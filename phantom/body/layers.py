@@ -112,7 +112,7 @@ class Tissue:
         filled = self._filled(s, u, elevation)
         fill = self._fill(self.tear, view, rows, across)
         canvas.backscatter[rows] += filled * (fill - level)
-        canvas.alpha[rows] -= filled * np.float32(0.3 + 0.5 * self.tear.fluid)
+        canvas.alpha[rows] -= filled * np.float32(0.2 + 0.5 * self.tear.fluid)
 
     def _fill(self, tear: Tear, view: TissueView, rows: slice, across: Floats) -> Floats:
         """What a tear holds (dB): debris, clear fluid here and there, strands of fibres that are left."""
@@ -120,7 +120,7 @@ class Tissue:
         debris = self.coarse.sample(view.world, depth, (0.8, 0.45), 11)
         fill = self.findings.tendon_db - tear.fall_db + tear.debris_db * (debris + np.clip(debris - 1.0, 0, 1.5))
         pools = self.coarse.sample(view.world, depth, (1.4, 0.8), 14)
-        clear = smoothstep(pools, 1.2 - 2.4 * tear.fluid, 1.8 - 2.4 * tear.fluid) if tear.fluid else np.float32(0)
+        clear = smoothstep(pools, 1.1 - 2.4 * tear.fluid, 1.7 - 2.4 * tear.fluid) if tear.fluid else np.float32(0)
         fill -= clear * np.maximum(fill - (self.findings.tendon_db - 32), 0)
         strands = self.fine.sample(s - 0.5 * across, across, (2.0, 0.16), 12)
         return fill + tear.strands_db * np.clip(strands - 1.2, 0, 1)

@@ -16,12 +16,12 @@ import platformdirs
 from numpy.lib.format import open_memmap
 
 from ...errors import InputError, RunError
-from ...phantom import HELD_OUT_FROM, RECIPE, Phantom, isotropic
+from ...phantom import HELD_OUT_FROM, VERSION, Close, Phantom, isotropic
 from ...pictures.pixels import Grey, Mask
 
 LONGEST = 320  # pixels along a cached picture's longer side: room to crop before it becomes 256
 SEEDS_AT_ONCE = 8
-LAYOUT = 1  # of the files below
+LAYOUT = 2  # of the files below
 OnDone = Callable[[int, int], None]  # (frames rendered, frames in all)
 
 
@@ -46,8 +46,12 @@ class Recipe:
     @property
     def key(self) -> str:
         """Name of this cache: it changes with what is wanted and with the phantom's own recipe."""
-        wanted = json.dumps([RECIPE, LAYOUT, self.seeds, self.frames, self.longest])
+        wanted = json.dumps([VERSION, LAYOUT, self.seeds, self.frames, self.longest])
         return hashlib.sha256(wanted.encode()).hexdigest()[:16]
+
+    def close(self, frame: int) -> Close | None:
+        """Of a seed's frames the first and every third after it shows the whole sector, the others a window."""
+        return Close(draw=frame) if frame % 3 else None
 
     def times(self, seed: int) -> list[int]:
         """The frames' times, evenly apart, starting somewhere else for each seed."""
@@ -102,9 +106,8 @@ def _render(folder: Path, recipe: Recipe, places: Sequence[int]) -> int:
     cached = _open(folder, "r+")
     for place in places:
         seed = recipe.seeds[place]
-        scene = Phantom(seed)
         for k, t in enumerate(recipe.times(seed)):
-            pixels, mask, _ = isotropic(scene.frame(t), recipe.longest)
+            pixels, mask, _ = isotropic(Phantom(seed, close=recipe.close(k)).frame(t), recipe.longest)
             row, (rows, columns) = place * recipe.frames + k, pixels.shape
             cached.pixels[row, :rows, :columns] = pixels
             cached.masks[row, :rows, :columns] = mask
