@@ -7,11 +7,11 @@ import pytest
 from numpy.typing import NDArray
 from scipy.ndimage import binary_dilation
 from smartca.phantom import HELD_OUT_FROM, KINDS, TRAIN, VALIDATE, Phantom, PhantomFrame, Scanner, isotropic, kind_of
-from smartca.phantom.beam import PointSpread
-from smartca.phantom.findings import NEGATIVES
-from smartca.phantom.motion import Pose
-from smartca.phantom.speckle import Scatterers, compress
-from smartca.phantom.view import tissue_view
+from smartca.phantom.sound.beam import PointSpread
+from smartca.phantom.body.findings import NEGATIVES
+from smartca.phantom.body.motion import Pose
+from smartca.phantom.sound.speckle import Scatterers, compress
+from smartca.phantom.body.view import tissue_view
 
 TORN = [seed for seed in range(400, 436) if kind_of(seed) != "intact"]
 
@@ -30,7 +30,7 @@ def speckle(looks: int) -> NDArray[np.float64]:
     spread = PointSpread(scanner, depth, scanner.width_mm / 256)
     columns = 256 + 2 * spread.pad
     x = ((np.arange(columns) + 0.5) * scanner.width_mm / 256).astype(np.float32)
-    view = tissue_view(phantom.anatomy, scanner, Pose(0, 0, 0, 0), 0, depth, x)
+    view = tissue_view(phantom.anatomy, Pose(0, 0, 0, 0), 0, depth, x)
     field = Scatterers(5, looks, 384, columns).seen(view, 0, 0.3) * np.float32(0.05)
     grey = compress(spread.axial(spread.lateral(field, 0.25)), scanner, 0.0)
     return grey[130:260].astype(np.float64) / 255 * scanner.dynamic_range_db
@@ -82,7 +82,7 @@ def test_neighbouring_frames_correlate_as_a_moving_probe_does(seed: int) -> None
 def test_speckle_decorrelates_out_of_plane() -> None:
     phantom = Phantom(3)
     view = tissue_view(
-        phantom.anatomy, phantom.scanner, Pose(0, 0, 0, 0), 0, phantom._depth, phantom._x(np.arange(256))
+        phantom.anatomy, Pose(0, 0, 0, 0), 0, phantom._depth, phantom._x(np.arange(256))
     )
     at = {mm: phantom._scatterers.seen(view, 0, mm).ravel() for mm in (0.0, 0.2, 0.8, 3.0)}
     near, mid, far = (np.corrcoef(at[0.0], at[mm])[0, 1] for mm in (0.2, 0.8, 3.0))
@@ -133,7 +133,7 @@ def test_mask_lies_inside_the_tendon(torn: list[tuple[Phantom, PhantomFrame]]) -
         assert phantom.tear is not None
         pose = phantom.motion.at(frame.t)
         openness = phantom.tear.openness(pose.elevation)
-        view = tissue_view(phantom.anatomy, phantom.scanner, pose, openness, phantom._depth, phantom._x(np.arange(256)))
+        view = tissue_view(phantom.anatomy, pose, openness, phantom._depth, phantom._x(np.arange(256)))
         surfaces = view.surfaces
         tendon = (view.tissue[:, None] >= surfaces.tendon) & (view.tissue[:, None] < surfaces.bone)
         assert frame.mask.any()
@@ -147,7 +147,7 @@ def test_partial_tears_keep_to_their_side(torn: list[tuple[Phantom, PhantomFrame
         pose = phantom.motion.at(frame.t)
         assert phantom.tear is not None
         openness = phantom.tear.openness(pose.elevation)
-        view = tissue_view(phantom.anatomy, phantom.scanner, pose, openness, phantom._depth, phantom._x(np.arange(256)))
+        view = tissue_view(phantom.anatomy, pose, openness, phantom._depth, phantom._x(np.arange(256)))
         middle[phantom.kind].append(view.across(slice(None))[frame.mask].mean())
     assert np.max(middle["bursal"]) < np.min(middle["articular"])
     assert np.mean(middle["intratendinous"]) == pytest.approx(0.5, abs=0.1)

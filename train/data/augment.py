@@ -13,12 +13,15 @@ from numpy.typing import NDArray
 from ...phantom.corruption import DYNAMIC_RANGE_DB
 from ...pictures.composite import noise
 from ...pictures.pixels import Grey, Mask
+from .texture import bent
 
 FloatImage = NDArray[np.float32]  # (rows, columns), grey in 0..1
 
 
 def augment(pixels: Grey, mask: Mask, rng: np.random.Generator) -> tuple[Grey, Mask]:
     """One random variation of a picture (rows, columns) and its mask; both may come back at another size."""
+    if rng.random() < 0.3:
+        pixels, mask = bent(pixels, mask, rng)
     pixels, mask = random_crop(pixels, mask, rng)
     if rng.random() < 0.5:
         pixels, mask = pixels[:, ::-1], mask[:, ::-1]
@@ -34,13 +37,14 @@ def augment(pixels: Grey, mask: Mask, rng: np.random.Generator) -> tuple[Grey, M
 
 
 def random_crop(pixels: Grey, mask: Mask, rng: np.random.Generator) -> tuple[Grey, Mask]:
-    """Move each side in by up to 16 % or, leaving black, out by up to 6 %: depth, position, a badly found
-    sector.
+    """Move each side in by up to 16 %, at times 30 %, or, leaving black, out by up to 6 %: depth, position, a badly
+    found sector.
     """
     rows, columns = pixels.shape
     if rng.random() < 0.2:
         return pixels, mask
-    top, left, bottom, right = (int(n) for n in rng.uniform(-0.06, 0.16, 4) * (rows, columns, rows, columns))
+    most = 0.3 if rng.random() < 0.25 else 0.16
+    top, left, bottom, right = (int(n) for n in rng.uniform(-0.06, most, 4) * (rows, columns, rows, columns))
     shift = np.array([[1, 0, -left], [0, 1, -top]], np.float32)
     size = (columns - left - right, rows - top - bottom)
     moved = cv2.warpAffine(pixels, shift, size, flags=cv2.INTER_NEAREST)  # type: ignore[call-overload]

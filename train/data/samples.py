@@ -11,9 +11,11 @@ from ...pictures.composite import composite, decoy
 from ...pictures.datasets import Samples
 from ...pictures.pixels import Grey, Mask
 from .augment import augment, gained
+from .texture import retextured
 
 COMPOSITES = 0.5  # of the real pictures in a batch get a simulated tear
 DECOYS = 0.15  # of them get a patch that is none
+RETEXTURED = 0.4  # of the other pictures get the texture of a real one
 PLAIN = 500  # samples that say what is usual
 
 
@@ -32,7 +34,8 @@ def training_batch(
     """The samples at `places`, augmented; about `share` of them are replaced by real pictures without a tear.
 
     Half of those get a simulated tear set in (else 'looks real' alone would come to mean 'no tear'), some a patch
-    that is none; the sample's own tear, if it has one, lends the outline.
+    that is none; the sample's own tear, if it has one, lends the outline. Some of the other samples get the texture of
+    a real picture.
     """
     return [_one(*samples[int(place)], negatives, share, rng) for place in places]
 
@@ -42,6 +45,8 @@ def _one(
 ) -> tuple[Grey, Mask]:
     if negatives and rng.random() < share:
         pixels, mask = real(negatives[int(rng.integers(len(negatives)))], mask, rng)
+    elif negatives and rng.random() < RETEXTURED:
+        pixels = retextured(pixels, negatives, rng)
     return augment(pixels, mask, rng)
 
 
