@@ -95,7 +95,7 @@ def test_a_dark_picture_counts_as_no_result(segmenter: Segmenter, tmp_path: Path
     cv2.imwrite(str(tmp_path / "dark.png"), np.zeros((64, 64), np.uint8))
     cv2.imwrite(str(tmp_path / "grey.png"), np.full((64, 64), 50, np.uint8))
     report = score(segmenter, str(tmp_path))
-    assert report["states"] == {"tear_outlined": 0, "no_tear_outlined": 1, "no_result": 1, "stale": 0}
+    assert report["states"] == {"tear_outlined": 0, "unsure": 0, "no_tear_outlined": 1, "no_result": 1, "stale": 0}
     assert report["frames"] == {"evaluated": 2, "inferred": 1, "with_truth": 0}
     assert "truth" not in report
 

@@ -75,6 +75,7 @@ def test_truth_is_counted_where_known() -> None:
     assert (tally.counts.tp, tally.counts.fp, tally.counts.fn) == (480, 0, 480)
     assert tally.as_report()["states"] == {
         "tear_outlined": 1,
+        "unsure": 0,
         "no_tear_outlined": 1,
         "no_result": 1,
         "stale": 0,

@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 import pytest
 from smartca.stream.frame import Clock, State, Trail
-from smartca.stream.link.wire import PREFIX, Beat, End, Frame, Grant, Reply, WireError, pack, unpack
+from smartca.stream.link.wire import PREFIX, VERSION, Beat, End, Frame, Grant, Reply, WireError, pack, unpack
 from support.frames import make_frame, make_result
 
 
@@ -78,7 +78,7 @@ def rebuilt(data: bytes, head: object, payload: bytes | None = None) -> bytes:
     rest = payload if payload is not None else data[PREFIX.size + head_size :]
     encoded = msgspec.msgpack.encode(head)
     crc = zlib.crc32(encoded + rest)
-    return PREFIX.pack(b"SMCA", 1, 0, crc, epoch, number, len(encoded), len(rest)) + encoded + rest
+    return PREFIX.pack(b"SMCA", VERSION, 0, crc, epoch, number, len(encoded), len(rest)) + encoded + rest
 
 
 def head_of(data: bytes) -> dict[str, object]:
