@@ -12,7 +12,7 @@ from typing import TypeVar
 import click
 
 from ..engine.contract import PRECISIONS, SHIPPED_MODEL, Engine, engine_at
-from ..engine.operating_point import POINTS, PointName, point_path
+from ..engine.operating_point import POINT_NAMES, PointName, point_path
 from ..errors import FileError, MissingPackage
 from ..files import write_json
 
@@ -53,7 +53,7 @@ def model_options(command: F) -> F:
         ),
         click.option(
             "--point",
-            type=click.Choice(POINTS),
+            type=click.Choice(POINT_NAMES),
             help="How much to outline: careful, hardly ever without a tear; searching, rather too much than too "
             "little.  [default: balanced]",
         ),

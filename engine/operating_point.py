@@ -14,7 +14,7 @@ from ..files import write_json
 
 NOT_CALIBRATED = "not calibrated"
 PointName = Literal["careful", "balanced", "searching"]
-POINTS: tuple[PointName, ...] = get_args(PointName)  # from the fewest outlines to the most
+POINT_NAMES: tuple[PointName, ...] = get_args(PointName)  # from the fewest outlines to the most
 USUAL: PointName = "balanced"
 
 
@@ -23,8 +23,8 @@ class Reached(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     recall, precision: of all pixels put together. tears_found: share of the frames with a tear of which a part is
     outlined. empty_outlined: share of the frames without a tear that carry an outline. empty_unsure: share of those
-    that are unsure, without any outline. unsure_right: share of the unsure regions that lie on a tear.
-    tears_found_or_unsure: `tears_found` if an unsure region counts as well.
+    that carry an unsure region. unsure_right: share of the unsure regions that lie on a tear. tears_found_or_unsure:
+    `tears_found` if an unsure region counts as well.
     """
 
     recall: float | None = None
@@ -60,9 +60,9 @@ def check_thresholds(threshold: float, tear_threshold: float, unsure: float | No
 
 
 def point_name(word: str) -> PointName:
-    """`word`, if it is one of POINTS; else InputError."""
-    if word not in POINTS:
-        raise InputError(f"there is no point {word!r}; choose one of {', '.join(POINTS)}")
+    """`word`, if it is one of POINT_NAMES; else InputError."""
+    if word not in POINT_NAMES:
+        raise InputError(f"there is no point {word!r}; choose one of {', '.join(POINT_NAMES)}")
     return cast(PointName, word)
 
 

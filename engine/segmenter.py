@@ -156,7 +156,7 @@ def without_spots(q: NDArray[np.float32], threshold: np.float32, min_area: int) 
     if min_area <= 1:
         return q
     kept = q
-    for where, spot in _spots(q >= threshold):
+    for where, spot in spots_in(q >= threshold):
         if np.count_nonzero(spot) < min_area:
             kept = q.copy() if kept is q else kept
             kept[where][spot] = 0.0
@@ -171,7 +171,7 @@ def unsure_only(
     None where no spot is left.
     """
     left, gone = False, []
-    for where, spot in _spots(q >= threshold):
+    for where, spot in spots_in(q >= threshold):
         if np.count_nonzero(spot) >= max(min_area, 1) and not (certain[where] & spot).any():
             left = True
         else:
@@ -184,7 +184,7 @@ def unsure_only(
     return kept
 
 
-def _spots(above: Mask) -> Iterator[tuple[tuple[slice, slice], Mask]]:
+def spots_in(above: Mask) -> Iterator[tuple[tuple[slice, slice], Mask]]:
     """Each 8-connected spot: the rectangle around it, and its pixels in there.
 
     By contours, since there are few: labelling all 65,536 pixels would take forty times as long.

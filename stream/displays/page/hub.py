@@ -24,7 +24,7 @@ import msgspec
 from aiohttp import WSMsgType, web
 
 from .... import logs
-from ....engine.operating_point import POINTS, PointName
+from ....engine.operating_point import POINT_NAMES, PointName
 from ....errors import FileError, InputError
 
 log = logging.getLogger(__name__)
@@ -255,7 +255,7 @@ class PageServer:
         if words == "next":
             browser.ready = True
             browser.wake.set()
-        for name in POINTS:
+        for name in POINT_NAMES:
             if words == f"point {name}" and self.on_point is not None:
                 log.info("a browser asks for another point", extra={"point": name})
                 self.on_point(name)
