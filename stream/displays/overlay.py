@@ -76,6 +76,7 @@ def draw_overlay(
     if state in (State.TEAR_OUTLINED, State.UNSURE) and unsure is not None:
         pieces = [piece << _SUB for line in outlines(unsure) for piece in dashes(line, DASH * scale)]
         cv2.polylines(image, pieces, False, VIOLET, scale, cv2.LINE_AA, _SUB)
+        note = note or ("unsure where dashed" if state is State.TEAR_OUTLINED else "")
     if look.dashed:
         _dashed_border(image, look.colour, scale)
     size = min(4.0, max(0.5, min(image.shape[:2]) / 480))
@@ -84,10 +85,11 @@ def draw_overlay(
 
 
 def dashes(line: Corners, length: int) -> list[Corners]:
-    """Every second piece of `length` pixels of a closed line; a shorter line is one piece."""
+    """Every second piece of `length` pixels of a closed line; less on a short line, the shortest is one piece."""
     closed = np.concatenate((line, line[:1])).astype(np.float64)
     steps = np.hypot(*np.diff(closed, axis=0).T)
     along = np.concatenate(([0.0], np.cumsum(steps)))
+    length = max(3, min(length, int(along[-1] / 12)))  # a small region is still seen to be one
     if along[-1] < 2 * length:
         return [closed.astype(np.int32)]
     found = []

@@ -65,9 +65,8 @@ function tellPoint(now) {
     set(button, "aria-busy", is === asked?.point);
     button.disabled = points === "own";
   }
-  at("next").disabled = points === "own";
-  put("point-note", points === "own" ? "a fixed threshold (--threshold)"
-    : points === "one" ? "this model has one point under all three names" : "");
+  put("point-note", points === "own" ? "; fixed here by --threshold"
+    : points === "one" ? "; this model has one under all three names" : "");
 }
 
 function set(element, name, value) {
@@ -82,13 +81,14 @@ function ask(point) {
 }
 
 function nextPoint() {
+  if (shown?.header.points === "own") return;
   const from = asked?.point ?? shown?.header.point ?? "balanced";
   ask(POINTS[(POINTS.indexOf(from) + 1) % POINTS.length]);
 }
 
 // What is to be said of the dashed lines, where there are any.
 function remark(header) {
-  const words = header.unsure?.length ? "dashed: may be a tear, not claimed" : "";
+  const words = header.unsure?.length ? "dashed: may be a tear" : "";
   return header.state === "unsure" || header.state === "tear outlined" ? words : header.note ?? "";
 }
 
@@ -296,13 +296,12 @@ function toggleZoom() {
 
 at("toggle").onclick = toggleOutline;
 at("zoom").onclick = toggleZoom;
-at("next").onclick = nextPoint;
 for (const button of at("points").querySelectorAll("button")) button.onclick = () => ask(button.dataset.point);
 addEventListener("keydown", ({ key, ctrlKey, metaKey, altKey, repeat }) => {
   if (ctrlKey || metaKey || altKey || repeat) return;
   if (key.toLowerCase() === "o") toggleOutline();
   if (key.toLowerCase() === "z") toggleZoom();
-  if (key.toLowerCase() === "p" && !at("next").disabled) nextPoint();
+  if (key.toLowerCase() === "p") nextPoint();
 });
 addEventListener("resize", () => tell(performance.now()));
 setInterval(() => tell(performance.now()), 50);
