@@ -86,6 +86,8 @@ def draw_overlay(
 
 def dashes(line: Corners, length: int) -> list[Corners]:
     """Every second piece of `length` pixels of a closed line; less on a short line, the shortest is one piece."""
+    if len(line) == 1:  # a single pixel: a line of no length would not be drawn
+        return [np.concatenate((line, line + np.array([[1, 0]], np.int32)))]
     closed = np.concatenate((line, line[:1])).astype(np.float64)
     steps = np.hypot(*np.diff(closed, axis=0).T)
     along = np.concatenate(([0.0], np.cumsum(steps)))

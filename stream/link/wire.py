@@ -261,7 +261,9 @@ def _result(head: AnswerHead, shape: tuple[int, ...], reader: _Reader) -> Result
         raise WireError("an answer has unsure regions without a pixel")
     if mask is not None and State.of(mask, unsure) is not head.state:
         raise WireError(f"an answer says {head.state.value!r} but its mask says otherwise")
-    if unsure is not None and (mask is None or (mask & unsure).any()):
+    if unsure is not None and mask is None:
+        raise WireError("an answer has unsure regions and no result")
+    if mask is not None and unsure is not None and (mask & unsure).any():
         raise WireError("an answer has pixels that are both outlined and unsure")
     return Result(
         head.state,
