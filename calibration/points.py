@@ -12,7 +12,7 @@ from ..engine.segmenter import spots_in
 from ..pictures.pixels import Mask
 from ..scores.counts import Counts
 from ..scores.histograms import Histograms
-from .threshold import STEPS, Gates, Kept, ThresholdChoice, choose_gates, false_share, total, tried_gates
+from .threshold import Gates, Kept, ThresholdChoice, choose_gates, false_share, total, tried_gates
 
 CAREFUL_SHARE = 0.01  # of the frames without a tear may carry an outline at 'careful' ...
 SEARCHING_SHARE = 0.10  # ... and at 'searching'
@@ -22,6 +22,7 @@ UNSURE_RIGHT = 0.25  # one in four unsure regions must lie on a tear ...
 UNSURE_SHARE = 0.10  # ... and so many of the frames without a tear may carry one
 UNSURE_FROM = 0.02  # fitted q: below, nothing is ever unsure
 ON_TEAR = 0.1  # of a region's pixels must be tear for it to lie on one
+TRIED = 8  # thresholds, for each point and for each 'unsure'
 FEW_REGIONS = 4  # of fewer no share is believed
 
 
@@ -77,7 +78,7 @@ def _careful(frames: Sequence[Kept], main: Histograms, usual: ThresholdChoice) -
     least = usual.gates
     reached = max((score.recall for score in main.scores() if score.logit >= least.logit), default=0.0)
     highest = max((s.logit for s in main.scores() if s.recall >= CAREFUL_RECALL * reached), default=least.logit)
-    thresholds = np.unique(np.linspace(least.logit, max(least.logit, highest), STEPS)).tolist()
+    thresholds = np.unique(np.linspace(least.logit, max(least.logit, highest), TRIED)).tolist()
 
     def within(gates: Gates) -> bool:
         return gates.min_area >= least.min_area and gates.tear >= least.tear
@@ -92,7 +93,7 @@ def _careful(frames: Sequence[Kept], main: Histograms, usual: ThresholdChoice) -
 def _searching(frames: Sequence[Kept], main: Histograms, usual: ThresholdChoice) -> ThresholdChoice:
     most = usual.gates
     lowest = min((s.logit for s in main.scores() if s.precision >= SEARCHING_PRECISION), default=most.logit)
-    thresholds = np.unique(np.linspace(min(most.logit, lowest), most.logit, STEPS)).tolist()
+    thresholds = np.unique(np.linspace(min(most.logit, lowest), most.logit, TRIED)).tolist()
 
     def within(gates: Gates) -> bool:
         return gates.min_area <= most.min_area and gates.tear <= most.tear
@@ -113,7 +114,7 @@ def _with_unsure(frames: Sequence[Kept], choice: ThresholdChoice, least: float) 
     gates, counts = choice.gates, total(choice.groups)
     certain = [_certain(frame, gates) for frame in frames]
     good = None
-    for lower in np.linspace(gates.logit, min(least, gates.logit), STEPS + 1)[1:].tolist():
+    for lower in np.linspace(gates.logit, min(least, gates.logit), TRIED + 1)[1:].tolist():
         if lower < gates.logit:
             doubt = _doubt(frames, certain, gates, lower)
             good = doubt if doubt.good else good
