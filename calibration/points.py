@@ -169,7 +169,7 @@ def _hits(frame: Kept, certain: Mask, gates: Gates, logit: float) -> list[float]
         return []
     hits = []
     for where, spot in spots_in(frame.logits >= logit):
-        area = np.count_nonzero(spot)
+        area = int(np.count_nonzero(spot))
         if area >= max(gates.min_area, 1) and not (certain[where] & spot).any():
-            hits.append(np.count_nonzero(frame.truth[where] & spot) / area)
+            hits.append(int(np.count_nonzero(frame.truth[where] & spot)) / area)
     return hits

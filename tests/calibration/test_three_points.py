@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import msgspec
 import numpy as np
 from smartca.calibration.points import PointChoice, choose_points
 from smartca.calibration.threshold import Kept
-from smartca.engine.operating_point import POINT_NAMES, PointName
+from smartca.engine.operating_point import POINT_NAMES, PointName, Reached
 from smartca.scores.histograms import Histograms
 
 AS_IT_IS = (1.0, 0.0)
@@ -62,6 +63,7 @@ def test_doubtful_regions_that_are_right_often_enough_are_unsure() -> None:
     assert point.unsure is not None and -3.9 <= point.unsure <= -1.5 < point.gates.logit
     reached = point.reached
     assert reached.unsure_right == 10 / 22 and reached.empty_unsure == 0.02
+    assert msgspec.json.decode(msgspec.json.encode(reached), type=Reached) == reached  # it can be stored
     assert reached.tears_found == 70 / 80 and reached.tears_found_or_unsure == 1.0
 
 
