@@ -38,8 +38,8 @@ def panel(segmenter: Segmenter, seed: int) -> NDArray[np.uint8]:
     """One frame of a phantom with its truth (cyan) and its outline (amber)."""
     shot = screen(Phantom(seed).frame(40.0))
     found = segmenter(shot.pixels, Sector(*shot.sector))
-    state = State.TEAR_OUTLINED if found.mask.any() else State.NO_TEAR_OUTLINED
-    drawn = draw_overlay(shot.pixels, found.mask, state, f"seed {seed}, {kind_of(seed)}")
+    state = State.of(found.mask, found.unsure)
+    drawn = draw_overlay(shot.pixels, found.mask, state, f"seed {seed}, {kind_of(seed)}", found.unsure)
     return np.asarray(cv2.polylines(drawn, outlines(shot.mask), True, CYAN, 1, cv2.LINE_AA), np.uint8)
 
 
