@@ -14,7 +14,7 @@ from .shapes import Field, smooth_noise
 
 RANGE_DB = 60.0  # a usual dynamic range over the grey scale
 PER_DB = np.float32(255.0 / RANGE_DB)
-BEAM = (0.0016, 0.003)  # sigma of the beam, axial and lateral, as a share of the picture's width
+BEAM = (0.0024, 0.0046)  # sigma of the beam, axial and lateral, as a share of the picture's width
 LOSS_DB = (0.0, 45.0)  # between what is tried to reach the wanted contrast
 
 
@@ -60,7 +60,7 @@ def rim(mask: Mask, rng: np.random.Generator) -> Field:
     fray = smooth_noise(mask.shape, 2.5 * lateral, 1.5 * axial, 0.0, rng)
     uneven = np.clip(soft + np.float32(rng.uniform(0.2, 0.8)) * fray * soft * (1 - soft) * 2, 0, 1)
     # echoes add as power, so that half a pixel of tissue hardly looks darker: the rim is drawn where the eye sees it
-    return uneven ** np.float32(0.35)
+    return uneven ** np.float32(0.5)
 
 
 def elsewhere(seen: Look, mask: Mask, rng: np.random.Generator) -> Field:
@@ -95,8 +95,8 @@ def remains(seen: Look, mask: Mask, rng: np.random.Generator) -> Field:
     left = np.float32(rng.uniform(3.0, 8.0)) * clouds
     for _ in range(int(rng.integers(0, 3))):
         tilt = degrees + rng.normal(0, 18)
-        lines = smooth_noise(mask.shape, 0.04 * size, 0.0022 * size, tilt, rng)
-        left += np.float32(rng.uniform(5.0, 14.0)) * np.clip(lines - np.float32(rng.uniform(0.8, 1.4)), 0, 1.5)
+        lines = smooth_noise(mask.shape, 0.022 * size, rng.uniform(0.0028, 0.0055) * size, tilt, rng)
+        left += np.float32(rng.uniform(4.0, 12.0)) * np.clip(lines - np.float32(rng.uniform(0.8, 1.4)), 0, 1.2)
     return left * PER_DB
 
 

@@ -12,14 +12,16 @@ from .gaps import solved
 from .places import Look, laid
 from .shapes import Field
 
-CONTRASTS = (0.0, 45.0)  # what `solved` goes through
 FLATTENED = (1.2, 2.2)  # a tear is flatter than a lump
+LARGER = 1.3  # times its own size, at most
 
 
-def stretched(lesion: Lesion, area: float, rng: np.random.Generator) -> Lesion:
-    """The lesion flattened, mirrored at random, and scaled to `area` pixels."""
+def stretched(lesion: Lesion, area: float, rng: np.random.Generator) -> Lesion | None:
+    """The lesion flattened, mirrored at random, and scaled to `area` pixels; None where it is too small for that."""
     flat = rng.uniform(*FLATTENED)
     scale = float(np.sqrt(area / lesion.mask.sum() / flat))
+    if scale * flat > LARGER:  # it would be smoother than what is around it
+        return None
     size = (max(8, round(lesion.mask.shape[1] * scale * flat)), max(8, round(lesion.mask.shape[0] * scale)))
     grey = cv2.resize(lesion.grey, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
     mask = cv2.resize(lesion.mask.astype(np.float32), size, interpolation=cv2.INTER_AREA) >= 0.5
@@ -58,7 +60,7 @@ def graft(seen: Look, lesion: Lesion, mask: Mask, contrast: float, rng: np.rando
 
     def made(loss: float) -> Field:
         # deeper or shallower about the level of the rim: inside it falls with the loss, at the rim little changes
-        steep = np.float32(0.3 + loss / 15)
+        steep = np.float32(0.6 + loss / 28)
         source = np.clip(here * relative**steep, 0, 255)
         image = seen.grey.astype(np.float32)
         if gradients:

@@ -11,7 +11,7 @@ import numpy as np
 
 from ...pictures.lesions import Lesion
 from ...pictures.pixels import Grey, Mask
-from ...scores.appearance import QUANTILES, REAL
+from ...scores.appearance import QUANTILES, REAL, RING, dilated
 from .gaps import cut_gap
 from .grafts import graft, place_lesion, stretched
 from .places import Look, centre, laid, look, plausible, set_down
@@ -19,7 +19,9 @@ from .shapes import KINDS, SHARES, gap_shape
 
 WIDTH = 600  # pixels at most, as the real pictures that it is held against
 TRIES = 60
-GRAFTED = 0.3  # share of composites, where there are lesions
+GRAFTED = 0.25  # share of composites, where there are lesions
+SHADED = 0.3  # share of pictures with one side in shadow
+CLOSE = 0.1  # how far from the wanted contrast a composite may be
 ON_BONE = 0.45  # share of gaps that look for a bright line to lie on
 
 
@@ -49,7 +51,7 @@ def stand_in(picture: Grey, seed: int, lesions: Sequence[Lesion] = ()) -> StandI
     grafted = bool(lesions) and rng.random() < GRAFTED
     for _ in range(TRIES):
         made = (_grafted if grafted else _cut)(seen, wanted_area * host.size, contrast, lesions, rng)
-        if made is not None:
+        if made is not None and abs(contrast_of(made[0], made[1]) - contrast) <= CLOSE:
             pixels, mask, kind = made
             return StandIn(host, pixels, mask, kind)
         wanted_area *= 0.985  # a smaller one fits more easily
@@ -76,10 +78,26 @@ def examined(picture: Grey, rng: np.random.Generator) -> Grey:
         window = np.asarray(cv2.resize(window, size, interpolation=cv2.INTER_AREA), np.uint8)
     tissue = window[window > 16]
     middle = float(np.median(tissue)) if tissue.size else 128.0
-    wanted = rng.uniform(62, 108)
-    gamma = float(np.clip(np.log(wanted / 255) / np.log(np.clip(middle, 17, 250) / 255), 0.45, 1.15))
-    curve = np.rint(255 * (np.arange(256) / 255) ** gamma).astype(np.uint8)
-    return curve[window]
+    wanted, black = rng.uniform(60, 105), rng.uniform(0, 0.35) * min(middle, 40)
+    linear = np.clip((np.arange(256) - black) / (255 - black), 0, 1)
+    share = np.clip((middle - black) / (255 - black), 0.03, 0.97)
+    gamma = float(np.clip(np.log(wanted / 255) / np.log(share), 0.45, 1.3))
+    lit = np.rint(255 * linear**gamma).astype(np.uint8)[window]
+    return shaded(lit, rng) if rng.random() < SHADED else lit
+
+
+def shaded(picture: Grey, rng: np.random.Generator) -> Grey:
+    """One side dark from top to bottom, as behind the acromion or where the probe has left the skin."""
+    rows, columns = picture.shape
+    edge = rng.uniform(0.08, 0.3) * columns + rng.uniform(-0.15, 0.15) * np.arange(rows)[:, None]
+    soft = 1 / (1 + np.exp((np.arange(columns)[None] - edge) / (rng.uniform(0.01, 0.03) * columns)))
+    loss = rng.uniform(60, 150) * (soft if rng.random() < 0.5 else soft[:, ::-1])
+    return np.clip(picture - loss, 0, 255).astype(np.uint8)
+
+
+def contrast_of(pixels: Grey, mask: Mask) -> float:
+    """Mean grey inside / ring."""
+    return float(pixels[mask].mean() / max(pixels[dilated(mask, RING) & ~mask].mean(), 1e-6))
 
 
 def drawn(name: str, rng: np.random.Generator) -> float:
@@ -95,7 +113,7 @@ def _cut(seen: Look, area: float, contrast: float, lesions: Sequence[Lesion], rn
     row, column = centre(seen, rng)
     tilt = rng.uniform(55, 110) if kind == "cleft" else rng.normal(0, 12)
     degrees = float(seen.degrees[row, column] + tilt)
-    shape = gap_shape(kind, area, drawn("length_to_width", rng), degrees, rng)
+    shape = gap_shape(kind, area, 1.25 * drawn("length_to_width", rng), degrees, rng)
     mask = laid(shape, row, column, seen)
     if mask is None:
         return None
@@ -106,7 +124,7 @@ def _cut(seen: Look, area: float, contrast: float, lesions: Sequence[Lesion], rn
 
 def _grafted(seen: Look, area: float, contrast: float, lesions: Sequence[Lesion], rng: np.random.Generator) -> Made:
     lesion = stretched(lesions[int(rng.integers(len(lesions)))], area, rng)
-    mask = place_lesion(lesion, *centre(seen, rng), seen)
-    if mask is None or not plausible(mask, seen):
+    mask = None if lesion is None else place_lesion(lesion, *centre(seen, rng), seen)
+    if lesion is None or mask is None or not plausible(mask, seen):
         return None
     return graft(seen, lesion, mask, contrast, rng), mask, lesion.name

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ...pictures.pixels import Mask
 
 KINDS = ("lens", "wedge", "cleft", "branches", "cloud")
-SHARES = (0.24, 0.24, 0.16, 0.24, 0.12)  # how often each
+SHARES = (0.22, 0.22, 0.16, 0.3, 0.1)  # how often each
 Field = NDArray[np.float32]
 
 
@@ -38,7 +38,7 @@ def gap_shape(kind: str, area: float, length_to_width: float, degrees: float, rn
     rows, columns = np.mgrid[-reach : reach + 1, -reach : reach + 1].astype(np.float32)
     axes = Axes(columns, rows).turned(degrees)
     level = _level(kind, axes, half, wide, rng)
-    ragged = rng.uniform(0.35, 0.75)
+    ragged = rng.uniform(0.55, 1.4)
     for share, strength in ((0.55, 0.75), (0.22, 0.45), (0.1, 0.22)):
         field = smooth_noise(level.shape, share * half, max(share * wide * 1.3, 1.2), degrees, rng)
         level = level + np.float32(ragged * strength) * field
@@ -65,7 +65,7 @@ def _level(kind: str, axes: Axes, half: float, wide: float, rng: np.random.Gener
         return level
     if kind == "cloud":
         return 1 - np.hypot(axes.along / half, axes.across / wide)
-    return _arm(axes, half, wide, rng.normal(0, 0.35))  # a lens, or a cleft: it bends
+    return _arm(axes, half, wide, rng.normal(0, 0.6))  # a lens, or a cleft: it bends
 
 
 def _arm(axes: Axes, half: float, wide: float, bend: float) -> Field:
