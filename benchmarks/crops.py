@@ -119,7 +119,7 @@ def phantoms() -> Torn:
     while True:
         seed += 1
         if kind_of(seed) != KINDS[0]:
-            pixels, mask = isotropic(Phantom(seed).frame(40.0), 520)
+            pixels, mask, _ = isotropic(Phantom(seed).frame(40.0), 520)
             if mask.any():
                 yield pixels, mask
 

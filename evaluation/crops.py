@@ -15,7 +15,7 @@ ABOUT = 1.3  # the narrowest window is so many times as wide and as high as the 
 
 
 class CropAnswer(NamedTuple):
-    """What was outlined in one crop: `mask` is bool of the crop's (rows, columns), and lies at `window` in the frame."""
+    """What was outlined in one crop: `mask`, bool (rows, columns) of the crop, lies at `window` in the frame."""
 
     window: Sector
     mask: Mask

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from ..errors import FileError, InputError
+from ..errors import InputError
 from ..pictures.filetypes import is_hidden
 from ..stream.sources import open_source
 from .samples import Sample, samples
@@ -67,10 +67,10 @@ def files_of(data: Path, source: RealSource) -> list[Path]:
 
 
 def learnt_hip(name: str) -> bool:
-    """Whether the hip of that file name is in training's half. Raises FileError for a name without a number."""
+    """Whether the hip of that file name is in training's half. Raises InputError for a name without a number."""
     number = re.search(r"(\d+)", name)
     if number is None:
-        raise FileError(f"{name} has no number, so nobody can tell whether it was learnt from; take it away")
+        raise InputError(f"{name} has no number, so nobody can tell whether it was learnt from; take it away")
     return int(number[1]) < FIRST_HIP_KEPT_OUT
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from ...pictures.pixels import Grey, Mask
 from ...scores.appearance import RING, dilated
@@ -122,5 +123,5 @@ def _power(grey: Field) -> Field:
     return np.power(np.float32(10.0), grey / (PER_DB * 10))
 
 
-def _grey_of(power: Field) -> Field:
-    return PER_DB * 10 * np.log10(np.maximum(power, 1e-9))
+def _grey_of(power: NDArray[np.floating]) -> Field:
+    return (PER_DB * 10 * np.log10(np.maximum(power, 1e-9))).astype(np.float32)

@@ -31,7 +31,7 @@ def stretched(lesion: Lesion, area: float, rng: np.random.Generator) -> Lesion |
 
 
 def place_lesion(lesion: Lesion, row: int, column: int, seen: Look) -> Mask | None:
-    """Where the lesion would lie with its middle there, bool (rows, columns); None where it does not fit with its rim."""
+    """Where the lesion would lie with its middle there, bool (rows, columns); None where its rim does not fit."""
     mask = laid(lesion.mask, row, column, seen)
     if mask is None or not lesion.mask.any():
         return None
@@ -61,7 +61,7 @@ def graft(seen: Look, lesion: Lesion, mask: Mask, contrast: float, rng: np.rando
     def made(loss: float) -> Field:
         # deeper or shallower about the level of the rim: inside it falls with the loss, at the rim little changes
         steep = np.float32(0.6 + loss / 28)
-        source = np.clip(here * relative**steep, 0, 255)
+        source = np.clip(here * relative**steep, 0, 255).astype(np.float32)
         image = seen.grey.astype(np.float32)
         if gradients:
             return _cloned(source, seen.grey, reach, middle)

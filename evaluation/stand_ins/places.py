@@ -1,4 +1,4 @@
-"""Where in a picture a gap may lie: in echo, between layers, above shadow, along the fibres or on a bright interface."""
+"""Where in a picture a gap may lie: in echo, above shadow, along the fibres or on a bright interface."""
 
 from __future__ import annotations
 
@@ -44,6 +44,7 @@ def centre(seen: Look, rng: np.random.Generator) -> tuple[int, int]:
     """A row and a column where there is echo, at a depth at which tears lie."""
     rows, columns = seen.grey.shape
     middle, spread = float(np.mean(DEPTHS)), 0.075
+    row, column = rows // 2, columns // 2
     for _ in range(40):
         row = round(float(np.clip(rng.normal(middle, spread), *DEPTHS)) * rows)
         column = round(rng.uniform(0.15, 0.85) * columns)
@@ -96,7 +97,7 @@ def set_down(mask: Mask, seen: Look) -> Mask:
 
 
 def _line(band: Field) -> NDArray[np.float64]:
-    """The row of the brightest line in each column, in steps that a surface could take: a path of dynamic programming."""
+    """The row of the brightest line in each column, in steps that a surface could take, by dynamic programming."""
     rows, columns = band.shape
     total, came = band[:, 0].astype(np.float64), np.zeros((rows, columns), np.int64)
     for column in range(1, columns):

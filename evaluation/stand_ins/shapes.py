@@ -1,4 +1,4 @@
-"""The shapes of gaps: a level that is high in a lens, a wedge, a cleft, branches or a cloud, made ragged, and cut off."""
+"""The shapes of gaps: a level that is high in a lens, a wedge, a cleft, branches or a cloud, made ragged."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def _level(kind: str, axes: Axes, half: float, wide: float, rng: np.random.Gener
         place = (axes.along + half) / (2 * half)
         thick = np.clip(1.25 * (1 - place), 0.02, None) * wide
         ends = np.maximum(np.abs(axes.along) / half - 1, 0)
-        return 1 - np.abs(axes.across) / thick - 4 * ends
+        return (1 - np.abs(axes.across) / thick - 4 * ends).astype(np.float32)
     if kind == "branches":  # two to four arms from one joint: fans, T and L
         joint = rng.uniform(-0.4, 0.4) * half
         level = _arm(axes, half, 0.7 * wide, 0.0)
