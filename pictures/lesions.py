@@ -19,7 +19,7 @@ MARKED = frozenset(  # calipers or words are burnt into them
     f"{name}.png"
     for name in ("benign_2", "benign_6", "benign_11", "benign_22", "malignant_10", "malignant_12", "malignant_13")
 ) | {"malignant_26.png"}
-ALIKE = frozenset({"malignant_3.png"})  # looks like malignant_4 to 9, which stand on the other side
+OTHER_SIDE = frozenset({"malignant_3.png"})  # looks like malignant_4 to 9, which stand on the other side
 SMALLEST, LARGEST = 0.004, 0.22  # share of its picture: smaller has no texture, larger no surroundings
 
 
@@ -36,12 +36,14 @@ def lesions_for(split: str, folder: Path) -> list[Lesion]:
 
     **The rule**: what its split.csv calls train is for training, all else (val, test) for tests. That table keeps
     near-duplicates on one side; a hash of the file's name would not. Lesions that touch the picture's border, are
-    very small or very large, or are MARKED or ALIKE, are left out. Raises ValueError or OSError in one sentence.
+    very small or very large, or are MARKED or OTHER_SIDE, are left out. Raises ValueError or OSError in one sentence.
     """
     if split not in HALVES:
         raise InputError(f"{split} is no half of the lesions; give train or test")
     table = read_table(folder / "split.csv")
-    found = [_cut_out(folder, name) for name, word in table if word in HALVES[split] and name not in MARKED | ALIKE]
+    found = [
+        _cut_out(folder, name) for name, word in table if word in HALVES[split] and name not in MARKED | OTHER_SIDE
+    ]
     lesions = [lesion for lesion in found if lesion is not None]
     if not lesions:
         raise InputError(f"{folder} holds no lesion for {split}; its split.csv names none, or all touch the border")

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from ...pictures.pixels import Grey, Mask
 from ...scores.appearance import RING, dilated
-from .places import Look
-from .shapes import Field, smooth_noise
+from .places import Seen
+from .shapes import Field, layered_noise
 
 RANGE_DB = 60.0  # a usual dynamic range over the grey scale
 PER_DB = np.float32(255.0 / RANGE_DB)
@@ -19,7 +19,7 @@ BEAM = (0.0024, 0.0046)  # sigma of the beam, axial and lateral, as a share of t
 LOSS_DB = (0.0, 45.0)  # between what is tried to reach the wanted contrast
 
 
-def cut_gap(seen: Look, mask: Mask, contrast: float, rng: np.random.Generator) -> Grey:
+def cut_gap(seen: Seen, mask: Mask, contrast: float, rng: np.random.Generator) -> Grey:
     """The picture with a gap in `mask`, bool (rows, columns); mean grey inside / ring is `contrast` where it can be.
 
     Inside is the picture's own speckle from another place (moved, not smoothed), k decibels down, with a log-normal
@@ -30,7 +30,7 @@ def cut_gap(seen: Look, mask: Mask, contrast: float, rng: np.random.Generator) -
     texture = elsewhere(seen, mask, rng)
     residue = remains(seen, mask, rng)
     fluid = rng.random() < 0.5
-    behind = beyond(mask, seen, rng) if fluid else np.float32(0)
+    behind = fluid_effect(mask, seen, rng) if fluid else np.float32(0)
 
     def made(loss: float) -> Field:
         inside = texture + residue - np.float32(loss) * PER_DB
@@ -58,13 +58,13 @@ def rim(mask: Mask, rng: np.random.Generator) -> Field:
     """How much of a pixel the gap fills, 0..1: the beam is wider than deep, and tissue frays into the gap."""
     axial, lateral = (max(share * mask.shape[1] * rng.uniform(0.7, 1.5), 0.5) for share in BEAM)
     soft = cv2.GaussianBlur(mask.astype(np.float32), (0, 0), sigmaX=lateral, sigmaY=axial)
-    fray = smooth_noise(mask.shape, 2.5 * lateral, 1.5 * axial, 0.0, rng)
+    fray = layered_noise(mask.shape, 2.5 * lateral, 1.5 * axial, 0.0, rng)
     uneven = np.clip(soft + np.float32(rng.uniform(0.2, 0.8)) * fray * soft * (1 - soft) * 2, 0, 1)
     # echoes add as power, so that half a pixel of tissue hardly looks darker: the rim is drawn where the eye sees it
     return uneven ** np.float32(0.5)
 
 
-def elsewhere(seen: Look, mask: Mask, rng: np.random.Generator) -> Field:
+def elsewhere(seen: Seen, mask: Mask, rng: np.random.Generator) -> Field:
     """The picture moved so that echo from another place fills `mask`, and levelled to what surrounds the gap there."""
     rows, columns = np.nonzero(mask)
     box = (rows.min(), rows.max() + 1, columns.min(), columns.max() + 1)
@@ -89,19 +89,19 @@ def elsewhere(seen: Look, mask: Mask, rng: np.random.Generator) -> Field:
     return full
 
 
-def remains(seen: Look, mask: Mask, rng: np.random.Generator) -> Field:
+def remains(seen: Seen, mask: Mask, rng: np.random.Generator) -> Field:
     """What is left in the gap, in grey: clouds of debris, log-normal in power, and strands along the fibres."""
     size, degrees = mask.shape[1], float(seen.degrees[mask].mean())
-    clouds = smooth_noise(mask.shape, rng.uniform(0.012, 0.035) * size, rng.uniform(0.006, 0.016) * size, degrees, rng)
+    clouds = layered_noise(mask.shape, rng.uniform(0.012, 0.035) * size, rng.uniform(0.006, 0.016) * size, degrees, rng)
     left = np.float32(rng.uniform(3.0, 8.0)) * clouds
     for _ in range(int(rng.integers(0, 3))):
         tilt = degrees + rng.normal(0, 18)
-        lines = smooth_noise(mask.shape, 0.022 * size, rng.uniform(0.0028, 0.0055) * size, tilt, rng)
+        lines = layered_noise(mask.shape, 0.022 * size, rng.uniform(0.0028, 0.0055) * size, tilt, rng)
         left += np.float32(rng.uniform(4.0, 12.0)) * np.clip(lines - np.float32(rng.uniform(0.8, 1.4)), 0, 1.2)
     return left * PER_DB
 
 
-def beyond(mask: Mask, seen: Look, rng: np.random.Generator) -> Field:
+def fluid_effect(mask: Mask, seen: Seen, rng: np.random.Generator) -> Field:
     """What fluid does to the echo beneath it, in grey: more of it, fading with depth; and a shadow at its sides."""
     rows, columns = mask.shape
     path = np.zeros(mask.shape, np.float32)  # how much gap lies above

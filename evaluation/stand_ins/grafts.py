@@ -9,10 +9,11 @@ from ...pictures.lesions import Lesion
 from ...pictures.pixels import Grey, Mask
 from ...scores.appearance import RING, dilated
 from .gaps import solved
-from .places import Look, laid
+from .places import Seen, laid
 from .shapes import Field
 
 FLATTENED = (1.2, 2.2)  # a tear is flatter than a lump
+REACH = 8  # pixels beyond the lesion that are cloned: OpenCV takes 3 of them away, and its edge is to come along
 LARGER = 1.3  # times its own size, at most
 
 
@@ -30,7 +31,7 @@ def stretched(lesion: Lesion, area: float, rng: np.random.Generator) -> Lesion |
     return Lesion(np.asarray(grey, np.uint8), mask, lesion.name)
 
 
-def place_lesion(lesion: Lesion, row: int, column: int, seen: Look) -> Mask | None:
+def place_lesion(lesion: Lesion, row: int, column: int, seen: Seen) -> Mask | None:
     """Where the lesion would lie with its middle there, bool (rows, columns); None where its rim does not fit."""
     mask = laid(lesion.mask, row, column, seen)
     if mask is None or not lesion.mask.any():
@@ -40,7 +41,7 @@ def place_lesion(lesion: Lesion, row: int, column: int, seen: Look) -> Mask | No
     return mask if fits else None
 
 
-def graft(seen: Look, lesion: Lesion, mask: Mask, contrast: float, rng: np.random.Generator) -> Grey:
+def graft(seen: Seen, lesion: Lesion, mask: Mask, contrast: float, rng: np.random.Generator) -> Grey:
     """The picture with `lesion` in `mask`, where `place_lesion` put it; mean grey inside / ring is `contrast`.
 
     Half of them in the gradient domain (Perez et al. 2003, cv2.seamlessClone), half by the lesion's own soft rim. The
@@ -53,9 +54,10 @@ def graft(seen: Look, lesion: Lesion, mask: Mask, contrast: float, rng: np.rando
     here = float(seen.grey[part][rim].mean())
     own = max(float(lesion.grey[rim].mean()), 8.0)
     relative = np.maximum(lesion.grey.astype(np.float32), 1) / np.float32(own)
-    reach = dilated(lesion.mask, 3)
-    soft = cv2.GaussianBlur(reach.astype(np.float32), (0, 0), sigmaX=2.2, sigmaY=1.4)
+    soft_reach = dilated(lesion.mask, 3)
+    soft = cv2.GaussianBlur(soft_reach.astype(np.float32), (0, 0), sigmaX=2.2, sigmaY=1.4)
     gradients = rng.random() < 0.5
+    reach = dilated(lesion.mask, REACH)
     middle = (left + columns // 2, top + rows // 2)
 
     def made(loss: float) -> Field:

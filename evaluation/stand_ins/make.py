@@ -14,8 +14,8 @@ from ...pictures.pixels import Grey, Mask
 from ...scores.appearance import QUANTILES, REAL, RING, dilated
 from .gaps import cut_gap
 from .grafts import graft, place_lesion, stretched
-from .places import Look, centre, laid, look, plausible, set_down
-from .shapes import KINDS, SHARES, gap_shape
+from .places import Seen, centre, laid, look, plausible, set_down
+from .shapes import GAP_KINDS, SHARES, gap_shape
 
 WIDTH = 600  # pixels at most, as the real pictures that it is held against
 TRIES = 60
@@ -28,7 +28,7 @@ ON_BONE = 0.45  # share of gaps that look for a bright line to lie on
 class StandIn(NamedTuple):
     """A composite: `host` and `pixels`, uint8 (rows, columns), differ by the gap in `mask` and by what it does around.
 
-    Both are the same cut of the real picture at the same gain. `kind` is one of shapes.KINDS, or the lesion's name.
+    Both are the same cut of the real picture at the same gain. `kind` is one of shapes.GAP_KINDS, or the lesion's name.
     """
 
     host: Grey
@@ -108,8 +108,8 @@ def drawn(name: str, rng: np.random.Generator) -> float:
 Made = tuple[Grey, Mask, str] | None
 
 
-def _cut(seen: Look, area: float, contrast: float, lesions: Sequence[Lesion], rng: np.random.Generator) -> Made:
-    kind = str(rng.choice(KINDS, p=SHARES))
+def _cut(seen: Seen, area: float, contrast: float, lesions: Sequence[Lesion], rng: np.random.Generator) -> Made:
+    kind = str(rng.choice(GAP_KINDS, p=SHARES))
     row, column = centre(seen, rng)
     tilt = rng.uniform(55, 110) if kind == "cleft" else rng.normal(0, 12)
     degrees = float(seen.degrees[row, column] + tilt)
@@ -122,7 +122,7 @@ def _cut(seen: Look, area: float, contrast: float, lesions: Sequence[Lesion], rn
     return (cut_gap(seen, mask, contrast, rng), mask, kind) if plausible(mask, seen) else None
 
 
-def _grafted(seen: Look, area: float, contrast: float, lesions: Sequence[Lesion], rng: np.random.Generator) -> Made:
+def _grafted(seen: Seen, area: float, contrast: float, lesions: Sequence[Lesion], rng: np.random.Generator) -> Made:
     lesion = stretched(lesions[int(rng.integers(len(lesions)))], area, rng)
     mask = None if lesion is None else place_lesion(lesion, *centre(seen, rng), seen)
     if lesion is None or mask is None or not plausible(mask, seen):

@@ -16,7 +16,7 @@ DEPTHS = (0.29, 0.61)  # share of the depth: 5 and 95 % of real tears
 ECHO = 16  # grey
 
 
-class Look(NamedTuple):
+class Seen(NamedTuple):
     """What is asked of a picture again and again; arrays are (rows, columns)."""
 
     grey: Grey
@@ -25,7 +25,7 @@ class Look(NamedTuple):
     interface: Field  # how much brighter a line is here than what lies above it
 
 
-def look(picture: Grey) -> Look:
+def look(picture: Grey) -> Seen:
     """Look at a picture, uint8 (rows, columns), once."""
     image = picture.astype(np.float32)
     size = max(picture.shape)
@@ -37,10 +37,10 @@ def look(picture: Grey) -> Look:
     degrees = (np.degrees(across) % 180 - 90).astype(np.float32)
     line = cv2.GaussianBlur(image, (0, 0), sigmaX=size * 0.012, sigmaY=size * 0.003)
     above = cv2.GaussianBlur(image, (0, 0), sigmaX=size * 0.012, sigmaY=size * 0.02)
-    return Look(picture, cv2.GaussianBlur(image, (0, 0), size * 0.02), degrees, line - above)  # type: ignore[arg-type]
+    return Seen(picture, cv2.GaussianBlur(image, (0, 0), size * 0.02), degrees, line - above)  # type: ignore[arg-type]
 
 
-def centre(seen: Look, rng: np.random.Generator) -> tuple[int, int]:
+def centre(seen: Seen, rng: np.random.Generator) -> tuple[int, int]:
     """A row and a column where there is echo, at a depth at which tears lie."""
     rows, columns = seen.grey.shape
     middle, spread = float(np.mean(DEPTHS)), 0.075
@@ -53,7 +53,7 @@ def centre(seen: Look, rng: np.random.Generator) -> tuple[int, int]:
     return row, column
 
 
-def laid(shape: Mask, row: int, column: int, seen: Look) -> Mask | None:
+def laid(shape: Mask, row: int, column: int, seen: Seen) -> Mask | None:
     """`shape`, bool (side, side), with its middle at that place; None where it does not fit into the picture."""
     inside = np.argwhere(shape)
     if not len(inside):
@@ -71,7 +71,7 @@ def laid(shape: Mask, row: int, column: int, seen: Look) -> Mask | None:
     return mask
 
 
-def set_down(mask: Mask, seen: Look) -> Mask:
+def set_down(mask: Mask, seen: Seen) -> Mask:
     """The gap moved onto the brightest line beneath its middle, and cut along it, as a tear that lies on bone.
 
     As it was where there is no such line within its own height.
@@ -114,7 +114,7 @@ def _line(band: Field) -> NDArray[np.float64]:
     return path
 
 
-def plausible(mask: Mask, seen: Look) -> bool:
+def plausible(mask: Mask, seen: Seen) -> bool:
     """Whether a tear of that outline could be seen here: echo around on all sides but below, and echo to take away."""
     depth = float(np.nonzero(mask)[0].mean()) / mask.shape[0]
     if not DEPTHS[0] - 0.03 <= depth <= DEPTHS[1] + 0.03:

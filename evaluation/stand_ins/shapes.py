@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ...pictures.pixels import Mask
 
-KINDS = ("lens", "wedge", "cleft", "branches", "cloud")
+GAP_KINDS = ("lens", "wedge", "cleft", "branches", "cloud")
 SHARES = (0.22, 0.22, 0.16, 0.3, 0.1)  # how often each
 Field = NDArray[np.float32]
 
@@ -30,7 +30,7 @@ class Axes(NamedTuple):
 def gap_shape(kind: str, area: float, length_to_width: float, degrees: float, rng: np.random.Generator) -> Mask:
     """A gap of about `area` pixels around the middle of a square, bool (side, side), one part without holes.
 
-    `degrees`: how far its long axis points down to the right. `kind` is one of KINDS.
+    `degrees`: how far its long axis points down to the right. `kind` is one of GAP_KINDS.
     """
     half = float(np.sqrt(area * length_to_width / 2.2))
     wide = half / length_to_width
@@ -40,7 +40,7 @@ def gap_shape(kind: str, area: float, length_to_width: float, degrees: float, rn
     level = _level(kind, axes, half, wide, rng)
     ragged = rng.uniform(0.55, 1.4)
     for share, strength in ((0.55, 0.75), (0.22, 0.45), (0.1, 0.22)):
-        field = smooth_noise(level.shape, share * half, max(share * wide * 1.3, 1.2), degrees, rng)
+        field = layered_noise(level.shape, share * half, max(share * wide * 1.3, 1.2), degrees, rng)
         level = level + np.float32(ragged * strength) * field
     return _of_area(level, area)
 
@@ -73,7 +73,7 @@ def _arm(axes: Axes, half: float, wide: float, bend: float) -> Field:
     return 1 - (axes.along / half) ** 2 - np.abs(bent) / wide
 
 
-def smooth_noise(
+def layered_noise(
     shape: tuple[int, ...], along: float, across: float, degrees: float, rng: np.random.Generator
 ) -> Field:
     """Gaussian noise of mean 0 and sd 1, (rows, columns), longer in one direction; lengths are sigmas in pixels."""
@@ -105,7 +105,7 @@ def _of_area(level: Field, area: float) -> Mask:
 
 
 def largest_part(mask: Mask) -> Mask:
-    """The largest 4-connected part of `mask`, bool (rows, columns), without holes; empty where that is."""
+    """The largest 8-connected part of `mask`, bool (rows, columns), without holes; empty where that is."""
     borders, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     filled = np.zeros(mask.shape, np.uint8)
     if borders:

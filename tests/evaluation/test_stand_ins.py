@@ -14,7 +14,7 @@ from smartca.evaluation.stand_ins.gaps import cut_gap
 from smartca.evaluation.stand_ins.grafts import graft, place_lesion, stretched
 from smartca.evaluation.stand_ins.make import contrast_of, examined
 from smartca.evaluation.stand_ins.places import look, plausible, set_down
-from smartca.evaluation.stand_ins.shapes import KINDS, gap_shape
+from smartca.evaluation.stand_ins.shapes import GAP_KINDS, gap_shape
 from smartca.pictures.lesions import Lesion, lesions_for
 from smartca.pictures.pixels import Grey, to_grey
 from smartca.scores.appearance import REAL, appearance, dilated, solidity, table
@@ -34,10 +34,10 @@ def tissue(seed: int = 0, rows: int = 300, columns: int = 560) -> Grey:
 
 
 def lump() -> Lesion:
-    """A dark disc with speckle, in brighter speckle."""
+    """A dark disc of 9,000 pixels with speckle, in brighter speckle."""
     rng = np.random.default_rng(3)
-    mask = np.zeros((120, 120), np.uint8)
-    cv2.circle(mask, (60, 60), 34, 1, -1)
+    mask = np.zeros((180, 180), np.uint8)
+    cv2.circle(mask, (90, 90), 54, 1, -1)
     grey = np.where(mask > 0, 40, 110) + rng.normal(0, 12, mask.shape)
     return Lesion(np.clip(grey, 0, 255).astype(np.uint8), mask > 0, "lump.png")
 
@@ -103,14 +103,15 @@ def test_a_graft_keeps_the_lesions_outline() -> None:
 
 def test_shapes_have_the_area_and_are_one_ragged_part() -> None:
     rng = np.random.default_rng(0)
-    for kind in KINDS:
-        found = []
+    for kind in GAP_KINDS:
+        found, areas = [], []
         for _ in range(8):
             mask = gap_shape(kind, 2500, 2.5, 15, rng)
-            assert mask.sum() == pytest.approx(2500, rel=0.15)
-            assert cv2.connectedComponents(mask.astype(np.uint8), connectivity=4)[0] == 2
+            assert 1400 < mask.sum() < 3300  # an arm may join or leave at once
+            areas.append(mask.sum())
+            assert cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)[0] == 2
             found.append(solidity(mask))
-        assert 0.3 < np.median(found) < 0.93
+        assert 0.3 < np.median(found) < 0.93 and np.median(areas) == pytest.approx(2500, rel=0.05)
 
 
 def test_places() -> None:
