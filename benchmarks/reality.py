@@ -34,10 +34,11 @@ from smartca.evaluation.real_sources import KEPT_OUT, OTHER_ORGANS, PARTLY_SEEN,
 from smartca.evaluation.samples import Sample
 from smartca.evaluation.stand_ins import StandIn, stand_in
 from smartca.phantom import HELD_OUT_FROM, KINDS, Phantom, isotropic, kind_of
+from smartca.pictures.breast_lesions import Lesion, lesions_for
 from smartca.pictures.composite import composite
-from smartca.pictures.lesions import Lesion, lesions_for
 from smartca.pictures.pixels import Grey, to_grey
 from smartca.scores.appearance import Appearance, appearance, beside_real, table
+from smartca.scores.counts import Counts
 from smartca.scores.histograms import Histograms, logit
 from smartca.scores.lesions import COVERED
 
@@ -162,6 +163,7 @@ def measure(given: argparse.Namespace) -> None:
         show_looks(looks)
     if given.json:
         report = {**about(segmenter), "lesions": len(lesions), "sources": {n: f.as_report() for n, f in found.items()}}
+        report["stand_ins_together"] = together(found)
         report["appearance"] = table(looks) if looks else None
         given.json.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     if given.pictures:
@@ -284,6 +286,20 @@ def show(found: dict[str, Found]) -> None:
             if made.scores.pictures:
                 composites.add_row(name, generator, *cells(made, generator))
     Console().print(composites)
+    Console().print("stand-ins of all sources:", together(found))
+
+
+def together(found: dict[str, Found]) -> dict[str, int | float | None]:
+    """Stand-ins of all sources pooled."""
+    counts = Counts()
+    for one in found.values():
+        counts.merge(one.stand_ins.scores.counts)
+    pairs = [(one.stand_ins.scores.pictures, one.stand_ins.found) for one in found.values()]
+    many, hits = (sum(each) for each in zip(*pairs, strict=True))
+    return {
+        "composites": many, "found": hits, "found_share": round(hits / many, 4) if many else None,
+        "dice": counts.dice_pooled, "precision": counts.precision, "recall": counts.recall,
+    }  # fmt: skip
 
 
 def cells(made: Composites, generator: str) -> list[str]:

@@ -22,6 +22,7 @@ import aiohttp
 import click
 import cv2
 import numpy as np
+from cv2.typing import MatLike
 from numpy.typing import NDArray
 from smartca.engine import Sector, Segmenter, open_segmenter
 from smartca.evaluation.samples import samples
@@ -79,7 +80,7 @@ def make_stand_ins(path: Path, data: Path) -> None:
     cv2.imwrite(str(path), cv2.resize(sheet, None, fx=0.75, fy=0.75, interpolation=cv2.INTER_AREA))
 
 
-def fitted(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def fitted(picture: MatLike) -> NDArray[np.uint8]:
     """Onto a black tile of 400 x 240."""
     tile = np.zeros((240, 400, 3), np.uint8)
     scale = min(396 / picture.shape[1], 236 / picture.shape[0])

@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 import pytest
 from smartca.errors import InputError
+from smartca.pictures.breast_lesions import HALVES, MARKED, OTHER_SIDE, lesions_for
 from smartca.pictures.labelled import read_table
-from smartca.pictures.lesions import HALVES, MARKED, OTHER_SIDE, lesions_for
 from support.paths import SHARED
 
 BUSI = SHARED / "seg_lesion_busi"
