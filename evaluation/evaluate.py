@@ -58,11 +58,10 @@ class Scores:
         self.surfaces.add(mask, truth, spacing or (1.0, 1.0))
         if q is None:
             return
-        box = Letterbox(q.shape[0], sector.width, sector.height)
-        (rows, columns), (top, left) = box.inner, box.corner
-        inner = (slice(top, top + rows), slice(left, left + columns))
+        inner, marked = on_square(q, truth, sector)
+        rows, columns = inner.shape
         scaled = spacing and (spacing[0] * sector.height / rows, spacing[1] * sector.width / columns)
-        self.calibration.add(q[inner], letterbox_mask(truth, sector, q.shape[0])[inner], scaled)
+        self.calibration.add(inner, marked, scaled)
 
     def as_report(self, unit: str) -> dict[str, object]:
         """The report's `truth`; `unit` is that of hd95 and surface_distance."""
@@ -103,7 +102,7 @@ def evaluate(
     scores, states, done = Scores(), Counter[str](), 0
     for number, sample in enumerate(samples.each):
         noisy = sample.pixels if speckle == "none" else speckled_sample(sample, speckle, samples.name, number)
-        state, found, q = _look(segmenter, noisy, sample.sector)
+        state, found, q = ask(segmenter, noisy, sample.sector)
         states[state.name.lower()] += 1
         scores.add(sample, None if found is None else found.mask, q, None if found is None else found.unsure)
         done += 1
@@ -138,10 +137,18 @@ def speckled_sample(sample: Sample, level: str, name: str, number: int) -> NDArr
     return grey
 
 
-def _look(
+def on_square(q: NDArray[np.float32], truth: Mask, sector: Sector) -> tuple[NDArray[np.float32], Mask]:
+    """The sector's part of q, (size, size) on the network's square, and of `truth`, the picture's, as it lies there."""
+    box = Letterbox(q.shape[0], sector.width, sector.height)
+    (rows, columns), (top, left) = box.inner, box.corner
+    inner = (slice(top, top + rows), slice(left, left + columns))
+    return q[inner], letterbox_mask(truth, sector, q.shape[0])[inner]
+
+
+def ask(
     segmenter: Segmenter, pixels: NDArray[np.uint8], sector: Sector
 ) -> tuple[State, Segmentation | None, NDArray[np.float32] | None]:
-    """What may be said of a picture, its masks, and the fitted q on the network's square."""
+    """What may be said of a picture, its masks, and the fitted q on the network's square; None without a result."""
     try:
         segmenter.start(pixels, sector)
         answer: Answer = segmenter.finish()
@@ -149,3 +156,11 @@ def _look(
         return State.NO_RESULT, None, None
     found = segmenter.outline(answer, pixels.shape, sector)
     return State.of(found.mask, found.unsure), found, segmenter.point.fitted(answer.q)
+
+
+def ask_outline(
+    segmenter: Segmenter, pixels: NDArray[np.uint8], sector: Sector
+) -> tuple[Mask | None, NDArray[np.float32] | None]:
+    """The outlined pixels and the fitted q of a picture, as `ask` has them; None without a result."""
+    _, found, q = ask(segmenter, pixels, sector)
+    return None if found is None else found.mask, q

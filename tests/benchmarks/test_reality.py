@@ -1,4 +1,4 @@
-"""benchmarks/negatives.py: what it counts, and one sentence, before the work, where it cannot."""
+"""benchmarks/reality.py: what it counts, and one sentence, before the work, where it cannot."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ import numpy as np
 import pytest
 from support.paths import ROOT
 
-SCRIPT = ROOT / "benchmarks" / "negatives.py"
+SCRIPT = ROOT / "benchmarks" / "reality.py"
 
 
 @pytest.fixture(scope="module")
 def script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("negatives", SCRIPT)
+    spec = importlib.util.spec_from_file_location("reality", SCRIPT)
     assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)
-    sys.modules["negatives"] = module  # dataclasses look there
+    sys.modules["reality"] = module  # dataclasses look there
     spec.loader.exec_module(module)
     return module
 
@@ -45,7 +45,7 @@ def told(script: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Callable[..., s
     """What the script says in the end where it refuses its arguments."""
 
     def run(*arguments: object) -> str:
-        monkeypatch.setattr(sys, "argv", ["negatives.py", *map(str, arguments)])
+        monkeypatch.setattr(sys, "argv", ["reality.py", *map(str, arguments)])
         with pytest.raises(SystemExit) as done:
             script.main()
         assert isinstance(done.value.code, str) and "\n" not in done.value.code
@@ -58,13 +58,17 @@ def test_it_counts_what_is_outlined(
     script: ModuleType, data: Path, network: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(script, "OUTLINES", 2)  # each takes a phantom
+    monkeypatch.setattr(script, "STAND_INS", 4)
     arguments = [data, "--model", network, "--pattern", "stills/*.png", "--json", tmp_path / "r.json"]
-    monkeypatch.setattr(sys, "argv", ["negatives.py", *map(str, arguments)])
+    monkeypatch.setattr(sys, "argv", ["reality.py", *map(str, arguments)])
     script.main()
     report = json.loads((tmp_path / "r.json").read_text())
-    found = report["stills/*.png"]
+    found = report["sources"]["stills/*.png"]
     assert (found["pictures"], found["outlined"], found["no_result"]) == (2, 1, 0)
-    assert found["composites"] == 2 and len(report["model_sha256"]) == 64
+    assert found["familiar"]["composites"] == 2 and len(report["model_sha256"]) == 64
+    made = found["stand_ins"]
+    assert 0 < made["composites"] <= script.STAND_INS and report["lesions"] == 0
+    assert made["found"] <= made["composites"] and len(report["appearance"]["solidity"]) == 5
 
 
 def test_what_cannot_be_measured_is_said_at_once(
