@@ -16,27 +16,22 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
-import click
 import numpy as np
+from judging import about, opened, options, told, unseen_lesions
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
-from smartca.cli import sentence
-from smartca.commands.options import spared, writable
-from smartca.engine import SHIPPED_MODEL, Mask, Segmenter, open_segmenter, whole
-from smartca.engine.machine import processor, versions
-from smartca.engine.operating_point import POINT_NAMES
+from smartca.engine import Mask, Segmenter, whole
 from smartca.evaluation.crops import CropAnswer, agreement, examiner_crop, regained
 from smartca.evaluation.evaluate import ask_outline
 from smartca.evaluation.real_sources import KEPT_OUT, every, files_of
 from smartca.evaluation.stand_ins import stand_in
 from smartca.phantom import HELD_OUT_FROM, KINDS, Phantom, isotropic, kind_of
-from smartca.pictures.breast_lesions import Lesion, lesions_for
+from smartca.pictures.breast_lesions import Lesion
 from smartca.pictures.pixels import Grey, to_grey
-from smartca.scores.lesions import COVERED
+from smartca.scores.lesions import is_found
 
 Torn = Iterator[tuple[Grey, Mask]]
-LESIONS = "seg_lesion_busi"
 
 
 @dataclass
@@ -77,41 +72,24 @@ class Steadiness:
 
 def main() -> None:
     """Print the table; write JSON where asked to."""
-    asked = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    asked.add_argument("data", type=Path, help="the folder that holds clips/, stills_msk/, dicom/, plus/")
-    asked.add_argument("--model", type=Path, default=SHIPPED_MODEL)
-    asked.add_argument("--precision", default="auto")
-    asked.add_argument("--point", choices=POINT_NAMES, help="default: balanced")
-    asked.add_argument("--json", type=Path)
+    asked = options(__doc__)
     asked.add_argument("--frames", type=int, default=40, help="phantoms, and stand-ins")
     asked.add_argument("--crops", type=int, default=50, help="of each")
-    given = asked.parse_args()
-    try:
-        measure(given)
-    except click.ClickException as error:
-        raise SystemExit(f"crops.py: {error.message}") from None
-    except (OSError, ValueError, RuntimeError) as error:
-        raise SystemExit(f"crops.py: {sentence(error)}") from None
+    told("crops.py", measure, asked.parse_args())
 
 
 def measure(given: argparse.Namespace) -> None:
     """All that was asked for. Raises ValueError, OSError or RuntimeError."""
-    writable(given.json, "--json")
-    spared(given.json, "--json", given.model)
     if min(given.frames, given.crops) < 1:
         raise ValueError("--frames and --crops count from 1")
     kinds = {"phantoms": phantoms(), "stand-ins": real_ones(given.data, given.frames)}
     found: dict[str, Steadiness] = {}
-    with open_segmenter(given.model, precision=given.precision, point=given.point) as segmenter:
+    with opened(given) as segmenter:
         for name, torn in kinds.items():
             found[name] = steadiness(segmenter, name, islice(torn, given.frames), given.crops)
     show(found)
     if given.json:
-        info = segmenter.runner.info
-        report = {
-            "model_sha256": info.model_sha256, "backend": info.backend, "precision": info.precision,
-            "device": processor().name, "versions": versions(), **{n: s.as_report() for n, s in found.items()},
-        }  # fmt: skip
+        report = {**about(segmenter), **{name: one.as_report() for name, one in found.items()}}
         given.json.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
 
 
@@ -128,7 +106,7 @@ def phantoms() -> Torn:
 
 def real_ones(data: Path, count: int) -> Torn:
     """Stand-ins in about `count` pictures, as many of each source that was kept out."""
-    lesions = lesions_for("test", data / LESIONS) if (data / LESIONS).is_dir() else []
+    lesions = unseen_lesions(data)
     each = -(-count // len(KEPT_OUT))
     files = [files_of(data, source) for source in KEPT_OUT]  # what is missing is said before the work
     return (torn for some in files for torn in islice(_set_into(some, lesions), each))
@@ -162,11 +140,6 @@ def outlined(segmenter: Segmenter, pixels: Grey) -> Mask:
     """The mask; empty where there is no result."""
     mask, _ = ask_outline(segmenter, pixels, whole(pixels.shape))
     return np.zeros(pixels.shape, np.bool_) if mask is None else mask
-
-
-def is_found(mask: Mask, truth: Mask) -> bool:
-    """Whether outlines cover a tenth of the tear or more."""
-    return bool(np.count_nonzero(mask & truth) >= COVERED * np.count_nonzero(truth))
 
 
 def show(found: dict[str, Steadiness]) -> None:

@@ -18,36 +18,31 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import click
 import cv2
 import numpy as np
+from judging import about, opened, options, told, unseen_lesions
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
-from smartca.cli import sentence
-from smartca.commands.options import spared, writable
-from smartca.engine import SHIPPED_MODEL, Mask, Sector, Segmenter, open_segmenter, whole
-from smartca.engine.machine import processor, versions
-from smartca.engine.operating_point import POINT_NAMES
+from smartca.engine import Mask, Sector, Segmenter, whole
 from smartca.evaluation.evaluate import Scores, ask_outline, on_square
 from smartca.evaluation.real_sources import KEPT_OUT, OTHER_ORGANS, PARTLY_SEEN, RealSource, every, files_of
 from smartca.evaluation.samples import Sample
 from smartca.evaluation.stand_ins import StandIn, stand_in
 from smartca.phantom import HELD_OUT_FROM, KINDS, Phantom, isotropic, kind_of
-from smartca.pictures.breast_lesions import Lesion, lesions_for
+from smartca.pictures.breast_lesions import Lesion
 from smartca.pictures.composite import composite
 from smartca.pictures.pixels import Grey, to_grey
 from smartca.scores.appearance import Appearance, appearance, beside_real, table
 from smartca.scores.counts import Counts
 from smartca.scores.histograms import Histograms, logit
-from smartca.scores.lesions import COVERED
+from smartca.scores.lesions import is_found
 
 COMPOSITES_AT_MOST = 80  # pictures of a source, evenly spread
 STAND_INS = 60  # a source of fewer pictures takes several seeds of each
 OUTLINES = 60
 TRIES = 3
-LESIONS = "seg_lesion_busi"
 
 
 @dataclass
@@ -67,7 +62,7 @@ class Composites:
         self.no_result += mask is None
         mask = np.zeros_like(truth) if mask is None else mask
         self.scores.add(Sample(pixels, sector, truth), mask, q)
-        self.found += bool(np.count_nonzero(mask & truth) >= COVERED * np.count_nonzero(truth))
+        self.found += is_found(mask, truth)
         if q is not None:
             inner, marked = on_square(q, truth, sector)
             self.any_threshold.add(logit(inner), marked)
@@ -121,36 +116,18 @@ class Found:
 
 def main() -> None:
     """Print the tables; write JSON and pictures where asked to."""
-    asked = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    asked.add_argument("data", type=Path, help="the folder that holds clips/, stills_msk/, dicom/, plus/")
-    asked.add_argument("--model", type=Path, default=SHIPPED_MODEL)
-    asked.add_argument("--precision", default="auto")
-    asked.add_argument("--point", choices=POINT_NAMES, help="default: balanced")
-    asked.add_argument("--json", type=Path)
+    asked = options(__doc__)
     asked.add_argument("--pictures", type=Path, help="write some composites with outline and truth here")
     asked.add_argument("--pattern", action="append", help="other pictures instead, relative to data")
-    given = asked.parse_args()
-    try:
-        measure(given)
-    except click.ClickException as error:
-        raise SystemExit(f"reality.py: {error.message}") from None
-    except (OSError, ValueError, RuntimeError) as error:
-        raise SystemExit(f"reality.py: {sentence(error)}") from None
-
-
-def opened(given: argparse.Namespace) -> Segmenter:
-    """The segmenter that is judged."""
-    return open_segmenter(given.model, precision=given.precision, point=given.point)
+    told("reality.py", measure, asked.parse_args())
 
 
 def measure(given: argparse.Namespace) -> None:
     """All that was asked for. Raises ValueError, OSError or RuntimeError, what can be known early before the work."""
-    writable(given.json, "--json")
-    spared(given.json, "--json", given.model)
     hosts = [RealSource(pattern, pattern) for pattern in given.pattern] if given.pattern else list(KEPT_OUT)
     others = [] if given.pattern else [*PARTLY_SEEN, *OTHER_ORGANS]
     files = {source: files_of(given.data, source) for source in (*hosts, *others)}
-    lesions = lesions_for("test", given.data / LESIONS) if (given.data / LESIONS).is_dir() else []
+    lesions = unseen_lesions(given.data)
     if given.pictures:
         given.pictures.mkdir(parents=True, exist_ok=True)
     found: dict[str, Found] = {}
@@ -174,19 +151,6 @@ def measure(given: argparse.Namespace) -> None:
                 if made.examples:
                     file = f"{name.replace(' ', '_').replace('/', '_')}_{generator}.png"
                     cv2.imwrite(str(given.pictures / file), sheet(made.examples))
-
-
-def about(segmenter: Segmenter) -> dict[str, object]:
-    """Which weights ran where, and at which operating point."""
-    info = segmenter.runner.info
-    return {
-        "model_sha256": info.model_sha256,
-        "backend": info.backend,
-        "precision": info.precision,
-        "threshold": segmenter.point.threshold,
-        "device": processor().name,
-        "versions": versions(),
-    }
 
 
 def tear_shapes(count: int) -> list[Mask]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from msgspec.structs import replace
 
 from ..engine.operating_point import PointName, Reached
 from ..engine.segmenter import spots_in
@@ -126,14 +127,11 @@ def _with_unsure(frames: Sequence[Kept], choice: ThresholdChoice, least: float) 
     )
     if good is not None:
         empty = total(good.empty)
-        reached = Reached(
-            reached.recall,
-            reached.precision,
-            reached.tears_found,
-            reached.empty_outlined,
-            empty.false_positive_frames / empty.negative_frames if empty.negative_frames else None,
-            good.right / good.regions,
-            sum(good.found) / len(good.found) if good.found else None,
+        reached = replace(
+            reached,
+            empty_unsure=empty.false_positive_frames / empty.negative_frames if empty.negative_frames else None,
+            unsure_right=good.right / good.regions,
+            tears_found_or_unsure=sum(good.found) / len(good.found) if good.found else None,
         )
     return PointChoice(gates, None if good is None else good.logit, choice.groups, reached)
 

@@ -133,13 +133,11 @@ def false_share(groups: dict[str, Counts]) -> float:
     return max(shares)
 
 
-def choose_gates(
-    frames: Sequence[Kept], main: Histograms, recall: float = 0.0, empty_share: float = EMPTY_SHARE
-) -> ThresholdChoice:
-    """The gates of most worth that keep outlines off all but `empty_share` of the empty frames of every group.
+def choose_gates(frames: Sequence[Kept], main: Histograms, recall: float = 0.0) -> ThresholdChoice:
+    """The gates of most worth that keep outlines off all but 3 % of the empty frames of every group.
 
     The threshold starts where `main`, the pixels calibrated for, has its best Dice (of all pixels pooled, F1) among
-    those that reach `recall`; caution may cost 0.01 of Dice and may not take recall below what was wanted. Where that
+    those that reach `recall`; caution may cost 0.01 of Dice and may not take recall below what was wanted. Where 3 %
     cannot be had so, the gates with the fewest outlines on empty frames. The classifier decides too where there are
     40 frames to see whether that helps.
     """
@@ -147,7 +145,7 @@ def choose_gates(
     tried = list(tried_gates(frames, _thresholds(main, first, recall)))
     least = max(choice.dice for choice in tried) - DICE_LOSS
     allowed = [choice for choice in tried if choice.dice >= least]
-    good = [choice for choice in allowed if false_share(choice.groups) <= empty_share]
+    good = [choice for choice in allowed if false_share(choice.groups) <= EMPTY_SHARE]
     if good:
         return max(good, key=lambda choice: choice.worth)
     return min(allowed, key=lambda choice: (false_share(choice.groups), -choice.worth))

@@ -15,10 +15,10 @@ from .stills import read_grey
 
 HALVES = {"train": ("train",), "test": ("val", "test")}
 MARGIN = 0.35  # of the lesion's box that comes along on each side
-MARKED = frozenset(  # calipers or words are burnt into them
-    f"{name}.png"
-    for name in ("benign_2", "benign_6", "benign_11", "benign_22", "malignant_10", "malignant_12", "malignant_13")
-) | {"malignant_26.png"}
+MARKED = frozenset({  # calipers or words are burnt into them
+    "benign_2.png", "benign_6.png", "benign_11.png", "benign_22.png",
+    "malignant_10.png", "malignant_12.png", "malignant_13.png", "malignant_26.png",
+})  # fmt: skip
 OTHER_SIDE = frozenset({"malignant_3.png"})  # looks like malignant_4 to 9, which stand on the other side
 SMALLEST, LARGEST = 0.004, 0.22  # share of its picture: smaller has no texture, larger no surroundings
 

@@ -7,6 +7,6 @@ import it: the floors of the house see to that. What its numbers aim at is the t
 
 from __future__ import annotations
 
-from .make import StandIn, stand_in, stand_ins
+from .make import StandIn, stand_in
 
-__all__ = ["StandIn", "stand_in", "stand_ins"]
+__all__ = ["StandIn", "stand_in"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import cv2
@@ -56,14 +56,6 @@ def stand_in(picture: Grey, seed: int, lesions: Sequence[Lesion] = ()) -> StandI
             return StandIn(host, pixels, mask, kind)
         wanted_area *= 0.985  # a smaller one fits more easily
     return None
-
-
-def stand_ins(pictures: Iterable[Grey], lesions: Sequence[Lesion] = (), first: int = 0) -> Iterator[StandIn]:
-    """A composite of each of `pictures`, with seeds `first`, `first` + 1 and so on; those without a place left out."""
-    for seed, picture in enumerate(pictures, first):
-        made = stand_in(picture, seed, lesions)
-        if made is not None:
-            yield made
 
 
 def examined(picture: Grey, rng: np.random.Generator) -> Grey:

@@ -2,66 +2,41 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import sys
 from pathlib import Path
-from types import ModuleType
 
-import numpy as np
+import crops
 import pytest
-from support.paths import ROOT, SHARED
-
-SCRIPT = ROOT / "benchmarks" / "crops.py"
+from support.paths import SHARED
 
 
-@pytest.fixture(scope="module")
-def script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("crops_script", SCRIPT)
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["crops_script"] = module  # dataclasses look there
-    spec.loader.exec_module(module)
-    return module
-
-
-def test_shares_by_hand(script: ModuleType) -> None:
-    total = script.Steadiness()
+def test_shares_by_hand() -> None:
+    total = crops.Steadiness()
     total.add(True, [True, True, True, False], [0.5, 0.7])
     total.add(False, [True, False, False, False], [0.1])
     report = total.as_report()
     assert (report["frames"], report["whole_found"], report["crops"]) == (2, 1, 8)
     assert report["crops_found_share"] == 0.5 and report["crops_found_share_of_found_frames"] == 0.75
     assert report["agreement_median_dice"] == 0.5 and report["agreement_pairs"] == 3
-    assert script.Steadiness().as_report()["crops_found_share"] is None
+    assert crops.Steadiness().as_report()["crops_found_share"] is None
 
 
-def test_found_is_a_tenth_of_the_tear(script: ModuleType) -> None:
-    truth, mask = np.zeros((10, 20), bool), np.zeros((10, 20), bool)
-    truth[:, :10] = True
-    mask[0, :9] = True
-    assert not script.is_found(mask, truth)
-    mask[0, 9] = True
-    assert script.is_found(mask, truth)
-
-
-def test_what_cannot_be_measured_is_said(
-    script: ModuleType, network: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_cannot_be_measured_is_said(network: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for arguments, said in ((["--frames", "0"], "count from 1"), ([], "holds no file clips/telemed")):
         monkeypatch.setattr(sys, "argv", ["crops.py", str(tmp_path), "--model", str(network), *arguments])
         with pytest.raises(SystemExit, match=said):
-            script.main()
+            crops.main()
 
 
 @pytest.mark.skipif(not (SHARED / "clips").is_dir(), reason="the shared real pictures are not here")
 def test_a_network_that_sees_brightness_is_counted(
-    script: ModuleType, network: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    network: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     report = tmp_path / "r.json"
     arguments = [SHARED, "--model", network, "--frames", 3, "--crops", 2, "--json", report]
     monkeypatch.setattr(sys, "argv", ["crops.py", *map(str, arguments)])
-    script.main()
+    crops.main()
     found = json.loads(report.read_text())
     assert found["phantoms"]["frames"] == found["stand-ins"]["frames"] == 3
     assert found["phantoms"]["crops"] == 6 and len(found["model_sha256"]) == 64

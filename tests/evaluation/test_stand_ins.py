@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 from smartca.evaluation.samples import samples
-from smartca.evaluation.stand_ins import stand_in, stand_ins
+from smartca.evaluation.stand_ins import StandIn, stand_in
 from smartca.evaluation.stand_ins.gaps import cut_gap
 from smartca.evaluation.stand_ins.grafts import graft, place_lesion, stretched
 from smartca.evaluation.stand_ins.make import contrast_of, examined
@@ -60,8 +61,14 @@ def test_the_picture_given_stays_as_it_was() -> None:
     assert (picture == before).all()
 
 
+def one_of_each(pictures: Iterable[Grey], lesions: Sequence[Lesion]) -> list[StandIn]:
+    """A composite of each picture that has a place for one."""
+    tried = [stand_in(picture, seed, lesions) for seed, picture in enumerate(pictures)]
+    return [made for made in tried if made is not None]
+
+
 def test_the_change_is_where_the_mask_says() -> None:
-    for made in stand_ins((tissue(n) for n in range(12)), [lump()]):
+    for made in one_of_each((tissue(n) for n in range(12)), [lump()]):
         change = np.abs(made.pixels.astype(int) - made.host)
         assert made.host.shape == made.pixels.shape == made.mask.shape and made.pixels.dtype == np.uint8
         near = dilated(made.mask, 16)
@@ -145,7 +152,7 @@ def test_they_look_like_real_tears_in_numbers() -> None:
         each = samples(str(file), "test", None).each
         return [np.ascontiguousarray(one.sector.cut(to_grey(one.pixels)), np.uint8) for one in each]
 
-    made = list(stand_ins([picture for file in files for picture in pictures(file)], lesions))
+    made = one_of_each((picture for file in files for picture in pictures(file)), lesions)
     assert len(made) > 40
     found = table([appearance(one.pixels, one.mask) for one in made])
     for name in ("area_percent", "inside", "ring", "inside_to_ring", "inside_sd", "ring_sd", "length_to_width",

@@ -10,16 +10,14 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
-from smartca.engine import OperatingPoint
-from smartca.engine.operating_point import PointName, Setting, save_point
-from smartca.files import sha256
+from smartca.engine.operating_point import PointName
 from smartca.stream.frame import Frame, State
 from smartca.stream.link.wire import Grant, pack
 from smartca.stream.order import Order
 from smartca.stream.tally import Tally
 from smartca.stream.view import ViewState, view
 from support.frames import make_frame
-from support.networks import brightness_network
+from support.networks import brightness_network, three_points
 from support.serving import Scanner, Serving, Viewer
 from support.waiting import join, wait_until
 
@@ -27,10 +25,7 @@ from support.waiting import join, wait_until
 @pytest.fixture
 def network(tmp_path: Path) -> Path:
     """Calibrated by hand: a square of q about 0.2 is nothing, unsure or outlined, as the point is."""
-    path = brightness_network(tmp_path / "three.onnx")
-    points = {"careful": Setting(0.6), "searching": Setting(0.1)}
-    save_point(OperatingPoint(sha256(path), 0.5, unsure=0.1, points=points), path)  # type: ignore[arg-type]
-    return path
+    return three_points(brightness_network(tmp_path / "three.onnx"))
 
 
 def faint(seq: int) -> Frame:

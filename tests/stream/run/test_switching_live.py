@@ -18,12 +18,9 @@ import aiohttp
 import cv2
 import numpy as np
 import pytest
-from smartca.engine import OperatingPoint
-from smartca.engine.operating_point import Setting, save_point
-from smartca.files import sha256
 from smartca.stream.displays.recording import read_recording
 from smartca.stream.frame import State
-from support.networks import brightness_network
+from support.networks import brightness_network, three_points
 from support.waiting import PATIENCE_S
 
 STATES = {"careful": "no tear outlined", "balanced": "unsure", "searching": "tear outlined"}
@@ -32,10 +29,7 @@ STATES = {"careful": "no tear outlined", "balanced": "unsure", "searching": "tea
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
     """A square of q about 0.2 is nothing, unsure or outlined, as the point is."""
-    path = brightness_network(tmp_path / "three.onnx")
-    points = {"careful": Setting(0.6), "searching": Setting(0.1)}
-    save_point(OperatingPoint(sha256(path), 0.5, unsure=0.1, points=points), path)  # type: ignore[arg-type]
-    return path
+    return three_points(brightness_network(tmp_path / "three.onnx"))
 
 
 @pytest.fixture
