@@ -102,7 +102,7 @@ def int8_beside(network: Path, gated: bool = True, weights: str | None = None) -
 
 
 def three_points(model: Path) -> Path:
-    """The model, calibrated by hand: q of 0.2 is nothing when careful, unsure when balanced, outlined when searching."""
+    """The model, calibrated by hand: q of 0.2 is nothing to careful, unsure to balanced, outlined by searching."""
     points: dict[Literal["careful", "searching"], Setting] = {"careful": Setting(0.6), "searching": Setting(0.1)}
     save_point(OperatingPoint(sha256(model), 0.5, unsure=0.1, points=points), model)
     return model
