@@ -26,7 +26,7 @@ from .options import (
 
 # options that the second step takes over from the first: its data, its network and where they are
 SHARED = {
-    *("data", "label", "mask_value", "negatives", "seeds", "frames", "validation_seeds", "cache", "out"),
+    *("data", "label", "mask_value", "negatives", "lesions", "seeds", "frames", "validation_seeds", "cache", "out"),
     *("network", "size", "pretrained", "device", "half", "threads", "seed"),
 }
 EXPORT = ("smartca", "export", "--checkpoint")
@@ -44,6 +44,7 @@ def _fitting(epochs: int, rate: float) -> Callable[[F], F]:
             "--out", type=FOLDER, required=True, help="Checkpoints, log and curves; the same command resumes."
         ),
         click.option("--negatives", type=FOLDER, help="Pictures and clips without a tear, learnt as such."),
+        click.option("--lesions", type=FOLDER, help="Breast lesions (BUSI) to set into the negatives beside tears."),
         click.option("--network", default="smartca-lite", show_default=True, help="By name; an unknown one lists all."),
         click.option(
             "--size", type=number, default=256, show_default=True, help="Side of the network's square, pixels."

@@ -16,9 +16,7 @@ def calipers(pixels: NDArray[np.uint8], count: int, seed: int) -> None:
     rows, columns = pixels.shape
     ink, arm = int(random.integers(*INK)), max(2, rows // 90)
     turned = bool(random.random() < 0.4)
-    places = [
-        (int(rows * random.uniform(0.25, 0.65)), int(columns * random.uniform(0.15, 0.85))) for _ in range(count)
-    ]
+    places = [(int(rows * random.uniform(0.25, 0.65)), int(columns * random.uniform(0.15, 0.85))) for _ in range(count)]
     if random.random() < 0.5:
         _dotted(pixels, places[0], places[1 % count], ink)
     for row, column in places:

@@ -21,7 +21,7 @@ from .sound.beam import PointSpread, attenuation_db, bone_shadow_db, hidden_db
 from .sound.interfaces import amplitude, echoes
 from .sound.scanner import Scanner
 from .sound.speckle import Scatterers, compress
-from .window import Close, Window, tendon_window, whole_window
+from .window import Close, tendon_window, whole_window
 
 VERSION = 2  # goes up whenever the same seed would give other pixels
 ECHO_GAIN = np.float32(3.0)

@@ -1,9 +1,9 @@
 """Simulated tears set into real muscle and tendon, so that positives carry real texture too.
 
 An empty real picture alone teaches 'looks real: no tear'. A composite keeps the picture's own speckle, gain and
-edges: inside a tear's outline the local mean falls to a level below its surroundings while the fine texture stays,
-or is replaced by log-compressed Rayleigh speckle of the picture's own grain (Goodman), and the border is as soft as
-that grain. A decoy is made the same way but is no tear: patches that are as bright as their surroundings or
+edges: inside a tear's outline the mean falls to a level below its surroundings while the fine texture stays, or comes
+from elsewhere, or is log-compressed Rayleigh speckle of the picture's own grain (Goodman); clouds and strands lie in
+it, so that it is as mixed inside as real tears are, and the border is as soft as the grain. A decoy is made the same way but is no tear: patches that are as bright as their surroundings or
 brighter, so that the seam never gives the answer away.
 """
 
@@ -26,10 +26,11 @@ DB_PER_GREY = 58.0 / 255.0  # a usual dynamic range over the grey scale
 
 
 class TearSite(NamedTuple):
-    """Where a tear lies: its mask, and the mean grey of the ring around it."""
+    """Where a tear lies: its mask, and the mean grey of the ring around it and its spread (sd)."""
 
     mask: Mask
     around: float
+    spread: float
 
 
 def composite(picture: Grey, outline: Mask, rng: np.random.Generator) -> tuple[Grey, Mask]:
@@ -42,9 +43,8 @@ def composite(picture: Grey, outline: Mask, rng: np.random.Generator) -> tuple[G
     if place is None:
         return picture, np.zeros(picture.shape, np.bool_)
     image = picture.astype(np.float32)
-    black = float(np.percentile(picture, 2))
-    share = float(np.clip(rng.normal(0.45, 0.17), 0.05, 0.8))  # of the ring's grey; 74 real tears have .29 to .76
-    image = lesion(image, place, black + share * (place.around - black), rng)
+    share = float(np.clip(rng.normal(0.47, 0.15), 0.08, 0.82))  # of the ring's grey; 74 real tears have .29 to .76
+    image = lesion(image, place, share * place.around, rng)
     return _grey(beyond(image, place.mask, rng)), place.mask
 
 
@@ -74,7 +74,7 @@ def find_place(picture: Grey, outline: Mask, rng: np.random.Generator) -> TearSi
         # a tear needs echoes on all sides: neither the sector's border nor deep shadow
         alike = picture[mask > 0].mean() >= 0.7 * around.mean()  # not where it is dark already
         if around.mean() >= RING_AT_LEAST and (around > 8).mean() > 0.8 and alike:
-            return TearSite(mask > 0, float(around.mean()))
+            return TearSite(mask > 0, float(around.mean()), float(around.std()))
     return None
 
 
@@ -84,7 +84,7 @@ def turned(outline: Mask, longest: int, rng: np.random.Generator) -> NDArray[np.
     if not rows.size:
         return None
     shape = outline[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].astype(np.uint8)
-    scale = rng.uniform(0.7, 1.5) * longest / max(outline.shape)
+    scale = rng.uniform(0.8, 1.6) * longest / max(outline.shape)
     wide = max(shape.shape) * 1.3
     turn = cv2.getRotationMatrix2D((shape.shape[1] / 2, shape.shape[0] / 2), rng.uniform(-25, 25), scale)
     side = int(wide * scale) + 4
@@ -113,17 +113,54 @@ def grain(image: FloatImage) -> tuple[float, float]:
 
 
 def lesion(image: FloatImage, place: TearSite, level: float, rng: np.random.Generator) -> FloatImage:
-    """The image with the place's inside at mean grey `level`, in its own or a like texture, softly bordered."""
+    """The image with the place's inside at mean grey `level`, as mixed as its surroundings, softly bordered."""
     lateral, axial = grain(image)
-    fine = image - cv2.GaussianBlur(image, (0, 0), rng.uniform(2.0, 5.0))
-    texture = fine if rng.random() < 0.6 else rayleigh(image.shape, lateral, axial, rng)
-    # fluid and thickened tissue speckle less than what surrounds them, but in the same grain
-    wanted = rng.uniform(0.15, 0.7) * min(float(fine[place.mask].std()), 0.5 * level + 3)
-    inside = level + texture * np.float32(wanted / (float(texture[place.mask].std()) + 1e-3))
-    if rng.random() < 0.5:  # debris and synovium: cloudy, not black
-        inside += np.float32(rng.uniform(0.05, 0.3) * level) * cloud(image.shape, rng)
+    texture = speckled(image, (lateral, axial), rng)
+    texture /= float(texture[place.mask].std()) + 1e-3
+    debris = cloud(image.shape, rng, apart=int(rng.integers(5, 18)))
+    share = np.float32(rng.uniform(0.2, 1.0))  # of debris and synovium: cloudy, not black
+    mixed = texture + share * debris
+    # 74 real tears: their spread is .86 of the ring's at the median; grey that would lie below 0 takes some away
+    wanted = rng.uniform(0.5, 1.5) * place.spread
+    mixed *= np.float32(wanted / (float(mixed[place.mask].std()) + 1e-3))
+    if rng.random() < 0.35:
+        mixed += strands(image.shape, rng)
     soft = softened(place.mask, lateral, axial, rng)
-    return image * (1 - soft) + np.maximum(inside, 0) * soft
+    return image * (1 - soft) + levelled(mixed, image, soft, place.mask, level) * soft
+
+
+def levelled(mixed: FloatImage, image: FloatImage, soft: FloatImage, mask: Mask, level: float) -> FloatImage:
+    """`mixed` moved up or down so that, blended in by `soft`, the mask's mean is `level`; no grey below 0."""
+    inside, own, weight = mixed[mask], image[mask], soft[mask]
+    low, high = -255.0, 255.0
+    for _ in range(9):
+        middle = (low + high) / 2
+        mean = float((own * (1 - weight) + np.maximum(inside + np.float32(middle), 0) * weight).mean())
+        low, high = (middle, high) if mean < level else (low, middle)
+    return np.maximum(mixed + np.float32((low + high) / 2), 0)
+
+
+def speckled(image: FloatImage, sizes: tuple[float, float], rng: np.random.Generator) -> FloatImage:
+    """Fine texture of mean 0: the image's own, its own from another place, or simulated in its grain."""
+    kind = rng.random()
+    if kind < 0.35:
+        return rayleigh(image.shape, *sizes, rng)
+    fine = image - cv2.GaussianBlur(image, (0, 0), rng.uniform(2.0, 6.0))
+    if kind < 0.6:
+        return fine
+    rows, columns = (int(rng.integers(size // 5, size - size // 5)) for size in image.shape)
+    return np.roll(fine, (rows, columns), (0, 1))
+
+
+def strands(shape: tuple[int, ...], rng: np.random.Generator) -> FloatImage:
+    """One to three bright lines, grey, roughly lying: fibres that are left, folds of synovium."""
+    lines = np.zeros(shape, np.float32)
+    for _ in range(int(rng.integers(1, 4))):
+        angle, row = rng.normal(0, 0.3), rng.uniform(0, shape[0])
+        rise = round(np.tan(np.clip(angle, -1.2, 1.2)) * shape[1] / 2)
+        cv2.line(lines, (0, round(row) - rise), (shape[1], round(row) + rise), 1.0, int(rng.integers(1, 3)))
+    broken = cloud(shape, rng) > rng.uniform(-0.6, 0.6)
+    return cv2.GaussianBlur(lines * broken, (0, 0), 0.9) * np.float32(rng.uniform(30, 140))
 
 
 def rayleigh(shape: tuple[int, ...], lateral: float, axial: float, rng: np.random.Generator) -> FloatImage:
@@ -136,9 +173,9 @@ def rayleigh(shape: tuple[int, ...], lateral: float, axial: float, rng: np.rando
     return (decibel / np.float32(DB_PER_GREY)).astype(np.float32)
 
 
-def cloud(shape: tuple[int, ...], rng: np.random.Generator) -> FloatImage:
-    """Smooth noise of mean 0 and sd 1."""
-    coarse = rng.standard_normal((max(2, shape[0] // 16), max(2, shape[1] // 16)), np.float32)
+def cloud(shape: tuple[int, ...], rng: np.random.Generator, apart: int = 16) -> FloatImage:
+    """Smooth noise of mean 0 and sd 1, its blotches about `apart` pixels apart."""
+    coarse = rng.standard_normal((max(2, shape[0] // apart), max(2, shape[1] // apart)), np.float32)
     return cv2.resize(coarse, (shape[1], shape[0]), interpolation=cv2.INTER_CUBIC).astype(np.float32, copy=False)
 
 

@@ -16,7 +16,6 @@ from ..errors import InputError, SmartcaError
 from ..pictures.pixels import Grey, Mask
 from .batches import Pair, tensors
 from .checkpoint import FOREIGN, read_checkpoint
-from .data.samples import training_batch
 from .logs import Row
 from .loop import Loop
 from .nets.depthwise import quick_depthwise
@@ -89,7 +88,7 @@ class Classify(Loop):
         if not self.crops or rng.random() < 0.5:
             return super().view(sample, rng)
         part = crop_with_or_without(*self.train[sample], holding=rng.random() < 1 / 3, rng=rng)
-        return training_batch(Pairs([part]), [0], self.negatives, self.settings.negative_share, rng)[0]
+        return self.seen_as(Pairs([part]), 0, rng)
 
     @torch.no_grad()
     def score(self) -> Row:

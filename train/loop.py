@@ -27,6 +27,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from ..errors import InputError, RunError
+from ..pictures.datasets import Samples
 from . import parallel
 from .batches import Batches, Pair
 from .checkpoint import FOREIGN, read_checkpoint, write_checkpoint
@@ -62,7 +63,7 @@ class Loop(ABC):
     ) -> None:
         self.settings, self.out, self.origin = settings, out, origin
         self.train, self.held = lessons.train, lessons.held
-        self.negatives, self.data = lessons.negatives, lessons.digest
+        self.negatives, self.lesions, self.data = lessons.negatives, lessons.lesions, lessons.digest
         self.on_step, self.workers = running.on_step, running.workers
         self.save_every_s, self._due, self._written = running.save_every_s, 0.0, -1
         self.crew = parallel.current(running.device)
@@ -123,7 +124,12 @@ class Loop(ABC):
 
     def view(self, sample: int, rng: np.random.Generator) -> Pair:
         """A training view of one sample."""
-        return training_batch(self.train, [sample], self.negatives, self.settings.negative_share, rng)[0]
+        return self.seen_as(self.train, sample, rng)
+
+    def seen_as(self, samples: Samples, sample: int, rng: np.random.Generator) -> Pair:
+        """A training view of one of `samples`."""
+        share = self.settings.negative_share
+        return training_batch(samples, [sample], self.negatives, share, rng, self.lesions)[0]
 
     def run(self) -> list[Row]:
         """Train to the end; returns the log's rows. Raises Stopped after Ctrl-C, its checkpoint written.

@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from ..errors import InputError
 from ..phantom import TRAIN, VALIDATE
+from ..pictures.breast_lesions import lesions_for
 from ..pictures.datasets import Labels, Samples, check_samples, digest_of, needs_tear, open_data, refuse_choice
 from ..pictures.negatives import read_negatives, shrunk
 from . import parallel
@@ -94,13 +95,13 @@ def _session(kind: type[Settings], options: dict[str, Any]) -> Iterator[_Session
     `data` is "phantom" (rendered once into `cache`: `frames` of each of `seeds` training and `validation_seeds`
     validation seeds) or one of datasets.FORMS, where `mask_value` picks one class of masks and `label` one of outlines.
     Every picture is read before training starts.
-    `negatives` is a folder of pictures without a tear. `device` is "cuda" where there is one, else "cpu", and `half`
+    `negatives` is a folder of pictures without a tear, `lesions` one of another organ's, set into them. `device` is "cuda" where there is one, else "cpu", and `half`
     (bfloat16) is used where that computes it natively, unless given. `resume` goes on where `out` broke off.
     """
     rest = dict(options)
     threads = rest.pop("threads", 2)
     device = rest.pop("device", None) or parallel.default_device()
-    negatives, resume = rest.pop("negatives", None), rest.pop("resume", True)
+    negatives, lesions, resume = rest.pop("negatives", None), rest.pop("lesions", None), rest.pop("resume", True)
     source = {name: rest.pop(name, usual) for name, usual in SOURCE.items()}
     torch.set_num_threads(threads)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
@@ -112,7 +113,9 @@ def _session(kind: type[Settings], options: dict[str, Any]) -> Iterator[_Session
             with crew.first_alone():
                 samples, told = _samples(**source, workers=threads, progress=progress, first=crew.first)
             without = shrunk(read_negatives(negatives), 400) if negatives else []
-            session.lessons = Lessons(*samples, without, digest_of(crew.from_first(told), without))
+            cut_out = lesions_for("train", lesions) if lesions else []
+            real = [*without, *(lesion.grey for lesion in cut_out)]
+            session.lessons = Lessons(*samples, without, cut_out, digest_of(crew.from_first(told), real))
             # a GPU waits for its batches; on a CPU more threads would only take turns with the network's
             workers = max(1, threads - 1) if crew.device.type == "cuda" else 1
             session.running = Running(resume, session.on_step, str(crew.device), workers=workers)

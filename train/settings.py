@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ..errors import InputError
+from ..pictures.breast_lesions import Lesion
 from ..pictures.datasets import Samples
 from ..pictures.pixels import Grey
 
@@ -72,13 +73,14 @@ class Settings:
 class Lessons:
     """What is learnt from, and what it is checked on.
 
-    negatives: real pictures without a tear. digest: of all pictures, so that none are exchanged half way; "" where
+    negatives: real pictures without a tear. lesions: of another organ, set into them. digest: of all pictures, so that none are exchanged half way; "" where
     nobody looks.
     """
 
     train: Samples
     held: Samples
     negatives: Sequence[Grey] = ()
+    lesions: Sequence[Lesion] = ()
     digest: str = ""
 
 

@@ -72,7 +72,12 @@ def echoes(view: TissueView, tear: Tear | None, findings: Findings, openness: fl
     out.add(surfaces.tendon, findings.bursa_line_db - 6.0, 0.10, on_tendon * ~torn_at(view, tear, 0.06, openness))
     over_cartilage = smoothstep(surfaces.bone - surfaces.cartilage, 0.2, 0.4)
     # fluid above cartilage makes its surface stand out: the cartilage interface sign
-    out.add(surfaces.cartilage, findings.bursa_line_db - 12.0, 0.09, over_cartilage * (1 + 5 * torn_at(view, tear, 0.93, openness)))
+    out.add(
+        surfaces.cartilage,
+        findings.bursa_line_db - 12.0,
+        0.09,
+        over_cartilage * (1 + 5 * torn_at(view, tear, 0.93, openness)),
+    )
     return out.field
 
 

@@ -7,11 +7,11 @@ import pytest
 from numpy.typing import NDArray
 from scipy.ndimage import binary_dilation
 from smartca.phantom import HELD_OUT_FROM, KINDS, TRAIN, VALIDATE, Phantom, PhantomFrame, Scanner, isotropic, kind_of
-from smartca.phantom.sound.beam import PointSpread
 from smartca.phantom.body.findings import NEGATIVES
 from smartca.phantom.body.motion import Pose
-from smartca.phantom.sound.speckle import Scatterers, compress
 from smartca.phantom.body.view import tissue_view
+from smartca.phantom.sound.beam import PointSpread
+from smartca.phantom.sound.speckle import Scatterers, compress
 
 TORN = [seed for seed in range(400, 436) if kind_of(seed) != "intact"]
 
@@ -81,9 +81,7 @@ def test_neighbouring_frames_correlate_as_a_moving_probe_does(seed: int) -> None
 
 def test_speckle_decorrelates_out_of_plane() -> None:
     phantom = Phantom(3)
-    view = tissue_view(
-        phantom.anatomy, Pose(0, 0, 0, 0), 0, phantom._depth, phantom._x(np.arange(256))
-    )
+    view = tissue_view(phantom.anatomy, Pose(0, 0, 0, 0), 0, phantom._depth, phantom._x(np.arange(256)))
     at = {mm: phantom._scatterers.seen(view, 0, mm).ravel() for mm in (0.0, 0.2, 0.8, 3.0)}
     near, mid, far = (np.corrcoef(at[0.0], at[mm])[0, 1] for mm in (0.2, 0.8, 3.0))
     assert near == pytest.approx(np.exp(-((0.2 / 0.8) ** 2)), abs=0.05)

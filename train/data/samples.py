@@ -7,14 +7,18 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from ...pictures.breast_lesions import Lesion
 from ...pictures.composite import composite, decoy
 from ...pictures.datasets import Samples
+from ...pictures.graft import grafted
 from ...pictures.pixels import Grey, Mask
-from .augment import augment, gained
+from .augment import augment, gained, lit
 from .texture import retextured
 
-COMPOSITES = 0.5  # of the real pictures in a batch get a simulated tear
+COMPOSITES = 0.55  # of the real pictures in a batch get a simulated tear
+GRAFTS = 0.25  # of those get a real lesion of another organ instead, where there are any
 DECOYS = 0.15  # of them get a patch that is none
+LIT = 0.7  # of them are brought to the brightness of a shoulder's pictures
 RETEXTURED = 0.4  # of the other pictures get the texture of a real one
 PLAIN = 500  # samples that say what is usual
 
@@ -30,6 +34,7 @@ def training_batch(
     negatives: Sequence[Grey],
     share: float,
     rng: np.random.Generator,
+    lesions: Sequence[Lesion] = (),
 ) -> list[tuple[Grey, Mask]]:
     """The samples at `places`, augmented; about `share` of them are replaced by real pictures without a tear.
 
@@ -37,14 +42,19 @@ def training_batch(
     that is none; the sample's own tear, if it has one, lends the outline. Some of the other samples get the texture of
     a real picture.
     """
-    return [_one(*samples[int(place)], negatives, share, rng) for place in places]
+    return [_one(*samples[int(place)], negatives, share, rng, lesions) for place in places]
 
 
 def _one(
-    pixels: Grey, mask: Mask, negatives: Sequence[Grey], share: float, rng: np.random.Generator
+    pixels: Grey,
+    mask: Mask,
+    negatives: Sequence[Grey],
+    share: float,
+    rng: np.random.Generator,
+    lesions: Sequence[Lesion],
 ) -> tuple[Grey, Mask]:
     if negatives and rng.random() < share:
-        pixels, mask = real(negatives[int(rng.integers(len(negatives)))], mask, rng)
+        pixels, mask = real(negatives[int(rng.integers(len(negatives)))], mask, rng, lesions)
     elif negatives and rng.random() < RETEXTURED:
         pixels = retextured(pixels, negatives, rng)
     return augment(pixels, mask, rng)
@@ -61,10 +71,14 @@ def plain_views(samples: Samples, negatives: Sequence[Grey], seed: int) -> list[
     return views + [gained(view, rng) for view in views]
 
 
-def real(picture: Grey, outline: Mask, rng: np.random.Generator) -> tuple[Grey, Mask]:
-    """A real picture without a tear: as it is, with a simulated tear of that outline set in, or with a decoy."""
+def real(picture: Grey, outline: Mask, rng: np.random.Generator, lesions: Sequence[Lesion] = ()) -> tuple[Grey, Mask]:
+    """A real picture without a tear: as it is, with a tear of that outline or a lesion set in, or with a decoy."""
+    if rng.random() < LIT:
+        picture = lit(picture, rng)
     kind = rng.random()
     if outline.any() and kind < COMPOSITES:
+        if lesions and rng.random() < GRAFTS:
+            return grafted(picture, lesions[int(rng.integers(len(lesions)))], rng)
         return composite(picture, outline, rng)
     if outline.any() and kind < COMPOSITES + DECOYS:
         picture = decoy(picture, outline, rng)

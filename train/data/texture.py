@@ -51,7 +51,9 @@ def bent(pixels: Grey, mask: Mask, rng: np.random.Generator) -> tuple[Grey, Mask
     tilt = np.tan(np.deg2rad(rng.uniform(-12, 12)))
     wave = np.float32(rng.uniform(0.5, 4.0))
     to_x = x + wave * cloud(pixels.shape, rng)
-    to_y = (y - bow * (x - middle) ** 2 + tilt * (x - middle)).astype(np.float32) + 0.5 * wave * cloud(pixels.shape, rng)
+    to_y = (y - bow * (x - middle) ** 2 + tilt * (x - middle)).astype(np.float32) + 0.5 * wave * cloud(
+        pixels.shape, rng
+    )
     moved = cv2.remap(pixels, to_x, to_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
     truth = cv2.remap(mask.astype(np.uint8), to_x, to_y, cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT)
     return moved.astype(np.uint8, copy=False), truth > 0
