@@ -155,6 +155,7 @@ class Phantom:
         view = tissue_view(self.anatomy, pose, openness, self._depth, self._x(np.arange(self.columns)))
         rows = view.rows_between(view.surfaces.tendon, view.surfaces.cartilage)
         mask[rows] = self.tear.region(view.surfaces.s, view.across(rows), openness)
+        mask[rows] &= view.tissue[rows, None] < view.surfaces.cartilage  # where the tendon is thinner than a pixel
         mask[rows] &= hidden_db(view, self.findings)[rows] < HIDDEN_DB  # a shadow is never a tear
         return mask
 

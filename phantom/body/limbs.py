@@ -182,11 +182,16 @@ def _scattered(draft: Draft) -> list[Limb]:
     return limbs
 
 
-SHAPES: dict[str, Callable[[Draft], list[Limb]]] = {
+LIMBS: dict[str, Callable[[Draft], list[Limb]]] = {
     "gap": _gap, "cleft": _cleft, "tee": _tee, "wedge": _wedge, "lens": _lens, "articular lens": _articular_lens,
     "bursal lens": _bursal_lens, "fan": _fan, "delamination": _delamination, "cloud": _cloud,
     "hook": _hook, "steps": _steps, "scattered": _scattered,
 }  # fmt: skip
+
+
+def upside_down(limbs: list[Limb], thickness: float) -> list[Limb]:
+    """The limbs with bursal and articular side exchanged."""
+    return [limb._replace(v=[thickness - v for v in limb.v]) for limb in limbs]
 
 
 def depth_inside(limbs: list[Limb], extent: Extent, ragged_mm: float, random: Random) -> Floats:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import label
 
 from ..recipes import USUAL, Recipe
-from .limbs import MARGIN_MM, SHAPES, TEXEL_MM, Draft, Extent, depth_inside
+from .limbs import LIMBS, MARGIN_MM, TEXEL_MM, Draft, Extent, depth_inside, upside_down
 from .textures import Floats, smoothstep
 
 KINDS = ("intact", "full", "articular", "intact", "bursal", "intratendinous")
@@ -53,9 +53,12 @@ class Tear:
         start = uniform(1.2, 6.5) if kind == "full" else uniform(1.5, 8.0)
         rows, columns = (int((mm + 2 * MARGIN_MM) / TEXEL_MM) for mm in (thickness, LENGTH_MM))
         extent = Extent(-MARGIN_MM, -MARGIN_MM, columns, rows)
-        limbs = SHAPES[shape](Draft(random, thickness, start))
+        limbs = LIMBS[shape](Draft(random, thickness, start))
+        if kind == "bursal" and shape != "bursal lens":  # the others begin at the bone
+            limbs = upside_down(limbs, thickness)
         ragged = uniform(0.25, 0.75)
-        field = _few_parts(depth_inside(limbs, extent, ragged, random))
+        field = depth_inside(limbs, extent, ragged, random)
+        field = _few_parts(np.minimum(field, _own_side(kind, thickness, extent, random)))
         width = uniform(5.0, 7.0) if uniform() < 0.1 else uniform(9.0, 20.0)
         return cls(
             kind=kind,
@@ -117,6 +120,22 @@ class Tear:
         if not columns.size:
             return LENGTH_MM / 4, LENGTH_MM / 4
         return self.extent.s + TEXEL_MM * float(columns[0]), self.extent.s + TEXEL_MM * float(columns[-1])
+
+
+def _own_side(kind: str, thickness: float, extent: Extent, random: np.random.Generator) -> Floats:
+    """How deep (mm) a point lies in the part of the tendon that `kind` may tear, (rows over v, 1).
+
+    A partial tear leaves fibres on the other side, one within the tendon on both.
+    """
+    v = (extent.v + TEXEL_MM * np.arange(extent.rows, dtype=np.float32))[:, None]
+    left = np.float32(thickness * random.uniform(0.12, 0.4))
+    if kind == "articular":
+        return v - left
+    if kind == "bursal":
+        return np.float32(thickness) - left - v
+    if kind == "intratendinous":
+        return np.minimum(v - 0.4 * left, np.float32(thickness) - 0.4 * left - v)
+    return np.full_like(v, np.inf)
 
 
 def _few_parts(field: Floats) -> Floats:
