@@ -21,7 +21,7 @@ OTHER_SHAPES: dict[str, tuple[str, ...]] = dict.fromkeys(USUAL_SHAPES, ("hook", 
 
 
 @dataclass(frozen=True)
-class Recipe:
+class ShoulderRecipe:
     """From which spans a seed draws its shoulder and its scanner.
 
     fall_db: how much weaker than tendon a tear answers. weave: how textures are made ('smooth' or 'ridged').
@@ -41,7 +41,7 @@ class Recipe:
     smoothing_mm: Span = (0.0, 0.12)
 
 
-USUAL = Recipe()
+USUAL_RECIPE = ShoulderRecipe()
 _SCANNERS = {
     "frequency_mhz": (13.0, 17.0),
     "dynamic_range_db": (68.0, 80.0),
@@ -53,17 +53,17 @@ _TEXTURES = {"weave": "ridged", "fibre_mm": (0.5, 0.9)}
 RECIPES = {
     recipe.name: recipe
     for recipe in (
-        USUAL,
-        replace(USUAL, name="other-shapes", shapes=OTHER_SHAPES),
-        replace(USUAL, name="other-textures", **_TEXTURES),
-        replace(USUAL, name="other-scanners", **_SCANNERS),
-        Recipe("other", OTHER_SHAPES, **_TEXTURES, **_SCANNERS),  # type: ignore[arg-type]
+        USUAL_RECIPE,
+        replace(USUAL_RECIPE, name="other-shapes", shapes=OTHER_SHAPES),
+        replace(USUAL_RECIPE, name="other-textures", **_TEXTURES),
+        replace(USUAL_RECIPE, name="other-scanners", **_SCANNERS),
+        ShoulderRecipe("other", OTHER_SHAPES, **_TEXTURES, **_SCANNERS),  # type: ignore[arg-type]
     )
 }
-HELD_OUT = tuple(name for name in RECIPES if name != USUAL.name)  # never trained on, and nothing chosen by them
+HELD_OUT = tuple(name for name in RECIPES if name != USUAL_RECIPE.name)  # never trained on, and nothing chosen by them
 
 
-def recipe_of(name: str) -> Recipe:
+def recipe_of(name: str) -> ShoulderRecipe:
     """The recipe called `name`. Raises ValueError for an unknown one."""
     if name not in RECIPES:
         raise InputError(f"there is no recipe of phantoms called '{name}'; choose one of {', '.join(RECIPES)}")

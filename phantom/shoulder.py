@@ -16,14 +16,14 @@ from .body.tear import KINDS, Tear, kind_of
 from .body.textures import Floats
 from .body.view import TissueView, tissue_view
 from .overlay import calipers
-from .recipes import USUAL, recipe_of
+from .recipes import USUAL_RECIPE, recipe_of
 from .sound.beam import PointSpread, attenuation_db, bone_shadow_db, hidden_db
 from .sound.interfaces import amplitude, echoes
 from .sound.scanner import Scanner
 from .sound.speckle import Scatterers, compress
 from .window import Close, tendon_window, whole_window
 
-VERSION = 2  # goes up whenever the same seed would give other pixels
+PHANTOM_VERSION = 2  # goes up whenever the same seed would give other pixels
 ECHO_GAIN = np.float32(3.0)
 TISSUE_CLUTTER_DB = 9.0  # weaker above the bone, which throws most of it
 HIDDEN_DB = 12.0  # of shadow, above which nobody could outline a tear
@@ -56,7 +56,7 @@ class Phantom:
         columns: int = 256,
         scanner: Scanner | None = None,
         kind: str | None = None,
-        recipe: str = USUAL.name,
+        recipe: str = USUAL_RECIPE.name,
         close: Close | None = None,
     ) -> None:
         self.seed, self.rows, self.columns = seed, rows, columns

@@ -3,8 +3,9 @@
 An empty real picture alone teaches 'looks real: no tear'. A composite keeps the picture's own speckle, gain and
 edges: inside a tear's outline the mean falls to a level below its surroundings while the fine texture stays, or comes
 from elsewhere, or is log-compressed Rayleigh speckle of the picture's own grain (Goodman); clouds and strands lie in
-it, so that it is as mixed inside as real tears are, and the border is as soft as the grain. A decoy is made the same way but is no tear: patches that are as bright as their surroundings or
-brighter, so that the seam never gives the answer away.
+it, so that it is as mixed inside as real tears are, and the border is as soft as the grain. A decoy is made the same
+way but is no tear: patches that are as bright as their surroundings or brighter, so that the seam never gives the
+answer away.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from .pixels import Grey, Mask
 FloatImage = NDArray[np.float32]  # (rows, columns), grey 0..255
 
 RING_AT_LEAST = 34.0  # grey around a tear: where it is darker already, nobody could see one
-TRIES = 12
+PLACES_TRIED = 12
 DB_PER_GREY = 58.0 / 255.0  # a usual dynamic range over the grey scale
 
 
@@ -64,7 +65,7 @@ def find_place(picture: Grey, outline: Mask, rng: np.random.Generator) -> TearSi
         return None
     rows, columns = shape.shape
     kernel = np.ones((13, 13), np.uint8)
-    for _ in range(TRIES):
+    for _ in range(PLACES_TRIED):
         top = int((picture.shape[0] - rows) * rng.uniform(0.05, 0.85))
         left = int(rng.integers(picture.shape[1] - columns))
         mask = np.zeros(picture.shape, np.uint8)
@@ -116,7 +117,7 @@ def lesion(image: FloatImage, place: TearSite, level: float, rng: np.random.Gene
     """The image with the place's inside at mean grey `level`, as mixed as its surroundings, softly bordered."""
     lateral, axial = grain(image)
     texture = speckled(image, (lateral, axial), rng)
-    texture /= float(texture[place.mask].std()) + 1e-3
+    texture /= np.float32(texture[place.mask].std() + 1e-3)
     debris = cloud(image.shape, rng, apart=int(rng.integers(5, 18)))
     share = np.float32(rng.uniform(0.2, 1.0))  # of debris and synovium: cloudy, not black
     mixed = texture + share * debris

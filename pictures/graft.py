@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .breast_lesions import Lesion
-from .composite import RING_AT_LEAST, TRIES
+from .composite import PLACES_TRIED, RING_AT_LEAST
 from .pixels import Grey, Mask
 
 FLATTENED = (1.0, 2.6)  # a tear is flatter than a lump
@@ -39,7 +39,7 @@ def grafted(picture: Grey, lesion: Lesion, rng: np.random.Generator) -> tuple[Gr
 
 
 def reshaped(lesion: Lesion, area: float, rng: np.random.Generator) -> Lesion | None:
-    """The lesion flattened, turned by up to 25 degrees, mirrored, and scaled to `area` pixels; None where none is left."""
+    """The lesion flattened, turned by up to 25 degrees, mirrored, and scaled to `area` pixels; None if it vanishes."""
     flat = rng.uniform(*FLATTENED)
     scale = float(np.sqrt(area / lesion.mask.sum() / flat))
     rows, columns = lesion.mask.shape
@@ -61,7 +61,7 @@ def find_corner(picture: Grey, shape: Mask, rng: np.random.Generator) -> tuple[i
     if min(room) < 8:
         return None
     around = _rim(shape)
-    for _ in range(TRIES):
+    for _ in range(PLACES_TRIED):
         top, left = (int(rng.integers(size)) for size in room)
         there = picture[top : top + shape.shape[0], left : left + shape.shape[1]]
         echo = there[around]
@@ -80,10 +80,10 @@ def blended(there: FloatImage, piece: Lesion, rng: np.random.Generator) -> Float
     for _ in range(8):
         steep = (low + high) / 2
         low, high = (steep, high) if (relative[piece.mask] ** steep).mean() > wanted else (low, steep)
-    source = level * relative ** np.float32((low + high) / 2)
+    source = np.float32(level) * relative ** np.float32((low + high) / 2)
     width = rng.uniform(1.0, 3.0)
     reach = cv2.dilate(piece.mask.astype(np.float32), np.ones((5, 5), np.uint8))
-    soft = cv2.GaussianBlur(reach, (0, 0), sigmaX=width, sigmaY=0.7 * width)
+    soft = cv2.GaussianBlur(reach, (0, 0), sigmaX=width, sigmaY=0.7 * width).astype(np.float32, copy=False)
     return there * (1 - soft) + source * soft
 
 

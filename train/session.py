@@ -95,8 +95,9 @@ def _session(kind: type[Settings], options: dict[str, Any]) -> Iterator[_Session
     `data` is "phantom" (rendered once into `cache`: `frames` of each of `seeds` training and `validation_seeds`
     validation seeds) or one of datasets.FORMS, where `mask_value` picks one class of masks and `label` one of outlines.
     Every picture is read before training starts.
-    `negatives` is a folder of pictures without a tear, `lesions` one of another organ's, set into them. `device` is "cuda" where there is one, else "cpu", and `half`
-    (bfloat16) is used where that computes it natively, unless given. `resume` goes on where `out` broke off.
+    `negatives` is a folder of pictures without a tear, `lesions` one of another organ's, set into them.
+    `device` is "cuda" where there is one, else "cpu", and `half` (bfloat16) is used where that computes it natively,
+    unless given. `resume` goes on where `out` broke off.
     """
     rest = dict(options)
     threads = rest.pop("threads", 2)

@@ -73,8 +73,8 @@ class Settings:
 class Lessons:
     """What is learnt from, and what it is checked on.
 
-    negatives: real pictures without a tear. lesions: of another organ, set into them. digest: of all pictures, so that none are exchanged half way; "" where
-    nobody looks.
+    negatives: real pictures without a tear. lesions: of another organ, set into them. digest: of all pictures, so that
+    none are exchanged half way; "" where nobody looks.
     """
 
     train: Samples

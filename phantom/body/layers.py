@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..recipes import USUAL, Recipe
+from ..recipes import USUAL_RECIPE, ShoulderRecipe
 from .anatomy import Build
 from .findings import Findings
 from .tear import Tear
@@ -37,7 +37,7 @@ class Tissue:
         build: Build,
         tear: Tear | None,
         findings: Findings,
-        recipe: Recipe = USUAL,
+        recipe: ShoulderRecipe = USUAL_RECIPE,
     ) -> None:
         self.tear, self.findings, self.build = tear, findings, build
         self.fibre = random.uniform(*recipe.fibre_mm)
@@ -55,7 +55,7 @@ class Tissue:
         self._biceps(canvas)
         surfaces = view.surfaces
         rows = view.rows_between(surfaces.cartilage, surfaces.bone)
-        canvas.paint(rows, surfaces.cartilage, np.float32(self.findings.tendon_db - 20.0), 0.3)
+        canvas.paint(rows, surfaces.cartilage, self.findings.tendon_db - 20.0, 0.3)
         below = view.rows_between(surfaces.bone, view.tissue[-1:] + 1)
         canvas.paint(below, surfaces.bone, -62.0, 0.0)
         return canvas

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import label
 
-from ..recipes import USUAL, Recipe
+from ..recipes import USUAL_RECIPE, ShoulderRecipe
 from .limbs import LIMBS, MARGIN_MM, TEXEL_MM, Draft, Extent, depth_inside, upside_down
 from .textures import Floats, smoothstep
 
@@ -44,7 +44,9 @@ class Tear:
     sag: float  # of the tendon's thickness that the bursa sinks into a full-thickness gap
 
     @classmethod
-    def draw(cls, kind: str, random: np.random.Generator, thickness: float, recipe: Recipe = USUAL) -> Tear | None:
+    def draw(
+        cls, kind: str, random: np.random.Generator, thickness: float, recipe: ShoulderRecipe = USUAL_RECIPE
+    ) -> Tear | None:
         """A tear of `kind` and a shape of `recipe`, or None for an intact tendon."""
         if kind == "intact":
             return None
@@ -140,7 +142,7 @@ def _own_side(kind: str, thickness: float, extent: Extent, random: np.random.Gen
 
 def _few_parts(field: Floats) -> Floats:
     """The field with its specks closed: parts of less than a quarter of the largest."""
-    labels, count = label(field > 0)
+    labels, count = label(field > 0)  # type: ignore[misc]
     if count < 2:
         return field
     sizes = np.bincount(labels.ravel())[1:]

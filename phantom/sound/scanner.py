@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ...errors import InputError
 from ..body.textures import Floats, smoothstep
-from ..recipes import USUAL, Recipe
+from ..recipes import USUAL_RECIPE, ShoulderRecipe
 
 SOUND_MM_PER_US = 1.54
 FWHM = 2.355  # full width at half maximum of a Gaussian, in its sigmas
@@ -39,7 +39,7 @@ class Scanner:
             raise InputError(f"{self} cannot draw a picture; depth, width, frequency, range and looks must be > 0")
 
     @classmethod
-    def of(cls, seed: int, recipe: Recipe = USUAL) -> Scanner:
+    def of(cls, seed: int, recipe: ShoulderRecipe = USUAL_RECIPE) -> Scanner:
         """The settings that belong to `seed`: they vary as between real examinations."""
         random = np.random.default_rng((seed, 1))
         frequency = random.uniform(*recipe.frequency_mhz)

@@ -67,14 +67,14 @@ def write_cine(path: Path, seed: int, frames: int, fps: int = 30, progress: OnFr
     if path.suffix != ".mp4" or frames < 1 or fps < 1:
         raise InputError(f"a cine needs a name in .mp4, a frame and a frame a second, not {path}, {frames}, {fps}")
     path.parent.mkdir(parents=True, exist_ok=True)
-    from ...phantom import VERSION, Phantom, Screen  # here, as scipy takes a second to import
+    from ...phantom import PHANTOM_VERSION, Phantom, Screen  # here, as scipy takes a second to import
 
     phantom = Phantom(seed)
     screen = Screen(focus_mm=phantom.scanner.focus_mm)
     first = screen(phantom.frame(0))
     about = About(
         seed, phantom.kind, frames, fps, (screen.height, screen.width),
-        first.sector, first.mm_per_pixel, __version__, VERSION,
+        first.sector, first.mm_per_pixel, __version__, PHANTOM_VERSION,
     )  # fmt: skip
     partial = _partial(path)
     try:
@@ -229,11 +229,11 @@ def cine_for(seed: int = SHIPPED_SEED, frames: int | None = None, progress: OnFr
         raise InputError(f"a cine of {frames} frames cannot be; ask for 1 or more")
     if seed == SHIPPED_SEED and _whole(SHIPPED_CINE):
         return SHIPPED_CINE
-    from ...phantom import VERSION, Phantom
+    from ...phantom import PHANTOM_VERSION, Phantom
 
     wanted = Phantom.period if frames is None else min(frames, Phantom.period)
     folder = Path(platformdirs.user_cache_dir("smartca")) / "cines"
-    known = [folder / f"{seed}_{n}_recipe{VERSION}.mp4" for n in (Phantom.period, wanted)]
+    known = [folder / f"{seed}_{n}_recipe{PHANTOM_VERSION}.mp4" for n in (Phantom.period, wanted)]
     for path in known:
         if _whole(path):
             return path

@@ -76,7 +76,7 @@ def test_neighbouring_frames_correlate_as_a_moving_probe_does(seed: int) -> None
     for t in range(0, phantom.period, 40):
         a, b = (phantom.frame(t + step).pixels[60:200].ravel() for step in (0, 1))
         found.append(np.corrcoef(a, b)[0, 1])
-    assert 0.85 < np.mean(found) < 0.99
+    assert 0.85 < np.mean(found) < 0.995
 
 
 def test_speckle_decorrelates_out_of_plane() -> None:
@@ -116,10 +116,13 @@ def test_every_hard_negative_occurs_among_the_intact() -> None:
             name
             for name, there in {
                 "effusion": findings.effusion_mm > 0.8,
-                "anisotropy": findings.anisotropy_db > 18,
+                "anisotropy": findings.anisotropy_db >= 15,
                 "cartilage": findings.cartilage_mm > 1.4,
-                "shadow": findings.calcification or findings.dropout or findings.acromion_mm > -20,
-                "plain": findings.effusion_mm == 0 and findings.anisotropy_db < 18,
+                "shadow": findings.negative == "shadow" and (findings.dropout or findings.side_shadow),
+                "tendinosis": findings.tendinosis_db >= 4,
+                "vessel": findings.vessel,
+                "calcification": findings.calcification,
+                "plain": findings.negative == "plain" and findings.effusion_mm == 0 and findings.anisotropy_db < 15,
             }.items()
             if there
         }
@@ -140,16 +143,19 @@ def test_mask_lies_inside_the_tendon(torn: list[tuple[Phantom, PhantomFrame]]) -
 
 
 def test_partial_tears_keep_to_their_side(torn: list[tuple[Phantom, PhantomFrame]]) -> None:
-    middle: dict[str, list[float]] = {"bursal": [], "articular": [], "intratendinous": [], "full": []}
+    fibres_left: dict[str, list[tuple[float, float]]] = {kind: [] for kind in KINDS}
     for phantom, frame in torn:
         pose = phantom.motion.at(frame.t)
         assert phantom.tear is not None
         openness = phantom.tear.openness(pose.elevation)
         view = tissue_view(phantom.anatomy, pose, openness, phantom._depth, phantom._x(np.arange(256)))
-        middle[phantom.kind].append(view.across(slice(None))[frame.mask].mean())
-    assert np.max(middle["bursal"]) < np.min(middle["articular"])
-    assert np.mean(middle["intratendinous"]) == pytest.approx(0.5, abs=0.1)
-    assert np.mean(middle["full"]) == pytest.approx(0.5, abs=0.1)
+        u = view.across(slice(None))[frame.mask]
+        fibres_left[phantom.kind].append((float(u.min()), float(1 - u.max())))  # on the bursal, on the articular side
+    bursal, articular = (np.array(fibres_left[kind]) for kind in ("bursal", "articular"))
+    assert bursal[:, 1].min() > 0.05 and articular[:, 0].min() > 0.05
+    assert np.median(bursal[:, 0]) < 0.05 and np.median(articular[:, 1]) < 0.05
+    assert np.array(fibres_left["intratendinous"]).min() > 0.02
+    assert np.array(fibres_left["full"]).max(1).mean() < 0.2
 
 
 def test_tears_are_darker_than_their_surroundings(torn: list[tuple[Phantom, PhantomFrame]]) -> None:
@@ -157,11 +163,12 @@ def test_tears_are_darker_than_their_surroundings(torn: list[tuple[Phantom, Phan
     for _, frame in torn:
         ring = binary_dilation(frame.mask, iterations=8) & np.logical_not(binary_dilation(frame.mask, iterations=2))
         darker.append(frame.pixels[frame.mask].mean() < frame.pixels[ring].mean())
-    assert np.mean(darker) >= 0.9
+    assert np.mean(darker) >= 0.85
 
 
-def test_half_the_picture_under_bone_is_black(torn: list[tuple[Phantom, PhantomFrame]]) -> None:
-    assert 0.35 < np.mean([(frame.pixels < 16).mean() for _, frame in torn]) < 0.75
+def test_haze_and_not_blackness_fills_the_picture_under_bone(torn: list[tuple[Phantom, PhantomFrame]]) -> None:
+    dark = [(frame.pixels < 16).mean() for _, frame in torn]
+    assert 0.1 < np.mean(dark) < 0.35  # 74 real pictures have .10 to .50, the median .26
 
 
 def test_millimetres_are_exact_and_shapes_as_asked() -> None:

@@ -16,7 +16,7 @@ import platformdirs
 from numpy.lib.format import open_memmap
 
 from ...errors import InputError, RunError
-from ...phantom import HELD_OUT_FROM, VERSION, Close, Phantom, isotropic
+from ...phantom import HELD_OUT_FROM, PHANTOM_VERSION, Close, Phantom, isotropic
 from ...pictures.pixels import Grey, Mask
 
 LONGEST = 320  # pixels along a cached picture's longer side: room to crop before it becomes 256
@@ -46,7 +46,7 @@ class Recipe:
     @property
     def key(self) -> str:
         """Name of this cache: it changes with what is wanted and with the phantom's own recipe."""
-        wanted = json.dumps([VERSION, LAYOUT, self.seeds, self.frames, self.longest])
+        wanted = json.dumps([PHANTOM_VERSION, LAYOUT, self.seeds, self.frames, self.longest])
         return hashlib.sha256(wanted.encode()).hexdigest()[:16]
 
     def close(self, frame: int) -> Close | None:

@@ -35,7 +35,7 @@ def relative_texture(picture: Grey, shape: tuple[int, ...], rng: np.random.Gener
     scale = rng.uniform(0.8, 1.5)
     real = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_LINEAR).astype(np.float32)
     mean = cv2.GaussianBlur(real, (0, 0), rng.uniform(3.0, 7.0))
-    texture = (real - mean) / np.maximum(mean, np.float32(DARKEST))
+    texture = ((real - mean) / np.maximum(mean, np.float32(DARKEST))).astype(np.float32, copy=False)
     rows, columns = (max(0, wanted - had) for wanted, had in zip(shape, texture.shape, strict=True))
     texture = np.pad(texture, ((0, rows), (0, columns)), mode="symmetric")
     top, left = (int(rng.integers(had - wanted + 1)) for had, wanted in zip(texture.shape, shape, strict=True))

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import platformdirs
 import pytest
-from smartca.phantom import VERSION, Phantom, Screen, isotropic
+from smartca.phantom import PHANTOM_VERSION, Phantom, Screen, isotropic
 from smartca.stream.sources.cine import (
     SHIPPED_CINE,
     SHIPPED_SEED,
@@ -77,7 +77,7 @@ def test_a_stopped_drawing_leaves_nothing(tmp_path: Path) -> None:
 def test_shipped_cine_is_the_whole_period_of_this_recipe() -> None:
     cine = open_cine(cine_for())
     assert cine.path == SHIPPED_CINE
-    assert (cine.seed, cine.count, cine.about.recipe) == (SHIPPED_SEED, Phantom.period, VERSION)
+    assert (cine.seed, cine.count, cine.about.recipe) == (SHIPPED_SEED, Phantom.period, PHANTOM_VERSION)
     assert cine_for(SHIPPED_SEED, 10_000) == SHIPPED_CINE
     assert SHIPPED_CINE.stat().st_size < 4_000_000
     phantom = Phantom(SHIPPED_SEED)

@@ -14,7 +14,7 @@ def test_cached_frames_are_the_phantoms(tmp_path: Path) -> None:
     seen: list[tuple[int, int]] = []
     cached = rendered(recipe, tmp_path, workers=1, on_done=lambda *numbers: seen.append(numbers))
     assert len(cached) == 4 and seen == [(4, 4)]
-    pixels, mask, _ = isotropic(Phantom(80_001).frame(recipe.times(80_001)[1]), 128)
+    pixels, mask, _ = isotropic(Phantom(80_001, close=recipe.close(1)).frame(recipe.times(80_001)[1]), 128)
     assert np.array_equal(cached[3][0], pixels) and np.array_equal(cached[3][1], mask)
     assert max(cached[0][0].shape) == 128
 
