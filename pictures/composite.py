@@ -127,7 +127,8 @@ def lesion(image: FloatImage, place: TearSite, level: float, rng: np.random.Gene
     if rng.random() < 0.35:
         mixed += strands(image.shape, rng)
     soft = softened(place.mask, lateral, axial, rng)
-    return image * (1 - soft) + levelled(mixed, image, soft, place.mask, level) * soft
+    inside = levelled(mixed, image, soft, place.mask, level)
+    return (image * (1 - soft) + inside * soft).astype(np.float32, copy=False)
 
 
 def levelled(mixed: FloatImage, image: FloatImage, soft: FloatImage, mask: Mask, level: float) -> FloatImage:

@@ -18,8 +18,12 @@ TORN = [seed for seed in range(400, 436) if kind_of(seed) != "intact"]
 
 @pytest.fixture(scope="module")
 def torn() -> list[tuple[Phantom, PhantomFrame]]:
-    phantoms = [Phantom(seed) for seed in TORN]
-    return [(phantom, phantom.frame(20)) for phantom in phantoms]
+    """Each with its first picture, from t = 20 on, that shows the tear."""
+    shown = []
+    for phantom in map(Phantom, TORN):
+        frames = (phantom.frame(t) for t in range(20, 20 + phantom.period, 20))
+        shown.append((phantom, next(frame for frame in frames if frame.mask.any())))
+    return shown
 
 
 def speckle(looks: int) -> NDArray[np.float64]:
