@@ -27,7 +27,7 @@ from smartca.evaluation.evaluate import ask_outline
 from smartca.evaluation.real_sources import KEPT_OUT, every, files_of
 from smartca.evaluation.stand_ins import stand_in
 from smartca.phantom import HELD_OUT_FROM, KINDS, Phantom, isotropic, kind_of
-from smartca.pictures.breast_lesions import Lesion
+from smartca.pictures.composites.breast_lesions import Lesion
 from smartca.pictures.pixels import Grey, to_grey
 from smartca.scores.lesions import is_found
 

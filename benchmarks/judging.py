@@ -12,7 +12,7 @@ from smartca.commands.options import spared, writable
 from smartca.engine import SHIPPED_MODEL, Segmenter, open_segmenter
 from smartca.engine.machine import processor, versions
 from smartca.engine.operating_point import POINT_NAMES
-from smartca.pictures.breast_lesions import Lesion, lesions_for
+from smartca.pictures.composites.breast_lesions import Lesion, lesions_for
 
 LESIONS = "seg_lesion_busi"
 

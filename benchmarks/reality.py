@@ -5,7 +5,7 @@
 None of these pictures shows a rotator cuff, let alone a torn one: every outline on a picture as it is, is false. A
 network that outlines nothing at all would pass that. So gaps and other organs' lesions are set into the pictures that
 no training saw, by a generator that no training used (`evaluation/stand_ins/`), and beside it by the one that training
-does use (`pictures/composite.py`): how far the two columns lie apart is what was learnt by rote.
+does use (`pictures/composites/composite.py`): how far the two columns lie apart is what was learnt by rote.
 
 A tear counts as found where outlines cover a tenth of its pixels or more.
 """
@@ -31,8 +31,8 @@ from smartca.evaluation.real_sources import KEPT_OUT, OTHER_ORGANS, PARTLY_SEEN,
 from smartca.evaluation.samples import Sample
 from smartca.evaluation.stand_ins import StandIn, stand_in
 from smartca.phantom import HELD_OUT_FROM, KINDS, Phantom, isotropic, kind_of
-from smartca.pictures.breast_lesions import Lesion
-from smartca.pictures.composite import composite
+from smartca.pictures.composites.breast_lesions import Lesion
+from smartca.pictures.composites.composite import composite
 from smartca.pictures.pixels import Grey, to_grey
 from smartca.scores.appearance import Appearance, appearance, beside_real, table
 from smartca.scores.counts import Counts

@@ -20,8 +20,9 @@ from ..engine.letterbox import to_input
 from ..engine.opening import open_runner
 from ..engine.operating_point import save_point
 from ..errors import InputError, MissingPackage
-from ..phantom import KINDS, VALIDATE, Phantom, isotropic, kind_of, screen
-from ..pictures.composite import composite
+from ..phantom import CALIBRATED_ON, KINDS, VALIDATE, Close, Phantom, isotropic, kind_of, screen
+from ..pictures.composites.composite import composite
+from ..pictures.composites.exposure import lit
 from ..pictures.datasets import Labels, Samples, needs_tear, open_data, refuse_choice
 from ..pictures.labelled import spoken
 from ..pictures.negatives import read_negatives
@@ -30,6 +31,7 @@ from .confidence import Platt, plot_reliability
 from .operating import REAL, Calibrated, Labelled
 from .operating import find_point as find
 
+WINDOW = 400  # pixels along the longer side of a window about the tendon
 SHAPES = 90  # validation seeds that lend their tears' outlines
 INTACT = KINDS[0]
 
@@ -50,10 +52,11 @@ def calibrate(
 ) -> Calibrated:
     """Store the operating point of the ONNX file `model` beside it, as JSON; returns it with its scores.
 
-    `data` is "phantom" (screens of the last `seeds` validation seeds, which training does not choose its
-    checkpoint by) or one of datasets.FORMS, of which `split` is used. `diagram` is where a reliability diagram goes, as
+    `data` is "phantom" (pictures of the last `seeds` validation seeds, which training does not choose its
+    checkpoint by, of the recipes CALIBRATED_ON in turn: three of four never trained on) or one of datasets.FORMS, of which `split` is used. `diagram` is where a reliability diagram goes, as
     PNG. `negatives` is a folder of real pictures without a tear: its 'val' lines
-    are added, each as it is and with a simulated tear set in; there must be some. Raises ValueError, EngineError,
+    are added, each as it is and brought to a shoulder's brightness, with and without a simulated tear; there must be
+    some. Raises ValueError, EngineError,
     ImportError or OSError for input that cannot be used, before any work.
     """
     _check_model(model)
@@ -63,8 +66,9 @@ def calibrate(
         if not (0 < seeds <= len(VALIDATE) and frames > 0):
             raise InputError(f"{seeds} seeds are wanted; give a number from 1 to {len(VALIDATE)}")
         chosen = VALIDATE[-seeds:]
-        shown, total = screens(chosen, frames), seeds * frames
-        fitted_on = f"phantom seeds {chosen[0]}-{chosen[-1]}, {frames} frames each"
+        shown, total = phantoms(chosen, frames), seeds * frames
+        families = ", ".join(CALIBRATED_ON)
+        fitted_on = f"phantom seeds {chosen[0]}-{chosen[-1]} of the recipes {families} in turn, {frames} frames each"
     else:
         folder = open_data(data, split, mask_value, label)
         needs_tear(folder)
@@ -73,7 +77,7 @@ def calibrate(
     if negatives:
         real = list(real_pictures(read_negatives(negatives, "val")))
         shown, total = chain(shown, real), total + len(real)
-        fitted_on += f"; {len(real) // 2} real pictures without a tear, and as many with a simulated one set in"
+        fitted_on += f"; {len(real) // 4} real pictures without a tear, also lit as a shoulder's, each with and without a simulated one"
     tracked = track(shown, "calibrating", total=total, console=Console(stderr=True))
     # in full precision: what bf16 changes is far below what a threshold is known to
     with open_runner(model, most_exact(model), threads) as runner:
@@ -81,7 +85,9 @@ def calibrate(
         def predict(square: Grey) -> Answer:
             return runner.infer(to_input(square))
 
-        found = find(predict, tracked, recall, runner.info.size, fitted_on, runner.info.model_sha256)
+        # a simulator's own pictures are the easiest; tears set into real ones are to be found as well
+        by_all = data == "phantom"
+        found = find(predict, tracked, recall, runner.info.size, fitted_on, runner.info.model_sha256, by_all)
     save_point(found.point, model)
     if diagram:
         plot_reliability(found.histograms, Platt(found.point.slope, found.point.intercept), diagram, near=found.near)
@@ -117,13 +123,22 @@ def _check_diagram(path: Path | None) -> None:
         raise InputError(f"{path} may not be written; choose another place for --diagram")
 
 
-def screens(seeds: Sequence[int], frames: int) -> Iterator[Labelled]:
-    """Simulated scanner screens as the stream gets them, `frames` of each seed spread over its period."""
-    for seed in seeds:
-        phantom = Phantom(seed)
+def phantoms(seeds: Sequence[int], frames: int) -> Iterator[Labelled]:
+    """Simulated shoulders, `frames` of each seed spread over its period: whole screens as the stream gets them and, every
+    second one, windows about the tendon. The recipes CALIBRATED_ON take turns.
+    """
+    for place, seed in enumerate(seeds):
+        recipe = CALIBRATED_ON[place // len(KINDS) % len(CALIBRATED_ON)]  # each with every kind of tear
         for number in range(frames):
-            shot = screen(phantom.frame((number + 0.5) * phantom.period / frames))
-            yield Labelled(shot.pixels, shot.mask, Sector(*shot.sector))
+            close = Close(draw=number) if number % 2 else None
+            phantom = Phantom(seed, recipe=recipe, close=close)
+            frame = phantom.frame((number + 0.5) * phantom.period / frames)
+            if close is None:
+                shot = screen(frame)
+                yield Labelled(shot.pixels, shot.mask, Sector(*shot.sector))
+            else:
+                pixels, mask, _ = isotropic(frame, WINDOW)
+                yield Labelled(pixels, mask, whole(pixels.shape))
 
 
 def pictures(samples: Samples) -> Iterator[Labelled]:
@@ -134,11 +149,14 @@ def pictures(samples: Samples) -> Iterator[Labelled]:
 
 
 def real_pictures(pictures: Sequence[Grey]) -> Iterator[Labelled]:
-    """Each picture without a tear as it is, then with a simulated tear of a validation seed set in where one fits."""
+    """Each picture without a tear as it is and lit as a shoulder's, each of both also with a simulated tear of a validation
+    seed set in where one fits.
+    """
     rng = np.random.default_rng(1)
     torn = [seed for seed in VALIDATE[:SHAPES] if kind_of(seed) != INTACT]
     shapes = [isotropic(Phantom(seed).frame(0.0), 400)[1] for seed in torn]
     for picture in pictures:
         sector = whole(picture.shape)
-        yield Labelled(picture, np.zeros(picture.shape, np.bool_), sector, REAL)
-        yield Labelled(*composite(picture, shapes[int(rng.integers(len(shapes)))], rng), sector, REAL)
+        for shown in (picture, lit(picture, rng)):
+            yield Labelled(shown, np.zeros(shown.shape, np.bool_), sector, REAL)
+            yield Labelled(*composite(shown, shapes[int(rng.integers(len(shapes)))], rng), sector, REAL)

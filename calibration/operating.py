@@ -59,12 +59,13 @@ def find_point(
     size: int = 256,
     fitted_on: str = "frames given",
     model_sha256: str = "",
+    by_all: bool = False,
 ) -> Calibrated:
     """The operating point of the model behind `predict`, from frames with their truth, held out of training.
 
     All three points come from one pass over the frames: see `points.choose_points`. The threshold of 'balanced' is the
     one of best pooled Dice (F1 of all pixels); where a pixel `recall` is wanted, among those that reach it, where any
-    does, and a tie of both wishes goes to recall. Then `threshold.choose_gates`. Raises ValueError where the frames
+    does, and a tie of both wishes goes to recall; REAL frames do not count in it unless `by_all`. Then `threshold.choose_gates`. Raises ValueError where the frames
     hold no tear, or `recall` is not between 0 and 1.
     """
     if recall is not None and not 0.0 < recall < 1.0:
@@ -77,9 +78,9 @@ def find_point(
         counts.add(logits, truth)
         around = near(truth)
         close.add(logits[around], truth[around])
-        if frame.group == MAIN:
+        if by_all or frame.group == MAIN:
             main.add(logits, truth)
-            tears += bool(truth.any())
+        tears += frame.group == MAIN and bool(truth.any())
         kept.append(Kept(logits.astype(np.float16), truth, answer.tear, frame.group))
         strange.append(answer.strange)
     platt = fit_platt(counts)

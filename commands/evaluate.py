@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 @click.option(
     "--data",
     required=True,
-    metavar="phantom:seeds=A..B[,frames=30] | DIR | FILE",
+    metavar="phantom:seeds=A..B[,frames=30][,recipe=NAME] | DIR | FILE",
     help=f"What to score on: held-out phantoms, any source, or labelled pictures: {LABELLED}.",
 )
 @split_option("test")

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ..engine import Mask, whole
 from ..errors import InputError
+from ..phantom.recipes import recipe_of
 from ..pictures.datasets import Data, form_of, open_data, refuse_choice
 from ..pictures.labelled import LabelledFolder
 from ..pictures.pixels import Sector
@@ -44,7 +45,7 @@ class EvaluationSet:
 def samples(
     data: str, split: str, crop: Sector | None, mask_value: int | None = None, label: Sequence[str] = ()
 ) -> EvaluationSet:
-    """What `--data` names: phantom:seeds=A..B[,frames=30], labelled pictures (datasets.FORMS), or any source.
+    """What `--data` names: phantom:seeds=A..B[,frames=30][,recipe=usual], labelled pictures (datasets.FORMS), or any source.
 
     `split`, `mask_value` and `label` pick from labelled pictures as `datasets.open_data` does it. Raises ValueError
     or OSError with one sentence.
@@ -63,11 +64,11 @@ def samples(
 def _phantom(data: str) -> EvaluationSet:
     from ..phantom import Phantom, screen
 
-    first, last, frames = _seeds(data)
+    first, last, frames, recipe = _seeds(data)
 
     def each() -> Iterator[Sample]:
         for seed in range(first, last + 1):
-            phantom = Phantom(seed)
+            phantom = Phantom(seed, recipe=recipe)
             for number in range(frames):
                 shot = screen(phantom.frame(number * phantom.period / frames))
                 yield Sample(shot.pixels, Sector(*shot.sector), shot.mask, shot.mm_per_pixel)
@@ -75,17 +76,18 @@ def _phantom(data: str) -> EvaluationSet:
     return EvaluationSet(each(), (last + 1 - first) * frames, data, "mm")
 
 
-def _seeds(data: str) -> tuple[int, int, int]:
-    """First seed, last seed, frames a seed."""
+def _seeds(data: str) -> tuple[int, int, int, str]:
+    """First seed, last seed, frames a seed, recipe."""
     try:
         parts = dict(part.split("=", 1) for part in data.removeprefix("phantom:").split(","))
         first, last = (int(number) for number in parts.pop("seeds").split(".."))
-        frames = int(parts.pop("frames", "30"))
+        frames, recipe = int(parts.pop("frames", "30")), parts.pop("recipe", "usual")
         if parts or first > last or first < 0 or frames < 1:
             raise ValueError
     except ValueError as error:
         raise InputError(f"{data!r} is not understood; write phantom:seeds=90001..90020,frames=30") from error
-    return first, last, frames
+    recipe_of(recipe)  # raises where there is none
+    return first, last, frames, recipe
 
 
 def _labelled(data: Data, crop: Sector | None) -> EvaluationSet:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .body.tear import KINDS, kind_of
-from .recipes import HELD_OUT, RECIPES
+from .recipes import CALIBRATED_ON, HELD_OUT, RECIPES
 from .screen import Screen, ScreenFrame, screen
 from .shoulder import PHANTOM_VERSION, Phantom, PhantomFrame, isotropic
 from .sound.scanner import Scanner
@@ -14,7 +14,7 @@ VALIDATE = range(80_000, 90_000)
 HELD_OUT_FROM = 90_000  # never trained on, and nothing chosen by it
 
 __all__ = [
-    "HELD_OUT",
+    "CALIBRATED_ON", "HELD_OUT",
     "HELD_OUT_FROM",
     "KINDS",
     "PHANTOM_VERSION",

@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from ..errors import InputError
 from ..phantom import TRAIN, VALIDATE
-from ..pictures.breast_lesions import lesions_for
+from ..pictures.composites.breast_lesions import lesions_for
 from ..pictures.datasets import Labels, Samples, check_samples, digest_of, needs_tear, open_data, refuse_choice
 from ..pictures.negatives import read_negatives, shrunk
 from . import parallel

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ..errors import InputError
-from ..pictures.breast_lesions import Lesion
+from ..pictures.composites.breast_lesions import Lesion
 from ..pictures.datasets import Samples
 from ..pictures.pixels import Grey
 

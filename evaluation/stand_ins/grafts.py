@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from ...pictures.breast_lesions import Lesion
+from ...pictures.composites.breast_lesions import Lesion
 from ...pictures.pixels import Grey, Mask
 from ...scores.appearance import RING, dilated
 from .gaps import solved

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from ...pictures.breast_lesions import Lesion
+from ...pictures.composites.breast_lesions import Lesion
 from ...pictures.pixels import Grey, Mask
 from ...scores.appearance import QUANTILES, REAL, RING, dilated
 from .gaps import cut_gap

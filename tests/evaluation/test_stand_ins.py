@@ -16,7 +16,7 @@ from smartca.evaluation.stand_ins.grafts import graft, place_lesion, stretched
 from smartca.evaluation.stand_ins.make import contrast_of, examined
 from smartca.evaluation.stand_ins.places import look, plausible, set_down
 from smartca.evaluation.stand_ins.shapes import GAP_KINDS, gap_shape
-from smartca.pictures.breast_lesions import Lesion, lesions_for
+from smartca.pictures.composites.breast_lesions import Lesion, lesions_for
 from smartca.pictures.pixels import Grey, to_grey
 from smartca.scores.appearance import REAL, appearance, dilated, solidity, table
 from support.paths import ROOT, SHARED

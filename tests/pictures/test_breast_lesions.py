@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 from smartca.errors import InputError
-from smartca.pictures.breast_lesions import HALVES, MARKED, OTHER_SIDE, lesions_for
+from smartca.pictures.composites.breast_lesions import HALVES, MARKED, OTHER_SIDE, lesions_for
 from smartca.pictures.labelled import read_table
 from support.paths import SHARED
 

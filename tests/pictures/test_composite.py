@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from smartca.pictures.composite import composite, decoy, find_place, grain, rayleigh, turned
+from smartca.pictures.composites.composite import composite, decoy, find_place, grain, rayleigh, turned
 
 
 def tissue(seed: int, level: float = 110.0, lateral: float = 1.6, axial: float = 0.8) -> NDArray[np.uint8]:

@@ -7,12 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ...pictures.breast_lesions import Lesion
-from ...pictures.composite import composite, decoy
+from ...pictures.composites.breast_lesions import Lesion
+from ...pictures.composites.composite import composite, decoy
+from ...pictures.composites.exposure import lit
+from ...pictures.composites.graft import grafted
 from ...pictures.datasets import Samples
-from ...pictures.graft import grafted
 from ...pictures.pixels import Grey, Mask
-from .augment import augment, gained, lit
+from .augment import augment, gained
 from .texture import retextured
 
 COMPOSITES = 0.55  # of the real pictures in a batch get a simulated tear

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ...pictures.composite import cloud
+from ...pictures.composites.composite import cloud
 from ...pictures.pixels import Grey, Mask
 
 FloatImage = NDArray[np.float32]  # (rows, columns), grey 0..255

@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ..pixels import Grey, Mask
 from .breast_lesions import Lesion
 from .composite import PLACES_TRIED, RING_AT_LEAST
-from .pixels import Grey, Mask
 
 FLATTENED = (1.0, 2.6)  # a tear is flatter than a lump
 AREA = (0.008, 0.075)  # share of the picture, evenly in its logarithm: of 74 real tears 90 % have .012 to .069

@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .pixels import Grey, Mask
+from ..pixels import Grey, Mask
 
 FloatImage = NDArray[np.float32]  # (rows, columns), grey 0..255
 

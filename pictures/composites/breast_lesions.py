@@ -7,11 +7,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..errors import InputError
-from .labelled import read_table
-from .masks import mask_path, read_truth
-from .pixels import Grey, Mask
-from .stills import read_grey
+from ...errors import InputError
+from ..labelled import read_table
+from ..masks import mask_path, read_truth
+from ..pixels import Grey, Mask
+from ..stills import read_grey
 
 HALVES = {"train": ("train",), "test": ("val", "test")}
 MARGIN = 0.35  # of the lesion's box that comes along on each side
