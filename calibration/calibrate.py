@@ -31,7 +31,7 @@ from .confidence import Platt, plot_reliability
 from .operating import REAL, Calibrated, Labelled
 from .operating import find_point as find
 
-WINDOW = 400  # pixels along the longer side of a window about the tendon
+CLOSE_PIXELS = 400  # pixels along the longer side of a window about the tendon
 SHAPES = 90  # validation seeds that lend their tears' outlines
 INTACT = KINDS[0]
 
@@ -53,11 +53,11 @@ def calibrate(
     """Store the operating point of the ONNX file `model` beside it, as JSON; returns it with its scores.
 
     `data` is "phantom" (pictures of the last `seeds` validation seeds, which training does not choose its
-    checkpoint by, of the recipes CALIBRATED_ON in turn: three of four never trained on) or one of datasets.FORMS, of which `split` is used. `diagram` is where a reliability diagram goes, as
-    PNG. `negatives` is a folder of real pictures without a tear: its 'val' lines
-    are added, each as it is and brought to a shoulder's brightness, with and without a simulated tear; there must be
-    some. Raises ValueError, EngineError,
-    ImportError or OSError for input that cannot be used, before any work.
+    checkpoint by, of the recipes CALIBRATED_ON in turn: three of four never trained on) or one of datasets.FORMS, of
+    which `split` is used. `diagram` is where a reliability diagram goes, as PNG. `negatives` is a folder of real
+    pictures without a tear: its 'val' lines are added, each as it is and brought to a shoulder's brightness, with and
+    without a simulated tear; there must be some. Raises ValueError, EngineError, ImportError or OSError for input that
+    cannot be used, before any work.
     """
     _check_model(model)
     _check_diagram(diagram)
@@ -77,7 +77,10 @@ def calibrate(
     if negatives:
         real = list(real_pictures(read_negatives(negatives, "val")))
         shown, total = chain(shown, real), total + len(real)
-        fitted_on += f"; {len(real) // 4} real pictures without a tear, also lit as a shoulder's, each with and without a simulated one"
+        fitted_on += (
+            f"; {len(real) // 4} real pictures without a tear, as they are and lit as a shoulder's, each also with a "
+            "simulated one set in"
+        )
     tracked = track(shown, "calibrating", total=total, console=Console(stderr=True))
     # in full precision: what bf16 changes is far below what a threshold is known to
     with open_runner(model, most_exact(model), threads) as runner:
@@ -124,8 +127,9 @@ def _check_diagram(path: Path | None) -> None:
 
 
 def phantoms(seeds: Sequence[int], frames: int) -> Iterator[Labelled]:
-    """Simulated shoulders, `frames` of each seed spread over its period: whole screens as the stream gets them and, every
-    second one, windows about the tendon. The recipes CALIBRATED_ON take turns.
+    """Simulated shoulders, `frames` of each seed spread over its period, the recipes CALIBRATED_ON in turn.
+
+    Whole screens as the stream gets them and, every second one, windows about the tendon.
     """
     for place, seed in enumerate(seeds):
         recipe = CALIBRATED_ON[place // len(KINDS) % len(CALIBRATED_ON)]  # each with every kind of tear
@@ -137,7 +141,7 @@ def phantoms(seeds: Sequence[int], frames: int) -> Iterator[Labelled]:
                 shot = screen(frame)
                 yield Labelled(shot.pixels, shot.mask, Sector(*shot.sector))
             else:
-                pixels, mask, _ = isotropic(frame, WINDOW)
+                pixels, mask, _ = isotropic(frame, CLOSE_PIXELS)
                 yield Labelled(pixels, mask, whole(pixels.shape))
 
 
@@ -149,9 +153,7 @@ def pictures(samples: Samples) -> Iterator[Labelled]:
 
 
 def real_pictures(pictures: Sequence[Grey]) -> Iterator[Labelled]:
-    """Each picture without a tear as it is and lit as a shoulder's, each of both also with a simulated tear of a validation
-    seed set in where one fits.
-    """
+    """Each picture without a tear as it is and lit as a shoulder's; both also with a simulated tear where one fits."""
     rng = np.random.default_rng(1)
     torn = [seed for seed in VALIDATE[:SHAPES] if kind_of(seed) != INTACT]
     shapes = [isotropic(Phantom(seed).frame(0.0), 400)[1] for seed in torn]

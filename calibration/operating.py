@@ -63,10 +63,10 @@ def find_point(
 ) -> Calibrated:
     """The operating point of the model behind `predict`, from frames with their truth, held out of training.
 
-    All three points come from one pass over the frames: see `points.choose_points`. The threshold of 'balanced' is the
-    one of best pooled Dice (F1 of all pixels); where a pixel `recall` is wanted, among those that reach it, where any
-    does, and a tie of both wishes goes to recall; REAL frames do not count in it unless `by_all`. Then `threshold.choose_gates`. Raises ValueError where the frames
-    hold no tear, or `recall` is not between 0 and 1.
+    All three points come from one pass over the frames: see `points.choose_points`. The threshold of 'balanced' is
+    the one of best pooled Dice (F1 of all pixels); where a pixel `recall` is wanted, among those that reach it,
+    where any does, and a tie of both wishes goes to recall; REAL frames do not count in it unless `by_all`. Then
+    `threshold.choose_gates`. Raises ValueError where the frames hold no tear, or `recall` is not between 0 and 1.
     """
     if recall is not None and not 0.0 < recall < 1.0:
         raise InputError(f"the recall wanted is {recall}; give a number between 0 and 1, for instance 0.9")

@@ -45,7 +45,7 @@ class EvaluationSet:
 def samples(
     data: str, split: str, crop: Sector | None, mask_value: int | None = None, label: Sequence[str] = ()
 ) -> EvaluationSet:
-    """What `--data` names: phantom:seeds=A..B[,frames=30][,recipe=usual], labelled pictures (datasets.FORMS), or any source.
+    """What `--data` names: phantom:seeds=A..B[,frames=30][,recipe=NAME], a source, or one of datasets.FORMS.
 
     `split`, `mask_value` and `label` pick from labelled pictures as `datasets.open_data` does it. Raises ValueError
     or OSError with one sentence.

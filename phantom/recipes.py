@@ -1,8 +1,8 @@
 """Whole families of shoulders: one to learn from, and three that training never sees.
 
 A score on other seeds of the same family says little of the world: it has the same textures, shapes and scanners. So
-three families lie outside what training saw, each in one way, and a fourth in all of them together. By the three thresholds
-are chosen and confidence is fitted; by the fourth nothing is.
+three families lie outside what training saw, each in one way, and a fourth in all of them together. By the three,
+thresholds are chosen and confidence is fitted; by the fourth nothing is.
 """
 
 from __future__ import annotations

@@ -126,7 +126,10 @@ def test_the_shipped_model_calibrates_to_a_file_beside_it(tmp_path: Path) -> Non
     shutil.copy(shipped, model)
     found = calibrate_file(model=model, seeds=6, frames=1, diagram=tmp_path / "d.png", threads=1)
     assert load_point(model, sha256(model)) == found.point
-    assert found.point.fitted_on == "phantom seeds 89994-89999, 1 frames each"
+    assert found.point.fitted_on == (
+        "phantom seeds 89994-89999 of the recipes "
+        "usual, other-shapes, other-textures, other-scanners in turn, 1 frames each"
+    )
     assert (found.counts.dice_pooled or 0) > 0.7
     assert (tmp_path / "d.png").stat().st_size > 1000
 
@@ -194,7 +197,7 @@ def test_pictures_without_a_tear_count_too(tmp_path: Path, network: Path, smartc
     (tmp_path / "negatives" / "negatives.csv").write_text(table)
     options = ["--data", form.data, *form.choice, "--negatives", tmp_path / "negatives", "--threads", 1]
     code, told = smartca("calibrate", "--model", network, *options)
-    assert code == 0 and "; 1 real pictures without a tear, and as many with a simulated one set in" in told
+    assert code == 0 and "; 1 real pictures without a tear, as they are and lit as a shoulder's" in told
     assert "warning: only 2 pictures show a tear" in told
 
 
