@@ -60,5 +60,7 @@ def write_start(checkpoint: Path, out: Path) -> None:
     """
     stored = read_start(checkpoint)
     # a view would bring all of what it is a view of
-    state = {name: tensor.detach().clone(memory_format=torch.contiguous_format) for name, tensor in stored["state"].items()}
+    state = {
+        name: tensor.detach().clone(memory_format=torch.contiguous_format) for name, tensor in stored["state"].items()
+    }
     write_checkpoint({"state": state, **{name: stored[name] for name in KEPT if name in stored}}, out)

@@ -1,0 +1,95 @@
+"""What a network outlines on labelled pictures, before and after it was adapted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import nn
+
+from ..calibration.int8.gate import outlined
+from ..calibration.operating import Labelled, find_point
+from ..engine.contract import Answer
+from ..engine.letterbox import letterbox, letterbox_mask, to_input
+from ..engine.operating_point import OperatingPoint
+from ..pictures.datasets import Samples
+from ..pictures.pixels import Grey, Mask, whole
+from ..scores.counts import Counts
+from ..scores.lesions import Lesions
+from ..scores.reliability import CalibrationScores
+from ..train.data.augment import gained
+from ..train.export import Confident
+from .learning import bent
+
+Predict = Callable[[Grey], Answer]  # of uint8 (size, size)
+VARIED = 3  # times that each frame held out is varied, to find a threshold on more than a handful
+
+
+@dataclass(slots=True)
+class Judged:
+    """Scores of some pictures, and each one's square, truth and outline (size, size)."""
+
+    counts: Counts = field(default_factory=Counts)
+    lesions: Lesions = field(default_factory=Lesions)
+    calibration: CalibrationScores = field(default_factory=CalibrationScores)
+    squares: list[Grey] = field(default_factory=list)
+    truths: list[Mask] = field(default_factory=list)
+    masks: list[Mask] = field(default_factory=list)
+
+    @property
+    def dice(self) -> float:
+        """Pooled over pixels; 0 where nothing was outlined and nothing was there."""
+        return self.counts.dice_pooled or 0.0
+
+
+def judged(predict: Predict, point: OperatingPoint, samples: Samples, size: int) -> Judged:
+    """Outline every picture of `samples` on the network's square, as the stream would, and score it."""
+    found = Judged()
+    for n in range(len(samples)):
+        pixels, mask = samples[n]
+        square, truth = letterbox(pixels, whole(pixels.shape), size), letterbox_mask(mask, whole(mask.shape), size)
+        answer = predict(square)
+        outline = outlined(answer, point)
+        found.counts.add(outline, truth)
+        found.lesions.add(outline, truth)
+        found.calibration.add(point.fitted(answer.q), truth)
+        found.squares.append(square)
+        found.truths.append(truth)
+        found.masks.append(outline)
+    return found
+
+
+def by_torch(network: nn.Module, loss: str) -> Predict:
+    """Answers of a network that was not exported."""
+    confident = Confident(network, loss).eval()
+
+    @torch.no_grad()
+    def predict(square: Grey) -> Answer:
+        q, *picture = (part.numpy() for part in confident(torch.from_numpy(to_input(square))))
+        return Answer(q[0, 0], *(picture[0][0].tolist() if picture else ()))
+
+    return predict
+
+
+def fitting_frames(held: Samples, known: Samples, seed: int) -> Iterator[Labelled]:
+    """What an operating point is found on: every frame held out as it is and three times varied a little, and as many
+    of the rehearsal's.
+    """
+    rng = np.random.default_rng((seed, 17))
+    for n in range(len(held)):
+        pixels, mask = held[n]
+        yield Labelled(pixels, mask, whole(pixels.shape))
+        for _ in range(VARIED):
+            moved, truth = bent(pixels, mask, rng)
+            yield Labelled(gained(moved, rng), truth, whole(moved.shape))
+    number = min(len(known), (1 + VARIED) * len(held))
+    for place in np.unique(np.linspace(0, len(known) - 1, number).astype(int)):
+        pixels, mask = known[int(place)]
+        yield Labelled(pixels, mask, whole(pixels.shape))
+
+
+def fitted_point(predict: Predict, frames: Sequence[Labelled], size: int, words: str, digest: str) -> OperatingPoint:
+    """The operating point of `predict` on `frames`. Raises ValueError where they hold no tear."""
+    return find_point(predict, frames, size=size, fitted_on=words, model_sha256=digest).point
