@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
-import torch
 
 from ..calibration.int8.figures import need_matplotlib
 from ..engine.contract import SHIPPED_START, Progress
@@ -27,13 +26,14 @@ from ..train.checkpoint import digest
 from ..train.export import load_network
 from ..train.fit import FitSettings, validate
 from ..train.logs import Row
+from ..train.parallel import use_threads
 from ..train.settings import Lessons, Running
 from ..train.starting import read_start, settings_of
-from .compare import Judged, by_torch, fitted_point, fitting_frames, judged
+from .compare import Outcome, by_checkpoint, fitted_point, fitting_frames, judged
 from .finishing import judged_as_it_runs, write_int8, write_model
-from .frames import LONGEST, ClinicFrames, read_frames
-from .learning import PATIENCE, TRIED, AdaptFit, rehearsal, seconds_per_step, trusted
-from .page import Story, page, verdict
+from .frames import FRAME_LONGEST, ClinicFrames, read_frames
+from .learning import ROUNDS_WITHOUT, TRIED, AdaptFit, rehearsal, seconds_per_step, trusted
+from .page import Story, adapted_page, verdict
 
 MODEL, PAGE, RECORD, WORK = "adapted.onnx", "adapted.html", "adapt.json", "learning"
 FEWEST_STEPS, MOST_STEPS = 40, 400
@@ -41,7 +41,7 @@ FEWEST_STEPS, MOST_STEPS = 40, 400
 AFTERWARDS_S = 100.0
 SMALLER = 0.75  # of the side, for the first 60 % of the steps of a network of 256 pixels or more
 SMALLER_COST = 0.74  # of a step's time on average, then
-Say = Callable[[str], None]
+Told = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ class Adapted(NamedTuple):
     already: bool
 
 
-def adapt(wanted: Wanted, say: Say, progress: Progress) -> Adapted:
+def adapt(wanted: Wanted, say: Told, progress: Progress) -> Adapted:
     """Make the network of `wanted.start` the clinic's own; returns what stands in `wanted.out`.
 
     Killed at any moment, the same call goes on. Raises SmartcaError, in one sentence, for what cannot be used, and
@@ -96,7 +96,7 @@ def adapt(wanted: Wanted, say: Say, progress: Progress) -> Adapted:
     """
     begun = time.monotonic()
     need_matplotlib()
-    torch.set_num_threads(wanted.threads)
+    use_threads(wanted.threads)
     start = wanted.start or SHIPPED_START
     if not start.is_file():
         cure = "give --start-from CHECKPOINT, a best.pt of `smartca train segment`"
@@ -105,7 +105,7 @@ def adapt(wanted: Wanted, say: Say, progress: Progress) -> Adapted:
     frames = read_frames(wanted.folder, wanted.mask_value, wanted.label, _part(progress, "reading the frames"))
     for words in frames.in_words():
         say(words)
-    real = shrunk(read_negatives(wanted.negatives), LONGEST) if wanted.negatives else []
+    real = shrunk(read_negatives(wanted.negatives), FRAME_LONGEST) if wanted.negatives else []
     _make_folder(wanted.out)
     record = _read_record(wanted, frames, start)
     model = wanted.out / MODEL
@@ -114,7 +114,7 @@ def adapt(wanted: Wanted, say: Say, progress: Progress) -> Adapted:
     told = _part(progress, "rendering phantoms to rehearse")
     rehearsed = rehearsal(wanted.seeds, wanted.validation_seeds, wanted.cache, wanted.threads, told)
     lessons = Lessons(frames.learn, frames.held, [*frames.healthy, *real], frames.digest)
-    settings = _settings(wanted, learnt, PATIENCE if trusted(frames.held) else 0)
+    settings = _settings(wanted, learnt, ROUNDS_WITHOUT if trusted(frames.held) else 0)
     network, _ = load_network(start)
     known = validate(network, rehearsed[1], settings).dice
     before = validate(network, frames.held, settings).dice, known
@@ -138,7 +138,7 @@ def adapt(wanted: Wanted, say: Say, progress: Progress) -> Adapted:
         progress("learning", record.steps, record.steps)
     finished = _Finishing(wanted, start, frames, rehearsed, settings, say, progress)
     story = finished.story(fit.best, rows, before)
-    write_whole(wanted.out / PAGE, page(story).encode())
+    write_whole(wanted.out / PAGE, adapted_page(story).encode())
     write_json(wanted.out / RECORD, msgspec.structs.replace(record, done=sha256(model)))
     shutil.rmtree(wanted.out / WORK / "tensorboard", ignore_errors=True)
     return Adapted(model, wanted.out / PAGE, *verdict(story), False)
@@ -153,7 +153,7 @@ class _Finishing:
     frames: ClinicFrames
     rehearsed: Sequence[Samples]
     settings: FitSettings
-    say: Say
+    say: Told
     progress: Progress
 
     def story(self, best: Path, rows: Sequence[Row], before: tuple[float, float]) -> Story:
@@ -189,14 +189,13 @@ class _Finishing:
             precision=precision,
         )
 
-    def _before(self, shown: Sequence, words: str) -> list[Judged]:
+    def _before(self, shown: Sequence, words: str) -> list[Outcome]:
         """What the weights that were started from outline, at the threshold that suits the same frames."""
-        network, learnt = load_network(self.start)
-        predict = by_torch(network, learnt.loss)
+        predict = by_checkpoint(self.start)
         point = fitted_point(predict, shown, self.settings.size, words, "")
         return [judged(predict, point, each, self.settings.size) for each in (self.frames.held, self.rehearsed[1])]
 
-    def _as_it_stood(self) -> Judged | None:
+    def _as_it_stood(self) -> Outcome | None:
         """The frames held out by the model beside the checkpoint, at its stored operating point; None without one."""
         model = self.start.with_suffix(".onnx")
         if not model.is_file():

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
-import torch
-from torch import nn
 
 from ..calibration.int8.gate import outlined
 from ..calibration.operating import Labelled, find_point
@@ -20,7 +19,7 @@ from ..scores.counts import Counts
 from ..scores.lesions import Lesions
 from ..scores.reliability import CalibrationScores
 from ..train.data.augment import gained
-from ..train.export import Confident
+from ..train.export import answers, load_network
 from .learning import bent
 
 Predict = Callable[[Grey], Answer]  # of uint8 (size, size)
@@ -28,7 +27,7 @@ VARIED = 3  # times that each frame held out is varied, to find a threshold on m
 
 
 @dataclass(slots=True)
-class Judged:
+class Outcome:
     """Scores of some pictures, and each one's square, truth and outline (size, size)."""
 
     counts: Counts = field(default_factory=Counts)
@@ -44,9 +43,9 @@ class Judged:
         return self.counts.dice_pooled or 0.0
 
 
-def judged(predict: Predict, point: OperatingPoint, samples: Samples, size: int) -> Judged:
+def judged(predict: Predict, point: OperatingPoint, samples: Samples, size: int) -> Outcome:
     """Outline every picture of `samples` on the network's square, as the stream would, and score it."""
-    found = Judged()
+    found = Outcome()
     for n in range(len(samples)):
         pixels, mask = samples[n]
         square, truth = letterbox(pixels, whole(pixels.shape), size), letterbox_mask(mask, whole(mask.shape), size)
@@ -61,13 +60,12 @@ def judged(predict: Predict, point: OperatingPoint, samples: Samples, size: int)
     return found
 
 
-def by_torch(network: nn.Module, loss: str) -> Predict:
-    """Answers of a network that was not exported."""
-    confident = Confident(network, loss).eval()
+def by_checkpoint(checkpoint: Path) -> Predict:
+    """Answers of a checkpoint's network, which was not exported."""
+    network, settings = load_network(checkpoint)
 
-    @torch.no_grad()
     def predict(square: Grey) -> Answer:
-        q, *picture = (part.numpy() for part in confident(torch.from_numpy(to_input(square))))
+        q, *picture = answers(network, settings.loss, to_input(square))
         return Answer(q[0, 0], *(picture[0][0].tolist() if picture else ()))
 
     return predict

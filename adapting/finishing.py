@@ -25,7 +25,7 @@ from ..files import sha256
 from ..pictures.datasets import Samples
 from ..pictures.pixels import Grey, whole
 from ..train.export import export
-from .compare import Judged, fitted_point, judged
+from .compare import Outcome, fitted_point, judged
 
 MOST = 96  # pictures that INT8 ranges are chosen from, and as many for its gate
 
@@ -46,7 +46,7 @@ def write_model(best: Path, model: Path, frames: Sequence[Labelled], words: str,
 
 def judged_as_it_runs(
     model: Path, point: OperatingPoint, samples: Sequence[Samples], precision: str, threads: int
-) -> list[Judged]:
+) -> list[Outcome]:
     """Scores of each of `samples` by the exported model, in a precision."""
     with open_runner(model, precision, threads) as runner:
 

@@ -18,7 +18,7 @@ from ..train.study.pictures import StudyPicture, StudyPictures
 FEWEST, MOST = 5, 200  # frames
 HELD = 4  # of so many patients (or pictures, where none are known) one is held out
 LEAST_HELD = 2  # frames
-LONGEST = 512  # pixels along a frame's longer side, which leave room to crop
+FRAME_LONGEST = 512  # pixels along a frame's longer side, which leave room to crop
 LIST = "patients.csv"
 
 
@@ -81,7 +81,7 @@ def read_frames(
             "learns from that many"
         )
     digest = check_samples(data, progress).digest
-    pictures = StudyPictures([StudyPicture(*data[n]) for n in range(len(data))], names).shrunk(LONGEST)
+    pictures = StudyPictures([StudyPicture(*data[n]) for n in range(len(data))], names).shrunk(FRAME_LONGEST)
     torn = [bool(mask.any()) for _, mask in pictures.items]
     root = folder if folder.is_dir() else folder.parent
     root = root.parent if not (root / "split.csv").is_file() and root.name == "annotations" else root

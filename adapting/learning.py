@@ -25,7 +25,7 @@ REHEARSED = 0.5  # of the pictures shown
 HEALTHY = 0.45  # of the rehearsal are real pictures without a tear, where there are any
 FORGOTTEN = 0.01  # Dice on the rehearsal's own validation that may be lost
 ROUNDS = 8  # validations
-PATIENCE = 4  # of them without a better one
+ROUNDS_WITHOUT = 4  # of them without a better one
 TRUSTED = 8  # frames with a tear held out: fewer cannot say which round is best
 TRIED = 4  # steps that are timed
 

@@ -16,7 +16,7 @@ from ..calibration.int8.report import DISCLAIMER, STYLE, Value, image, table
 from ..pictures.pixels import Grey, Mask
 from ..scores.counts import Counts
 from ..train.logs import Row
-from .compare import Judged
+from .compare import Outcome
 
 SHOWN = 6  # pictures
 SIDE = 320  # pixels of each
@@ -30,9 +30,9 @@ class Story:
     as_it_stood: the frames held out by the model that stands beside the checkpoint, at its own operating point.
     """
 
-    clinic: tuple[Judged, Judged]
-    rehearsal: tuple[Judged, Judged]
-    as_it_stood: Judged | None
+    clinic: tuple[Outcome, Outcome]
+    rehearsal: tuple[Outcome, Outcome]
+    as_it_stood: Outcome | None
     rows: Sequence[Row]
     before: tuple[float, float]  # best Dice while learning: held out, rehearsal
     facts: Sequence[tuple[str, str]]
@@ -55,7 +55,7 @@ def verdict(story: Story) -> tuple[bool, str]:
     return True, f"It was worth it: {words}"
 
 
-def page(story: Story) -> str:
+def adapted_page(story: Story) -> str:
     """The HTML page. Raises ImportError where matplotlib is missing."""
     good, words = verdict(story)
     told = "".join(f"<p>{html.escape(line)}.</p>" for line in story.words)
@@ -81,7 +81,7 @@ def page(story: Story) -> str:
 
 
 def _scores(story: Story) -> str:
-    columns: list[Judged] = [*story.clinic, *story.rehearsal]
+    columns: list[Outcome] = [*story.clinic, *story.rehearsal]
     stood = [story.as_it_stood] if story.as_it_stood else []
     columns = [*stood, *columns]
     head = ["", *(["as it stood"] if stood else []), "before", "after", "rehearsal before", "rehearsal after"]
@@ -102,7 +102,7 @@ def _scores(story: Story) -> str:
     return f"<h2>Before and after</h2>{table(head, rows)}{note}"
 
 
-def _healthy(found: Judged) -> str:
+def _healthy(found: Outcome) -> str:
     return f"{found.counts.false_positive_frames} of {found.counts.negative_frames}"
 
 

@@ -130,7 +130,7 @@ def test_a_mistake_is_one_sentence(folder: Path, tmp_path: Path, before: str, af
 
 def test_a_checkpoint_that_is_not_there(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "few.toml").write_text(TINY)
-    with pytest.raises(ValueError, match="ours.pt cannot be read"):
+    with pytest.raises(ValueError, match=r"ours.pt cannot be read"):
         cells(read_plan(tmp_path / "few.toml"))
 
 
