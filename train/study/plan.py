@@ -50,6 +50,7 @@ class StudyData(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     mask_value: Annotated[int, Meta(ge=1, le=255)] | None = None
     label: str | tuple[str, ...] | None = None  # several are one tear together
     phantom: Phantoms | None = None
+    most: Count | None = None  # pictures to learn from that hold something to find; cells of more are left out
 
     def __post_init__(self) -> None:
         if (self.folder is None) == (self.phantom is None):
@@ -207,6 +208,8 @@ def cells(plan: StudyPlan, only: str = "*") -> list[Cell]:
     wanted = []
     begun = digest(Path(plan.checkpoint)) if plan.checkpoint else ""
     for seed, data, variant in itertools.product(plan.seeds, plan.data, plan.variants):
+        if data.most is not None and (variant.pictures or 0) > data.most:
+            continue
         first = plan.classifier_steps if variant.classifies else 0
         cell = Cell(
             data.name, variant.network, variant.loss, variant.speckle, seed, plan.size, plan.batch,

@@ -137,4 +137,10 @@ def test_a_checkpoint_that_is_not_there(folder: Path, tmp_path: Path) -> None:
 def test_the_plan_that_ships_can_be_read() -> None:
     plan = read_plan(ROOT / "studies" / "adapt.toml")
     assert [variant.pictures for variant in plan.variants if variant.start == "ours"] == [0, 5, 10, 20, 40, 80]
-    assert len(plan.variants) * len(plan.data) * len(plan.seeds) == 144
+    assert {variant.start for variant in plan.variants} == {"ours", "imagenet", "scratch"} and len(plan.seeds) == 3
+
+
+def test_no_more_pictures_than_there_are(folder: Path, tmp_path: Path) -> None:
+    few = TINY.replace('"ours.pt"', f'"{folder / "ours.pt"}"').replace('folder = "blobs"', 'folder = "blobs"\nmost = 3')
+    (tmp_path / "few.toml").write_text(few)
+    assert {cell.pictures for cell in cells(read_plan(tmp_path / "few.toml"))} == {0, 2}
