@@ -10,14 +10,15 @@ from numpy.typing import NDArray
 
 from ..engine.contract import Answer
 from ..engine.letterbox import letterbox, letterbox_mask
-from ..engine.operating_point import OperatingPoint
+from ..engine.operating_point import OperatingPoint, Setting
 from ..errors import InputError
 from ..pictures.pixels import Grey, Mask, Sector
 from ..scores.counts import Counts
 from ..scores.histograms import Histograms, logit
 from ..scores.reliability import near
 from .confidence import Platt, fit_platt
-from .threshold import Kept, choose_gates, total
+from .points import PointChoice, choose_points
+from .threshold import Kept, total
 
 Predict = Callable[[Grey], Answer]  # of uint8 (size, size)
 MAIN, REAL = "data", "real"
@@ -61,9 +62,10 @@ def find_point(
 ) -> Calibrated:
     """The operating point of the model behind `predict`, from frames with their truth, held out of training.
 
-    The threshold is the one of best pooled Dice (F1 of all pixels); where a pixel `recall` is wanted, among those that
-    reach it, where any does, and a tie of both wishes goes to recall. Then `threshold.choose`. Raises ValueError where
-    the frames hold no tear, or `recall` is not between 0 and 1.
+    All three points come from one pass over the frames: see `points.choose_points`. The threshold of 'balanced' is the
+    one of best pooled Dice (F1 of all pixels); where a pixel `recall` is wanted, among those that reach it, where any
+    does, and a tie of both wishes goes to recall. Then `threshold.choose_gates`. Raises ValueError where the frames
+    hold no tear, or `recall` is not between 0 and 1.
     """
     if recall is not None and not 0.0 < recall < 1.0:
         raise InputError(f"the recall wanted is {recall}; give a number between 0 and 1, for instance 0.9")
@@ -81,18 +83,25 @@ def find_point(
         kept.append(Kept(logits.astype(np.float16), truth, answer.tear, frame.group))
         strange.append(answer.strange)
     platt = fit_platt(counts)
-    gates, groups, _ = choose_gates(kept, main, recall or 0.0)
+    chosen = choose_points(kept, main, platt, recall or 0.0)
+    usual, groups = _setting(chosen["balanced"], platt), chosen["balanced"].groups
     point = OperatingPoint(
         model_sha256=model_sha256,
-        threshold=_fitted_threshold(gates.logit, platt),
+        threshold=usual.threshold,
         slope=platt.slope,
         intercept=platt.intercept,
-        min_area=gates.min_area,
-        tear_threshold=gates.tear,
+        min_area=usual.min_area,
+        tear_threshold=usual.tear_threshold,
         strange_limit=strangest(strange),
         recall_wanted=recall,
         recall_found=round(groups[MAIN].recall or 0.0, 4) if MAIN in groups else 0.0,
         fitted_on=fitted_on,
+        unsure=usual.unsure,
+        reached=usual.reached,
+        points={
+            "careful": _setting(chosen["careful"], platt),
+            "searching": _setting(chosen["searching"], platt),
+        },
     )
     return Calibrated(point, groups, counts, close, tears)
 
@@ -101,6 +110,15 @@ def strangest(strange: list[float]) -> float | None:
     """The limit beyond which a picture gets no result; None where the network cannot tell."""
     limit = float(np.quantile(strange, STRANGE_SHARE)) * STRANGE_MARGIN
     return float(f"{limit:.5g}") if limit > 0 else None
+
+
+def _setting(choice: PointChoice, platt: Platt) -> Setting:
+    """A point as it is stored."""
+    threshold = _fitted_threshold(choice.gates.logit, platt)
+    unsure = None if choice.unsure is None else _fitted_threshold(choice.unsure, platt)
+    if unsure is not None and unsure >= threshold:  # both at the edge of the numbers that can be stored
+        unsure = None
+    return Setting(threshold, choice.gates.min_area, choice.gates.tear, unsure, choice.reached)
 
 
 def _fitted_threshold(logit_q: float, platt: Platt) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import product
 from typing import NamedTuple
 
@@ -17,7 +17,7 @@ from ..scores.histograms import Histograms, Score
 AREAS = (0, 8, 16, 24, 32, 48, 64, 96, 128, 160, 192, 256, 320, 400, 512)  # network pixels
 TEARS = (0.0, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5)  # the classifier's probability of a tear
 STEPS = 8  # thresholds tried
-EMPTY_SHARE = 0.03  # of the frames without a tear may carry an outline, in each group of frames
+EMPTY_SHARE = 0.03  # of the frames without a tear may carry an outline, in each group of frames: of 'balanced'
 DICE_LOSS = 0.01  # that caution may cost
 FEW = 40  # frames: of fewer no threshold for the classifier is chosen, which one picture could decide
 
@@ -142,7 +142,7 @@ def choose_gates(frames: Sequence[Kept], main: Histograms, recall: float = 0.0) 
     40 frames to see whether that helps.
     """
     first = main.best(recall)
-    tried = list(_tried(frames, _thresholds(main, first, recall)))
+    tried = list(tried_gates(frames, _thresholds(main, first, recall)))
     least = max(choice.dice for choice in tried) - DICE_LOSS
     allowed = [choice for choice in tried if choice.dice >= least]
     good = [choice for choice in allowed if false_share(choice.groups) <= EMPTY_SHARE]
@@ -157,9 +157,14 @@ def _thresholds(main: Histograms, first: Score, recall: float) -> list[float]:
     return np.unique(np.linspace(first.logit, max([first.logit, *reaching]), STEPS)).tolist()
 
 
-def _tried(frames: Sequence[Kept], thresholds: Sequence[float]) -> Iterator[ThresholdChoice]:
+def tried_gates(
+    frames: Sequence[Kept], thresholds: Sequence[float], within: Callable[[Gates], bool] = lambda gates: True
+) -> Iterator[ThresholdChoice]:
+    """Every combination of a threshold with the areas and classifier's thresholds that is `within` what is wanted."""
     for threshold in thresholds:
         found = spots(frames, threshold)
         for area, tear in product(AREAS, TEARS if len(frames) >= FEW else TEARS[:1]):
             gates = Gates(threshold, area, tear)
+            if not within(gates):
+                continue
             yield ThresholdChoice(gates, found.counts(gates), found.missed(gates))

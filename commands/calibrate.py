@@ -8,8 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from rich.console import Console
+from rich.table import Table
 
 from ..engine.machine import BUILDERS
+from ..engine.operating_point import POINT_NAMES, OperatingPoint, Reached
 from .int8_options import data_options
 from .options import (
     FILE,
@@ -56,9 +59,11 @@ FEW_TEARS = 10  # pictures with a tear
 @threads_option
 @click.pass_context
 def calibrate(context: click.Context, **options: object) -> None:
-    """Find a model's threshold and fit its confidence, on validation data.
+    """Find a model's thresholds and fit its confidence, on validation data.
 
-    The threshold is the one of best Dice, or the one that reaches --recall.
+    Three points come of it: careful outlines something on 1 % at most of the pictures without a tear; balanced has the
+    best Dice, or reaches --recall; searching finds more, with outlines on 10 % of them at most. At each it is found
+    from which confidence on a region is called unsure: where one in four such regions lies on a tear.
 
     `smartca calibrate report` shows how INT8 is found for a model, and whether it holds.
     """
@@ -76,8 +81,31 @@ def calibrate(context: click.Context, **options: object) -> None:
         for name, value in (("Dice", scores.dice_pooled), ("precision", scores.precision), ("recall", scores.recall))
     )
     say(f"threshold {found.point.threshold:.3f}: {reached}, on {found.point.fitted_on}")
+    Console().print(_points(found.point))
     for words in _doubts(scores, found.tears):
         say(f"warning: {words}")
+
+
+def _points(point: OperatingPoint) -> Table:
+    """What each point reaches on the frames calibrated on."""
+    table = Table(
+        "point", "threshold", "unsure from", "recall", "precision", "tears found", "or unsure", "empty frames"
+    )
+    table.add_column("with 'unsure'")
+    for name in POINT_NAMES:
+        one = point.at(name)
+        reached = one.reached or Reached()
+        shares = (reached.recall, reached.precision, reached.tears_found, reached.tears_found_or_unsure)
+        empty = (reached.empty_outlined, reached.empty_unsure)
+        table.add_row(
+            name,
+            f"{one.threshold:.3f}",
+            "none" if one.unsure is None else f"{one.unsure:.3f}",
+            *("-" if share is None else f"{share:.3f}" for share in shares),
+            *("-" if share is None else f"{share:.1%}" for share in empty),
+        )
+    table.caption = "empty frames: the share of the frames without a tear that carry an outline, or an unsure region"
+    return table
 
 
 def _doubts(scores: Counts, tears: int) -> list[str]:

@@ -17,6 +17,7 @@ from .options import (
     label_option,
     mask_value_option,
     model_options,
+    one_of_both,
     spared,
     split_option,
     writable,
@@ -26,6 +27,7 @@ from .progress import bar
 
 if TYPE_CHECKING:
     from ..engine import Engine
+    from ..engine.operating_point import PointName
 
 
 @click.command()
@@ -59,6 +61,7 @@ def evaluate(
     crop: str,
     engine: Engine,
     threshold: float | None,
+    point: PointName | None,
     precision: str,
     threads: int,
     insecure: bool,
@@ -71,11 +74,14 @@ def evaluate(
     from ..phantom.corruption import check_level
     from ..pictures.sector import parse_crop
 
+    one_of_both(threshold, point)
     writable(report, "--report")
     spared(report, "--report", engine, data)
     check_level(speckle)
     chosen = samples(data, split, parse_crop(crop), mask_value, label)
-    opened = open_segmenter(engine, precision=precision, threshold=threshold, threads=threads, insecure=insecure)
+    opened = open_segmenter(
+        engine, precision=precision, threshold=threshold, point=point, threads=threads, insecure=insecure
+    )
     with opened as segmenter, bar() as progress:
         task = progress.add_task("evaluating", total=chosen.count)
 
@@ -92,7 +98,10 @@ def _tell(found: dict[str, object]) -> None:
     frames, truth = found["frames"], found.get("truth")
     assert isinstance(frames, dict)
     speckle = "" if found["speckle"] == "none" else f", {found['speckle']} speckle"
-    click.echo(f"{frames['evaluated']} frames, {found['outlined_share']:.1%} with an outline{speckle}")
+    states = found["states"]
+    assert isinstance(states, dict)
+    unsure = f", {states['unsure']} unsure" if states["unsure"] else ""
+    click.echo(f"{frames['evaluated']} frames, {found['outlined_share']:.1%} with an outline{unsure}{speckle}")
     if not isinstance(truth, dict):
         return
     table = Table("score", "value", "of")
@@ -100,7 +109,9 @@ def _tell(found: dict[str, object]) -> None:
         value = truth[key]
         table.add_row(name, "none" if value is None else f"{value:.3f}", of)
     Console().print(table)
-    click.echo(f"outlines on {truth['false_positive_frames']} of {truth['negative_frames']} frames without a tear")
+    unsure = f", {truth['unsure_negative_frames']} of them unsure" if truth["unsure_negative_frames"] else ""
+    empty = truth["negative_frames"]
+    click.echo(f"outlines on {truth['false_positive_frames']} of {empty} frames without a tear{unsure}")
 
 
 def _rows(truth: dict[str, object]) -> list[tuple[str, str, str]]:
@@ -114,6 +125,7 @@ def _rows(truth: dict[str, object]) -> list[tuple[str, str, str]]:
         ("IoU", "iou", pixels),
         ("Dice per picture", "dice_per_image", "pictures with a tear, their mean"),
         ("tears found", "lesion_sensitivity", f"{truth['tears']} tears"),
+        ("tears found or unsure", "lesion_sensitivity_or_unsure", f"{truth['tears']} tears"),
         (f"HD95 ({unit})", "hd95", both),
         (f"surface distance ({unit})", "surface_distance", both),
         ("calibration error", "ece", f"{truth['ece_pixels']:,} pixels in question"),

@@ -24,6 +24,7 @@ from .options import (
     mask_value_option,
     model_arguments,
     model_options,
+    one_of_both,
     say,
     spared,
     writable,
@@ -32,6 +33,7 @@ from .options import (
 
 if TYPE_CHECKING:
     from ..engine import Engine
+    from ..engine.operating_point import PointName
     from ..stream.run.run import Run
 
 F = TypeVar("F", bound=Callable[..., object])
@@ -117,6 +119,7 @@ class _Wanted:
     displays: tuple[str, ...]
     engine: Engine
     threshold: float | None
+    point: PointName | None
     precision: str
     threads: int
     insecure: bool
@@ -127,6 +130,7 @@ class _Wanted:
         """Find out before the work what could not be written or understood. Raises UsageError or InputError."""
         from ..pictures.sector import parse_crop
 
+        one_of_both(self.threshold, self.point)
         writable(self.report, "--report")
         writable(self.record, "--record")
         apart(source, self.record, self.report)
@@ -144,7 +148,7 @@ class _Wanted:
 
     def serve(self) -> list[str]:
         """The serve process' arguments."""
-        words = model_arguments(self.engine, self.threshold, self.precision, self.threads)
+        words = model_arguments(self.engine, self.threshold, self.precision, self.threads, self.point)
         return [*words, *(["--insecure"] if self.insecure else [])]
 
     def view(self) -> list[str]:

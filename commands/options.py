@@ -12,7 +12,7 @@ from typing import TypeVar
 import click
 
 from ..engine.contract import PRECISIONS, SHIPPED_MODEL, Engine, engine_at
-from ..engine.operating_point import point_path
+from ..engine.operating_point import POINT_NAMES, PointName, point_path
 from ..engine.usual import usual_model
 from ..errors import FileError, MissingPackage
 from ..files import write_json
@@ -44,7 +44,7 @@ def usual() -> Path:
 
 
 def model_options(command: F) -> F:
-    """--engine (or --model), --threshold, --precision, --threads."""
+    """--engine (or --model), --threshold, --point, --precision, --threads."""
     for option in (
         click.option(
             "--threads",
@@ -61,10 +61,16 @@ def model_options(command: F) -> F:
             "the shipped model) and this processor is fast with it; else bf16 if the processor has it; else fp32.",
         ),
         click.option(
+            "--point",
+            type=click.Choice(POINT_NAMES),
+            help="How much to outline: careful, hardly ever without a tear; searching, rather too much than too "
+            "little.  [default: balanced]",
+        ),
+        click.option(
             "--threshold",
             type=click.FloatRange(0, 1, min_open=True, max_open=True),
             callback=finite,
-            help="Confidence from which a pixel is outlined.  [default: the model's own]",
+            help="Confidence from which a pixel is outlined, in place of a point.  [default: the point's]",
         ),
         click.option(
             "--engine",
@@ -81,10 +87,19 @@ def model_options(command: F) -> F:
     return command
 
 
-def model_arguments(engine: Engine, threshold: float | None, precision: str, threads: int) -> list[str]:
+def model_arguments(
+    engine: Engine, threshold: float | None, precision: str, threads: int, point: PointName | None = None
+) -> list[str]:
     """The same options again, for a process of ours."""
     limit = [] if threshold is None else ["--threshold", str(threshold)]
+    limit += [] if point is None else ["--point", point]
     return ["--engine", str(engine), "--precision", precision, "--threads", str(threads), *limit]
+
+
+def one_of_both(threshold: float | None, point: PointName | None) -> None:
+    """Raises UsageError where both a threshold and a point are given: one would silently win."""
+    if threshold is not None and point is not None:
+        raise click.UsageError("--threshold takes the point's place: give one of --threshold and --point")
 
 
 def insecure_option(command: F) -> F:

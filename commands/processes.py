@@ -21,6 +21,7 @@ from .options import (
     mask_value_option,
     model_arguments,
     model_options,
+    one_of_both,
     say,
     writable,
     write_report,
@@ -28,6 +29,7 @@ from .options import (
 
 if TYPE_CHECKING:
     from ..engine import Engine
+    from ..engine.operating_point import PointName
     from ..stream.displays.contract import Display
     from ..stream.view import ViewState
 
@@ -90,6 +92,7 @@ def serve(
     losses: int,
     engine: Engine,
     threshold: float | None,
+    point: PointName | None,
     precision: str,
     threads: int,
     insecure: bool,
@@ -99,13 +102,15 @@ def serve(
     from ..stream.run.processes import ServeSettings, end_at_once, run_serve, start_again
     from ..stream.run.supervise import DEVICE_LOST
 
+    one_of_both(threshold, point)
     started = time.monotonic()
-    code = run_serve(ServeSettings(engine, threshold, precision, threads, bind, publish, insecure), pulse, say)
+    settings = ServeSettings(engine, threshold, precision, threads, bind, publish, insecure, point)
+    code = run_serve(settings, pulse, say)
     if code == DEVICE_LOST and pulse is not None:  # the supervisor starts it again
         end_at_once(code)
     if code == DEVICE_LOST:
         arguments = ["serve", "--bind", bind, "--publish", publish, *(["--insecure"] if insecure else [])]
-        arguments += model_arguments(engine, threshold, precision, threads)
+        arguments += model_arguments(engine, threshold, precision, threads, point)
         start_again(arguments, losses, time.monotonic() - started, say)
     return code
 

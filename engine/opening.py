@@ -13,7 +13,7 @@ from .. import plugins
 from .contract import SHIPPED, Engine, EngineError, Foreign, Remote, Runner, engine_at
 from .cpu.ready_int8 import chosen
 from .foreign_runner import Judged
-from .operating_point import OperatingPoint
+from .operating_point import USUAL, OperatingPoint, PointName, point_name
 from .paths import sheet_path
 from .plan import require_fit
 from .segmenter import Segmenter
@@ -27,22 +27,31 @@ def open_segmenter(
     *,
     precision: str = "auto",
     threshold: float | None = None,
+    point: PointName | None = None,
     threads: int = 0,
     insecure: bool = False,
 ) -> Segmenter:
     """Open `engine`, ready to outline tears at its stored operating point. Use it with `with`, or call `close`.
 
-    engine: 'shipped', the path of an .onnx or .engine file, a Triton server's address, or PLUGIN:REST. threshold:
-    another one of fitted q, in 0..1. precision, threads and insecure: see `open_runner`.
-    Raises EngineError as `open_runner` does, and where the stored point is damaged or of other weights, or `threshold`
-    is not in 0..1.
+    engine: 'shipped', the path of an .onnx or .engine file, a Triton server's address, or PLUGIN:REST. point:
+    'careful', 'balanced' (unless given) or 'searching'; an engine calibrated for one only has it under all three names.
+    threshold: one of your own, of fitted q in 0..1, in place of the point's; there is no 'unsure' with it. precision,
+    threads and insecure: see `open_runner`.
+    Raises EngineError as `open_runner` does, and where the stored point is damaged or of other weights, `threshold` is
+    not in 0..1, `point` is no such name, or both are given.
     """
+    if threshold is not None and point is not None:
+        raise EngineError("a threshold of your own takes the point's place; give one of the two")
     runner = open_runner(engine, precision, threads, insecure)
     try:
-        point = runner.point()
-        point = point if threshold is None else replace_threshold(point, threshold)
-        log.info("engine opened", extra={**runner.info.as_report(), "threshold": point.threshold})
-        return Segmenter(runner, point)
+        name, stored = point_name(point or USUAL), runner.point()
+        if threshold is not None:
+            segmenter = Segmenter(runner, replace_threshold(stored, threshold), "")
+        else:
+            segmenter = Segmenter(runner, stored, name)
+        told = {"threshold": segmenter.point.threshold, "point": segmenter.point_name}
+        log.info("engine opened", extra={**runner.info.as_report(), **told})
+        return segmenter
     except BaseException as error:
         runner.close()
         if isinstance(error, ValueError):
@@ -152,5 +161,7 @@ def _other_precision(engine: Engine, built: str) -> str:
 
 
 def replace_threshold(point: OperatingPoint, threshold: float) -> OperatingPoint:
-    """The same operating point with another threshold; what it reached with the old one is left out."""
-    return msgspec.structs.replace(point, threshold=threshold, recall_wanted=None, recall_found=None)
+    """The same operating point with another threshold; what was found for the old one is left out."""
+    return msgspec.structs.replace(
+        point, threshold=threshold, recall_wanted=None, recall_found=None, unsure=None, reached=None, points={}
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal, cast, get_args
 
 import msgspec
 import numpy as np
@@ -12,6 +13,57 @@ from ..errors import UNDECODABLE, InputError
 from ..files import write_json
 
 NOT_CALIBRATED = "not calibrated"
+PointName = Literal["careful", "balanced", "searching"]
+POINT_NAMES: tuple[PointName, ...] = get_args(PointName)  # from the fewest outlines to the most
+USUAL: PointName = "balanced"
+
+
+class Reached(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a point reached on the frames it was found on; None where there were no such frames.
+
+    recall, precision: of all pixels put together. tears_found: share of the frames with a tear of which a part is
+    outlined. empty_outlined: share of the frames without a tear that carry an outline. empty_unsure: share of those
+    that carry an unsure region. unsure_right: share of the unsure regions that lie on a tear. tears_found_or_unsure:
+    `tears_found` if an unsure region counts as well.
+    """
+
+    recall: float | None = None
+    precision: float | None = None
+    tears_found: float | None = None
+    empty_outlined: float | None = None
+    empty_unsure: float | None = None
+    unsure_right: float | None = None
+    tears_found_or_unsure: float | None = None
+
+
+class Setting(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the points of one model differ in; see OperatingPoint."""
+
+    threshold: float
+    min_area: int = 0
+    tear_threshold: float = 0.0
+    unsure: float | None = None
+    reached: Reached | None = None
+
+    def __post_init__(self) -> None:
+        check_thresholds(self.threshold, self.tear_threshold, self.unsure)
+
+
+def check_thresholds(threshold: float, tear_threshold: float, unsure: float | None) -> None:
+    """Raises InputError for a threshold that can be none."""
+    if not 0.0 < threshold < 1.0:
+        raise InputError(f"the threshold is {threshold}; it must lie between 0 and 1")
+    if not 0.0 <= tear_threshold < 1.0:
+        raise InputError(f"the classifier's threshold is {tear_threshold}; it must lie between 0 and 1")
+    if unsure is not None and not 0.0 < unsure < threshold:
+        raise InputError(f"'unsure' begins at {unsure}; it must lie between 0 and the threshold, {threshold}")
+
+
+def point_name(word: str) -> PointName:
+    """`word`, if it is one of POINT_NAMES; else InputError."""
+    if word not in POINT_NAMES:
+        raise InputError(f"there is no point {word!r}; choose one of {', '.join(POINT_NAMES)}")
+    return cast(PointName, word)
 
 
 class OperatingPoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -21,6 +73,12 @@ class OperatingPoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     q_fitted >= threshold; spots of fewer than `min_area` pixels of the network's square are left out.
     Nothing is outlined where the classifier's probability of a tear is below `tear_threshold`, and there is no result
     for a picture stranger than `strange_limit` (None: no limit).
+
+    An 8-connected spot of pixels with q_fitted >= unsure, of `min_area` pixels or more, that holds nothing outlined is
+    'unsure' (None: there is no such answer). The same `tear_threshold` holds for it.
+
+    These are the values of the point 'balanced'. `points` has those of 'careful' and 'searching'; where it is empty,
+    all three names mean this one.
     """
 
     model_sha256: str = ""
@@ -33,20 +91,41 @@ class OperatingPoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     recall_wanted: float | None = None
     recall_found: float | None = None
     fitted_on: str = NOT_CALIBRATED
+    unsure: float | None = None
+    reached: Reached | None = None
+    points: dict[Literal["careful", "searching"], Setting] = {}
 
     def __post_init__(self) -> None:
-        if not 0.0 < self.threshold < 1.0:
-            raise InputError(f"the threshold is {self.threshold}; it must lie between 0 and 1")
-        if not 0.0 <= self.tear_threshold < 1.0:
-            raise InputError(f"the classifier's threshold is {self.tear_threshold}; it must lie between 0 and 1")
+        check_thresholds(self.threshold, self.tear_threshold, self.unsure)
         if self.slope <= 0.0:
             raise InputError(f"the slope of the fit is {self.slope}; it must be above 0")
+        if len(self.points) == 1:
+            raise InputError("there is one of the points 'careful' and 'searching', but not the other")
+
+    def at(self, name: PointName) -> OperatingPoint:
+        """The point of that name by itself: it is this one where the model was calibrated for one only."""
+        if name == "balanced" or not self.points:
+            return msgspec.structs.replace(self, points={})
+        chosen = self.points[name]
+        return msgspec.structs.replace(
+            self,
+            threshold=chosen.threshold,
+            min_area=chosen.min_area,
+            tear_threshold=chosen.tear_threshold,
+            unsure=chosen.unsure,
+            reached=chosen.reached,
+            points={},
+        )
+
+    def raw(self, fitted: float) -> float:
+        """A fitted q as the network's own q: outlining needs no fit of every pixel."""
+        logit = np.log(fitted) - np.log1p(-fitted)
+        return float(1.0 / (1.0 + np.exp(-(logit - self.intercept) / self.slope)))
 
     @property
     def raw_threshold(self) -> float:
-        """The threshold in the network's own q: outlining needs no fit of every pixel."""
-        logit = np.log(self.threshold) - np.log1p(-self.threshold)
-        return float(1.0 / (1.0 + np.exp(-(logit - self.intercept) / self.slope)))
+        """The threshold in the network's own q."""
+        return self.raw(self.threshold)
 
     def fitted(self, q: NDArray[np.float32]) -> NDArray[np.float32]:
         """q -> q after the fit, any shape."""

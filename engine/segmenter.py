@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
 from types import TracebackType
+from typing import Literal, NamedTuple
 
 import cv2
 import numpy as np
@@ -15,7 +17,7 @@ from ..errors import InputError
 from ..pictures.pixels import Mask, Sector, as_sector, check_picture, whole
 from .contract import Answer, Runner
 from .letterbox import Letterbox, from_letterbox, letterbox, to_input
-from .operating_point import OperatingPoint
+from .operating_point import USUAL, OperatingPoint, PointName
 
 ECHO = 24  # grey that only an echo, and no noise, reaches
 ECHO_SHARE = 0.10  # of the sector: tissue fills 15 % of it and more, a probe in the air 6 %
@@ -23,10 +25,16 @@ ECHO_SHARE = 0.10  # of the sector: tissue fills 15 % of it and more, a probe in
 
 @dataclass(frozen=True, slots=True)
 class Segmentation:
-    """The outline's inside (bool, the frame's rows x columns) and the mean fitted q in it (0 if none)."""
+    """The outline's inside (bool, the frame's rows x columns) and the mean fitted q in it (0 if none).
+
+    unsure: the inside of regions that may be tear and are not outlined, bool of the same shape, which share no pixel
+    with `mask`; None where there are none. point: at which operating point, or '' with a threshold of one's own.
+    """
 
     mask: Mask
     confidence: float
+    unsure: Mask | None = None
+    point: PointName | Literal[""] = ""
 
     @property
     def area(self) -> int:
@@ -38,14 +46,41 @@ class NoPicture(InputError):
     """There is no ultrasound picture in the frame, so 'no tear outlined' would be a lie."""
 
 
-class Segmenter:
-    """Asks `runner` about one picture at a time and outlines at `point`. Closing it closes the runner."""
+class _Cut(NamedTuple):
+    """A point as it is used: thresholds in the network's own q."""
 
-    def __init__(self, runner: Runner, point: OperatingPoint) -> None:
+    name: PointName | Literal[""]
+    point: OperatingPoint
+    threshold: np.float32
+    unsure: np.float32 | None
+
+
+class Segmenter:
+    """Asks `runner` about one picture at a time and outlines at `stored`. Closing it closes the runner.
+
+    name: which of the points of `stored` to begin with; '' for a point of one's own, which has no other beside it.
+    """
+
+    def __init__(self, runner: Runner, stored: OperatingPoint, name: PointName | Literal[""] = USUAL) -> None:
         self.runner = runner
-        self.point = point
-        self._threshold = np.float32(point.raw_threshold)
+        self.stored = stored
+        self._cut = _cut(stored, name)
         self._one_at_a_time = threading.Lock()  # threads that share it take turns
+
+    @property
+    def point(self) -> OperatingPoint:
+        """The operating point in use."""
+        return self._cut.point
+
+    @property
+    def point_name(self) -> PointName | Literal[""]:
+        """Its name; '' for a point of one's own."""
+        return self._cut.name
+
+    def switch(self, name: PointName) -> None:
+        """Outline at another point from the next `outline` on. A point of one's own stays: there is no other."""
+        if self._cut.name:
+            self._cut = _cut(self.stored, name)
 
     def __call__(self, pixels: NDArray[np.uint8], sector: Sector | None = None) -> Segmentation:
         """uint8 grey (rows, columns) or BGR (rows, columns, 3) picture -> Segmentation.
@@ -85,18 +120,23 @@ class Segmenter:
 
     def outline(self, answer: Answer, shape: tuple[int, ...], sector: Sector | None = None) -> Segmentation:
         """From an answer on the network's square to the mask of a picture of `shape` (rows, columns, ...)."""
-        sector = sector or whole(shape)
+        sector, cut = sector or whole(shape), self._cut  # another thread may switch meanwhile
         mask = np.zeros(shape[:2], np.bool_)
-        if answer.tear < self.point.tear_threshold:
-            return Segmentation(mask, 0.0)
-        q = without_spots(answer.q, self._threshold, self.point.min_area)
-        if not (q >= self._threshold).any():
-            return Segmentation(mask, 0.0)
+        least = cut.threshold if cut.unsure is None else cut.unsure
+        if answer.tear < cut.point.tear_threshold or not (answer.q >= least).any():
+            return Segmentation(mask, 0.0, None, cut.name)
+        q = without_spots(answer.q, cut.threshold, cut.point.min_area)
+        certain = q >= cut.threshold
+        unsure = _unsure(answer.q, certain, cut, sector, shape)
+        if not certain.any():
+            return Segmentation(mask, 0.0, unsure, cut.name)
         large = from_letterbox(q, sector)
-        inside = large >= self._threshold
+        inside = large >= cut.threshold
         sector.cut(mask)[...] = inside
-        confidence = float(self.point.fitted(large[inside]).mean()) if inside.any() else 0.0
-        return Segmentation(mask, confidence)
+        if unsure is not None:  # their borders never meet, but for rounding
+            sector.cut(unsure)[inside] = False
+        confidence = float(cut.point.fitted(large[inside]).mean()) if inside.any() else 0.0
+        return Segmentation(mask, confidence, unsure, cut.name)
 
     def close(self) -> None:
         """Give the engine's device back."""
@@ -112,23 +152,76 @@ class Segmenter:
 
 
 def without_spots(q: NDArray[np.float32], threshold: np.float32, min_area: int) -> NDArray[np.float32]:
-    """q with 8-connected spots of fewer than `min_area` pixels at or above `threshold` set to 0.
-
-    By contours, since there are few: labelling all 65,536 pixels would take forty times as long.
-    """
-    above = (q >= threshold).astype(np.uint8)
+    """q with 8-connected spots of fewer than `min_area` pixels at or above `threshold` set to 0."""
     if min_area <= 1:
         return q
     kept = q
-    contours, tree = cv2.findContours(above, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
+    for where, spot in spots_in(q >= threshold):
+        if np.count_nonzero(spot) < min_area:
+            kept = q.copy() if kept is q else kept
+            kept[where][spot] = 0.0
+    return kept
+
+
+def unsure_only(
+    q: NDArray[np.float32], certain: Mask, threshold: np.float32, min_area: int
+) -> NDArray[np.float32] | None:
+    """q with the spots at or above `threshold` set to 0 that are too small or hold a `certain` pixel.
+
+    None where no spot is left.
+    """
+    left, gone = False, []
+    for where, spot in spots_in(q >= threshold):
+        if np.count_nonzero(spot) >= max(min_area, 1) and not (certain[where] & spot).any():
+            left = True
+        else:
+            gone.append((where, spot))
+    if not left:
+        return None
+    kept = q.copy() if gone else q
+    for where, spot in gone:
+        kept[where][spot] = 0.0
+    return kept
+
+
+def spots_in(above: Mask) -> Iterator[tuple[tuple[slice, slice], Mask]]:
+    """Each 8-connected spot: the rectangle around it, and its pixels in there.
+
+    By contours, since there are few: labelling all 65,536 pixels would take forty times as long.
+    """
+    pixels = above.view(np.uint8)
+    contours, tree = cv2.findContours(pixels, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
     for number, contour in enumerate(contours):
         if tree[0, number, 3] >= 0:  # the border of a hole
             continue
         x, y, width, height = cv2.boundingRect(contour)
+        where = (slice(y, y + height), slice(x, x + width))
+        if tree[0, number, 2] >= 0:  # another spot may stand in its hole
+            _, labels = cv2.connectedComponents(pixels[where], connectivity=8)
+            column, row = contour[0, 0]
+            yield where, labels == labels[row - y, column - x]
+            continue
         spot = np.zeros((height, width), np.uint8)
         cv2.drawContours(spot, [contour], 0, 1, cv2.FILLED, offset=(-x, -y))
-        spot &= above[y : y + height, x : x + width]
-        if np.count_nonzero(spot) < min_area:
-            kept = q.copy() if kept is q else kept
-            kept[y : y + height, x : x + width][spot > 0] = 0.0
-    return kept
+        yield where, spot.view(np.bool_)
+
+
+def _unsure(q: NDArray[np.float32], certain: Mask, cut: _Cut, sector: Sector, shape: tuple[int, ...]) -> Mask | None:
+    """The unsure regions on the picture. None where there is not one pixel of any."""
+    if cut.unsure is None:
+        return None
+    kept = unsure_only(q, certain, cut.unsure, cut.point.min_area)
+    if kept is None:
+        return None
+    inside = from_letterbox(kept, sector) >= cut.unsure
+    if not inside.any():
+        return None
+    mask = np.zeros(shape[:2], np.bool_)
+    sector.cut(mask)[...] = inside
+    return mask
+
+
+def _cut(stored: OperatingPoint, name: PointName | Literal[""]) -> _Cut:
+    point = stored.at(name) if name else stored
+    unsure = None if point.unsure is None else np.float32(point.raw(point.unsure))
+    return _Cut(name, point, np.float32(point.raw_threshold), unsure)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from ..engine import Answer, EngineError, Mask, NoPicture, Sector, Segmenter
+from ..engine import Answer, EngineError, Mask, NoPicture, Sector, Segmentation, Segmenter
 from ..engine.letterbox import Letterbox, letterbox_mask
 from ..errors import InputError
 from ..pictures.pixels import to_grey
@@ -31,12 +31,16 @@ class Scores:
     counts: Counts = field(default_factory=Counts)
     dices: PictureDice = field(default_factory=PictureDice)
     lesions: Lesions = field(default_factory=Lesions)
+    lesions_or_unsure: Lesions = field(default_factory=Lesions)  # as if an unsure region were an outline
+    unsure_negative_frames: int = 0  # without a tear and without an outline
     surfaces: SurfaceScores = field(default_factory=SurfaceScores)
     calibration: CalibrationScores = field(default_factory=CalibrationScores)
     pictures: int = 0
 
-    def add(self, sample: Sample, mask: Mask | None, q: NDArray[np.float32] | None) -> None:
-        """Score one picture. Without a result its tear is unmarked; its state tells that from 'no tear outlined'.
+    def add(self, sample: Sample, mask: Mask | None, q: NDArray[np.float32] | None, unsure: Mask | None = None) -> None:
+        """Score one picture by its outline; an unsure region claims nothing, and is counted beside it.
+
+        Without a result its tear is unmarked; its state tells that from 'no tear outlined'.
 
         `q` is the fitted confidence on the network's square, as calibration fits it: whether the classifier let
         an outline through does not matter to it.
@@ -49,14 +53,15 @@ class Scores:
         self.counts.add(mask, truth)
         self.dices.add(mask, truth)
         self.lesions.add(mask, truth)
+        self.lesions_or_unsure.add(mask if unsure is None else mask | unsure, truth)
+        self.unsure_negative_frames += unsure is not None and not mask.any() and not truth.any()
         self.surfaces.add(mask, truth, spacing or (1.0, 1.0))
         if q is None:
             return
-        box = Letterbox(q.shape[0], sector.width, sector.height)
-        (rows, columns), (top, left) = box.inner, box.corner
-        inner = (slice(top, top + rows), slice(left, left + columns))
+        inner, marked = on_square(q, truth, sector)
+        rows, columns = inner.shape
         scaled = spacing and (spacing[0] * sector.height / rows, spacing[1] * sector.width / columns)
-        self.calibration.add(q[inner], letterbox_mask(truth, sector, q.shape[0])[inner], scaled)
+        self.calibration.add(inner, marked, scaled)
 
     def as_report(self, unit: str) -> dict[str, object]:
         """The report's `truth`; `unit` is that of hd95 and surface_distance."""
@@ -64,6 +69,9 @@ class Scores:
             **self.counts.as_report(),
             "dice_per_image": self.dices.mean,
             **self.lesions.as_report(),
+            "tears_found_or_unsure": self.lesions_or_unsure.found,
+            "lesion_sensitivity_or_unsure": self.lesions_or_unsure.sensitivity,
+            "unsure_negative_frames": self.unsure_negative_frames,
             **self.surfaces.as_report(),
             "unit": unit,
             **self.calibration.as_report(),
@@ -81,6 +89,8 @@ def evaluate(
     - dice_per_image: mean over pictures with a tear; one without a tear but with an outline counts among
       false_positive_frames instead, one with neither not at all.
     - lesion_sensitivity: the share of tears of which a tenth or more is outlined (`scores.lesions`).
+    - lesion_sensitivity_or_unsure: the same if an unsure region counted as an outline, which it does nowhere else;
+      unsure_negative_frames: frames without a tear and without an outline that are unsure.
     - hd95 (mean, and median) and surface_distance: symmetric, over pictures with both tear and outline, in `unit`;
       surface_pictures_left_out have only one of them (`scores.surface`).
     - ece: expected calibration error of the fitted confidence over the ece_pixels of the network's square with
@@ -92,9 +102,9 @@ def evaluate(
     scores, states, done = Scores(), Counter[str](), 0
     for number, sample in enumerate(samples.each):
         noisy = sample.pixels if speckle == "none" else speckled_sample(sample, speckle, samples.name, number)
-        state, mask, q = _look(segmenter, noisy, sample.sector)
+        state, found, q = ask(segmenter, noisy, sample.sector)
         states[state.name.lower()] += 1
-        scores.add(sample, mask, q)
+        scores.add(sample, None if found is None else found.mask, q, None if found is None else found.unsure)
         done += 1
         progress(done, samples.count)
     if not done:
@@ -106,6 +116,7 @@ def evaluate(
         "outlined_share": round(states["tear_outlined"] / done, 4),
         "engine": segmenter.runner.info.as_report(),
         "threshold": segmenter.point.threshold,
+        "point": segmenter.point_name,
     }
     if scores.pictures:
         report["truth"] = scores.as_report(samples.unit)
@@ -126,15 +137,30 @@ def speckled_sample(sample: Sample, level: str, name: str, number: int) -> NDArr
     return grey
 
 
-def _look(
+def on_square(q: NDArray[np.float32], truth: Mask, sector: Sector) -> tuple[NDArray[np.float32], Mask]:
+    """The sector's part of q, (size, size) on the network's square, and of `truth`, the picture's, as it lies there."""
+    box = Letterbox(q.shape[0], sector.width, sector.height)
+    (rows, columns), (top, left) = box.inner, box.corner
+    inner = (slice(top, top + rows), slice(left, left + columns))
+    return q[inner], letterbox_mask(truth, sector, q.shape[0])[inner]
+
+
+def ask(
     segmenter: Segmenter, pixels: NDArray[np.uint8], sector: Sector
-) -> tuple[State, Mask | None, NDArray[np.float32] | None]:
-    """What may be said of a picture, its mask, and the fitted q on the network's square."""
+) -> tuple[State, Segmentation | None, NDArray[np.float32] | None]:
+    """What may be said of a picture, its masks, and the fitted q on the network's square; None without a result."""
     try:
         segmenter.start(pixels, sector)
         answer: Answer = segmenter.finish()
     except (EngineError, NoPicture):
         return State.NO_RESULT, None, None
-    mask = segmenter.outline(answer, pixels.shape, sector).mask
-    state = State.TEAR_OUTLINED if mask.any() else State.NO_TEAR_OUTLINED
-    return state, mask, segmenter.point.fitted(answer.q)
+    found = segmenter.outline(answer, pixels.shape, sector)
+    return State.of(found.mask, found.unsure), found, segmenter.point.fitted(answer.q)
+
+
+def ask_outline(
+    segmenter: Segmenter, pixels: NDArray[np.uint8], sector: Sector
+) -> tuple[Mask | None, NDArray[np.float32] | None]:
+    """The outlined pixels and the fitted q of a picture, as `ask` has them; None without a result."""
+    _, found, q = ask(segmenter, pixels, sector)
+    return None if found is None else found.mask, q

@@ -15,6 +15,7 @@ from pathlib import Path
 import smartca
 from smartca.engine import NoPicture
 from smartca.pictures.sector import SectorFinder
+from smartca.stream.frame import State
 
 
 def main(clip: str = "phantom:frames=20", table: str = "outlines.csv") -> None:
@@ -33,7 +34,7 @@ def main(clip: str = "phantom:frames=20", table: str = "outlines.csv") -> None:
             except NoPicture as error:
                 rows.writerow([number, f"no result: {error}", "", "", ""])
                 continue
-            state = "tear outlined" if found.area else "no tear outlined"
+            state = State.of(found.mask, found.unsure).value
             scale = source.mm_per_pixel
             area_mm2 = round(found.area * scale[0] * scale[1], 2) if scale else ""
             rows.writerow([number, state, found.area, area_mm2, round(found.confidence, 4)])

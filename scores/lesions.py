@@ -53,6 +53,14 @@ class Lesions:
         }
 
 
+def is_found(mask: Mask, truth: Mask) -> bool:
+    """Whether outlines cover a tenth of the one tear in `truth` or more, however many parts it has.
+
+    Both are bool (rows, columns) of one shape.
+    """
+    return bool(np.count_nonzero(mask & truth) >= COVERED * np.count_nonzero(truth))
+
+
 def _shares(parts: Mask, other: Mask) -> np.ndarray:
     """For each 8-connected part of `parts`, the share of its pixels that are in `other` too."""
     if not parts.any():

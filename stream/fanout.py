@@ -10,11 +10,12 @@ from typing import NamedTuple, TypeGuard
 
 import zmq
 
+from ..engine.operating_point import PointName
 from .causes import NEWER_AT_VIEWER, TOO_OLD_AT_VIEWER
 from .frame import Frame, Result, Trail
 from .link.credits import LEASE_NS
 from .link.link import FORGET_NS, Rejections, Sender, read_messages, transmitter, waiting
-from .link.wire import End, Message, Reply, WireError
+from .link.wire import End, Grant, Message, Reply, WireError
 
 log = logging.getLogger(__name__)
 MOST_VIEWERS = 16
@@ -33,6 +34,7 @@ class Viewer:
 
     sender: Sender
     heard_ns: int = 0
+    asked: int = 0  # its newest wish for an operating point
     waiting: deque[WaitingReply] = field(default_factory=deque)
     dropped: dict[int, Counter[str]] = field(default_factory=dict)  # by the feed's epoch
 
@@ -92,6 +94,12 @@ class Fanout:
         self._epoch = epoch
         self._engine = engine
         self._rejections = rejections
+        self._wish: PointName | None = None
+
+    def take_wish(self) -> PointName | None:
+        """The operating point that a viewer has asked for since the last call, the last one to ask winning."""
+        wish, self._wish = self._wish, None
+        return wish
 
     def pump(self, now_ns: int) -> None:
         """Take in grants, send what may be sent, and show life."""
@@ -146,6 +154,9 @@ class Fanout:
             viewer = Viewer(Sender(transmitter(self._socket, peer), self._epoch))
         viewer.sender.hear(message, now_ns)
         viewer.heard_ns = now_ns
+        grant = message.body
+        if isinstance(grant, Grant) and grant.point and grant.asked > viewer.asked:
+            viewer.asked, self._wish = grant.asked, grant.point
         if peer not in self.viewers:
             log.info("a viewer came", extra={"viewers": len(self.viewers) + 1})
         self.viewers[peer] = viewer

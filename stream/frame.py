@@ -20,9 +20,17 @@ class State(str, Enum):
     """What may be said of a picture; no two of these may ever look alike."""
 
     TEAR_OUTLINED = "tear outlined"
+    UNSURE = "unsure"
     NO_TEAR_OUTLINED = "no tear outlined"
     NO_RESULT = "no result"
     STALE = "stale"
+
+    @staticmethod
+    def of(mask: Mask, unsure: Mask | None) -> State:
+        """The state of a picture that the engine has looked at, by its outline's inside and its unsure regions."""
+        if mask.any():
+            return State.TEAR_OUTLINED
+        return State.NO_TEAR_OUTLINED if unsure is None else State.UNSURE
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +79,12 @@ class Frame:
 class Result:
     """What the engine says of one frame: a mask, or honestly none."""
 
-    state: State  # TEAR_OUTLINED, NO_TEAR_OUTLINED or NO_RESULT
+    state: State  # any but STALE
     mask: Mask | None = None  # (rows, columns) of the frame; None where there is no result
     confidence: float = 0.0  # mean fitted q inside the outline
     reason: str = ""  # why there is no result
     engine: str = ""  # first 12 hex digits of the model's sha256
     inference_ns: int = 0
     served: Trail = Trail()
+    unsure: Mask | None = None  # (rows, columns): may be tear and is not outlined; None where there is no such pixel
+    point: str = ""  # at which operating point; '' with a threshold of one's own, or where nothing was judged

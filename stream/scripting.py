@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from ..engine import Engine, open_segmenter
+from ..engine.operating_point import PointName, point_name
 from ..errors import RunError
 from ..pictures.pixels import Sector
 from . import ANSWERS_AT, FRAMES_AT
@@ -62,6 +63,7 @@ def serve(
     *,
     precision: str = "auto",
     threshold: float | None = None,
+    point: PointName | None = None,
     threads: int = 0,
     insecure: bool = False,
     keep: Keep = _always,
@@ -72,7 +74,9 @@ def serve(
     Raises InputError for an address, EngineError as `open_segmenter`, DeviceLost once its device has failed for good.
     """
     return answer(
-        lambda: open_segmenter(engine, precision=precision, threshold=threshold, threads=threads, insecure=insecure),
+        lambda: open_segmenter(
+            engine, precision=precision, threshold=threshold, point=point, threads=threads, insecure=insecure
+        ),
         bind,
         publish,
         insecure,
@@ -85,6 +89,7 @@ def view(
     *,
     source: str = "",
     displays: Sequence[Display] = (),
+    point: PointName | None = None,
     stay: bool = False,
     insecure: bool = False,
     keep: Keep = _always,
@@ -92,11 +97,14 @@ def view(
     """Each frame with its result, as the engine at `endpoint` publishes them, until the feed ends.
 
     A slow taker gets the newest frame of a live feed. source: the feed's name; '' takes the first that comes.
-    displays: these get everything first, also the word that there is no new frame, and are closed at the end. stay: go
-    on after the end of a feed. insecure: `endpoint` may be another machine.
+    displays: these get everything first, also the word that there is no new frame, and are closed at the end. point:
+    ask the engine to outline at it, for all its viewers. stay: go on after the end of a feed. insecure: `endpoint` may
+    be another machine.
     Raises InputError for an address, and RunError where the feed ended early, with its reason, after all frames.
     """
     state = ViewState(Tally(), Order(source))
+    if point is not None:
+        state.ask(point_name(point))
     try:
         yield from watch(endpoint, displays, state, lambda: keep() and (stay or not state.ended), insecure)
     finally:

@@ -39,12 +39,20 @@ def serve(open_segmenter: Callable[[], Segmenter], bind: str, publish: str, inse
         segmenter = open_segmenter()
         with segmenter:
             intake = Intake(incoming, epoch, rejections)
-            fanout = Fanout(outgoing, epoch, segmenter.runner.info.as_report(), rejections)
+            engine = {**segmenter.runner.info.as_report(), "points": _points(segmenter)}
+            fanout = Fanout(outgoing, epoch, engine, rejections)
             log.info("ready", extra={"bind": bind, "publish": publish})
             _loop(_Desk(segmenter, intake, fanout, epoch), [incoming, outgoing], keep)
     finally:
         context.destroy(linger=200)
     return rejections.count
+
+
+def _points(segmenter: Segmenter) -> str:
+    """How many points a viewer can choose from: 'three', 'one' under all three names, 'own' for a fixed threshold."""
+    if not segmenter.point_name:
+        return "own"
+    return "three" if segmenter.stored.points else "one"
 
 
 @dataclass(slots=True)
@@ -73,6 +81,11 @@ class _Desk:
         now = time.monotonic_ns()
         self.fanout.pump(now)
         self.intake.pump(self.fanout.wanted(now), now)
+
+        wish = self.fanout.take_wish()
+        if wish is not None and wish != self.segmenter.point_name:
+            self.segmenter.switch(wish)
+            log.info("outlines at another point", extra={"point": self.segmenter.point_name})
 
     def begin(self) -> _Job | None:
         """Start the engine on the next frame, if there is one for somebody to see."""
@@ -121,8 +134,8 @@ class _Desk:
             return Result(State.NO_RESULT, None, 0.0, job.failure, digest, 0, feed.trail(self.epoch))
         found = self.segmenter.outline(job.answer, job.frame.pixels.shape, job.frame.sector)
         feed.inferred += 1
-        state = State.TEAR_OUTLINED if found.mask.any() else State.NO_TEAR_OUTLINED
-        return Result(state, found.mask, found.confidence, "", digest, job.spent_ns, feed.trail(self.epoch))
+        state, trail = State.of(found.mask, found.unsure), feed.trail(self.epoch)
+        return Result(state, found.mask, found.confidence, "", digest, job.spent_ns, trail, found.unsure, found.point)
 
     def end_feed(self) -> None:
         """Pass on the end of a feed; its last answer must have gone."""

@@ -20,6 +20,7 @@ class Tally(msgspec.Struct):
 
     shown: int = 0
     states: dict[str, int] = {}  # frames
+    points: dict[str, int] = {}  # frames by operating point, '' for a threshold of one's own
     absences: dict[str, int] = {}  # times, without frames
     latencies: dict[int, int] = {}  # histogram: bin of BIN_MS -> frames
     attached: dict[str, Trail] = {}  # by the feed's epoch
@@ -35,6 +36,8 @@ class Tally(msgspec.Struct):
         self.follow(frame.epoch, frame.attached, result.served)
         self.shown += 1
         self.states[result.state.name] = self.states.get(result.state.name, 0) + 1
+        if result.state is not State.NO_RESULT:
+            self.points[result.point] = self.points.get(result.point, 0) + 1
         where = max(0, round(latency_ms / BIN_MS))
         self.latencies[where] = self.latencies.get(where, 0) + 1
         if frame.truth is not None and result.mask is not None:
@@ -70,6 +73,7 @@ class Tally(msgspec.Struct):
         """Add the tally of another view process of the same run."""
         self.shown += other.shown
         self.states = dict(Counter(self.states) + Counter(other.states))
+        self.points = dict(Counter(self.points) + Counter(other.points))
         self.absences = dict(Counter(self.absences) + Counter(other.absences))
         self.latencies = dict(Counter(self.latencies) + Counter(other.latencies))
         for mine, theirs in ((self.attached, other.attached), (self.served, other.served)):
@@ -141,6 +145,8 @@ class Tally(msgspec.Struct):
                 **{state.name.lower(): self.states.get(state.name, 0) for state in State},
                 "stale": self.absences.get(State.STALE.name, 0),
             },
+            # frames with a result, by the operating point it was made at
+            "points": {point or "own threshold": count for point, count in self.points.items()},
             "engine_absences": self.absences.get(State.NO_RESULT.name, 0),
         }
         if self.counts is not None:

@@ -7,9 +7,11 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import zmq
 
+from ..engine.operating_point import PointName
 from .displays.contract import Display, Shown
 from .frame import Clock, Frame, State
 from .link.clock import chain
@@ -25,6 +27,14 @@ STATUS_NS = 100_000_000
 LET_GO_NS = 2_000_000_000  # a feed that is gone this long gives way to another
 
 
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """An operating point that somebody at this viewer asked for; `asked` counts how often anybody did."""
+
+    point: PointName | Literal[""] = ""
+    asked: int = 0
+
+
 @dataclass(slots=True)
 class ViewState:
     """What the loop knows; whoever calls `view` may look at it at any time."""
@@ -35,6 +45,11 @@ class ViewState:
     ended: bool = False
     problem: str = ""
     rejected: int = 0
+    wish: Wish = Wish()
+
+    def ask(self, point: PointName) -> None:
+        """Ask the engine to outline at `point`, for all its viewers; called from any thread."""
+        self.wish = Wish(point, self.wish.asked + 1)
 
 
 def view(
@@ -97,6 +112,7 @@ class _Viewing:
         self.epoch = 0  # of the feed on display
         self.was = State.NO_RESULT
         self.why_ended = ""
+        self.met = self.given_up = 0  # the wishes, by `asked`, that a result has met, and that gave way to another's
         self.status_due = 0
         self.times: deque[int] = deque(maxlen=31)
 
@@ -108,6 +124,8 @@ class _Viewing:
                 if message is not None:
                     yield from self._take(message)
             now = time.monotonic_ns()
+            wish = self.state.wish
+            self.receiver.ask("" if wish.asked == self.given_up else wish.point, wish.asked, now)
             self.receiver.announce(now)
             self.state.rejected = self.rejections.count
             self._judge(now)
@@ -154,7 +172,16 @@ class _Viewing:
         self.last_frame_ns = out = time.monotonic_ns()
         tally.add(frame, result, (out - captured) / 1e6, out)
         self.was = result.state
+        self._heed(result.point)
         return shown
+
+    def _heed(self, point: str) -> None:
+        """Give a wish up that was met and then gave way to another viewer's: it is that one's that counts."""
+        wish = self.state.wish
+        if wish.point == point:
+            self.met = wish.asked
+        elif wish.asked == self.met:
+            self.given_up = wish.asked
 
     def _end(self, end: End) -> None:
         if end.source == self.state.order.source or not self.state.order.source:

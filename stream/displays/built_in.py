@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import RunError, SmartcaError, mendable, sentence
+from ...pictures.pixels import Mask
 from ..frame import State
 from ..tally import Tally
 from .contract import Display, Shown
@@ -34,7 +35,6 @@ class PageDisplay(Display):
         ok, jpeg = cv2.imencode(".jpg", frame.pixels, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
         if not ok:
             raise RunError("the picture cannot be encoded as JPEG")
-        lines = [] if result.mask is None else [line.ravel().tolist() for line in outlines(result.mask)]
         self._last = {
             "state": result.state.value,
             "note": result.reason,
@@ -44,7 +44,9 @@ class PageDisplay(Display):
             "uncertainty_ms": shown.uncertainty_ns / 1e6,
             "width": frame.pixels.shape[1],
             "height": frame.pixels.shape[0],
-            "outlines": lines,
+            "outlines": _corners(result.mask),
+            "unsure": _corners(result.unsure),
+            "point": result.point,
             "confidence": round(result.confidence, 3),
             "fps": shown.fps,
             "inference_ms": round(result.inference_ns / 1e6, 1),
@@ -73,7 +75,13 @@ class PageDisplay(Display):
             "shown": tally.shown,
             "dropped": tally.causes,
             "engine": name,
+            "points": engine.get("points", ""),
         }
+
+
+def _corners(mask: Mask | None) -> list[list[int]]:
+    """The page's form of `outlines`: x, y, x, y, ... of each."""
+    return [] if mask is None else [line.ravel().tolist() for line in outlines(mask)]
 
 
 class DrawnDisplay(Display):
@@ -89,7 +97,7 @@ class DrawnDisplay(Display):
     def show(self, shown: Shown, tally: Tally) -> None:
         """See `Display.show`."""
         result = shown.result
-        drawn = draw_overlay(shown.frame.pixels, result.mask, result.state, result.reason)
+        drawn = draw_overlay(shown.frame.pixels, result.mask, result.state, result.reason, result.unsure)
         if self._record is not None:
             try:
                 self._add(self._record, drawn, shown)

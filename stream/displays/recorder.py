@@ -106,6 +106,8 @@ class Recorder:
             float(latency_ms),
             result.inference_ns / 1e6,
             result.mask,
+            result.unsure,
+            result.point,
         )
         self._jobs.put(_Job(drawn, line, frame.live))
         self.count += 1

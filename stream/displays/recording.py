@@ -1,7 +1,7 @@
 """A recording read back: the masks and times beside the film, as `recorder` wrote them. Nothing here decodes the film.
 
 `shoulder.frames.jsonl` is text, one JSON object a line. The first line tells of the recording; every further line
-belongs to one frame of the film, in its order, and holds a `RecordedFrame`, its `mask` as null or COCO's uncompressed
+belongs to one frame of the film, in its order, and holds a `RecordedFrame`, its masks as null or COCO's uncompressed
 run lengths `{"size": [rows, columns], "counts": [...]}`, down the columns, beginning with the run outside.
 """
 
@@ -17,7 +17,8 @@ from ...errors import InputError, MissingFile
 from ...pictures.pixels import Mask
 from ..frame import State
 
-FORMAT = "smartca recording 1"
+FORMAT = "smartca recording 2"
+READABLE = ("smartca recording 1", FORMAT)  # the first had no unsure regions and no points
 
 
 class RecordedFrame(msgspec.Struct, frozen=True, eq=False):
@@ -26,7 +27,8 @@ class RecordedFrame(msgspec.Struct, frozen=True, eq=False):
     index: its place in the film. epoch, seq: of the attaching process, and its number there. captured_ns: on the
     attaching machine's monotonic clock. reason: why there is no result. confidence: mean fitted q inside the outline.
     engine: first 12 hex digits of the model's sha256. latency_ms: from capture until it was drawn. inference_ms: at the
-    engine. mask: bool (rows, columns); None where there was no result.
+    engine. mask: bool (rows, columns); None where there was no result. unsure: regions that may be tear and are not
+    outlined, of the same shape; None where there are none. point: the operating point; '' for a threshold of one's own.
     """
 
     index: int
@@ -40,6 +42,8 @@ class RecordedFrame(msgspec.Struct, frozen=True, eq=False):
     latency_ms: float
     inference_ms: float
     mask: Mask | None = None
+    unsure: Mask | None = None
+    point: str = ""
 
 
 class _Head(msgspec.Struct, frozen=True):
@@ -63,7 +67,7 @@ def read_recording(film: str | Path) -> Iterator[RecordedFrame]:
     except FileNotFoundError as error:
         raise MissingFile(f"there is no {path}, which holds the masks and times of {Path(film).name}") from error
     try:
-        known = msgspec.json.decode(head, type=_Head).format == FORMAT
+        known = msgspec.json.decode(head, type=_Head).format in READABLE
     except msgspec.DecodeError:
         known = False
     if not known:

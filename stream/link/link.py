@@ -11,11 +11,12 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
+import msgspec
 import zmq
 
 from .clock import ClockOffset
 from .credits import ANNOUNCE_NS, LEASE_NS, Account, Allowance
-from .wire import Beat, End, Frame, Grant, Message, Reply, WireError, pack, unpack
+from .wire import Beat, End, Frame, Grant, Message, Point, Reply, WireError, pack, unpack
 
 log = logging.getLogger(__name__)
 POLL_MS = 20  # a process looks at its sockets at least so often
@@ -118,6 +119,8 @@ class Receiver:
     transmit: Transmit
     epoch: int  # the consumer's own
     source: str = ""
+    point: Point = ""  # the operating point to ask for
+    asked: int = 0
     wanted: bool = True
     account: Account = field(default_factory=Account)
     clock: ClockOffset = field(default_factory=ClockOffset)
@@ -153,7 +156,16 @@ class Receiver:
         """Send the grant if it is due."""
         if now_ns >= self._announce_due:
             self._announce_due = now_ns + ANNOUNCE_NS
-            self.transmit(pack(self.account.grant(now_ns, self.wanted, self.source), self.epoch))
+            grant = self.account.grant(now_ns, self.wanted, self.source)
+            if self.point:
+                grant = msgspec.structs.replace(grant, point=self.point, asked=self.asked)
+            self.transmit(pack(grant, self.epoch))
+
+    def ask(self, point: Point, asked: int, now_ns: int) -> None:
+        """Ask the engine for an operating point, '' for none; what is new is announced at once."""
+        if asked != self.asked or point != self.point:
+            self.point, self.asked, self._announce_due = point, asked, 0
+            self.announce(now_ns)
 
     def want(self, wanted: bool, now_ns: int) -> None:
         """Ask for frames, or stop asking; a change is announced at once."""

@@ -13,28 +13,31 @@ from __future__ import annotations
 import struct
 import zlib
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal, cast
 
 import msgspec
 import numpy as np
 from msgspec import Meta
 from numpy.typing import NDArray
 
+from ...engine.operating_point import PointName
 from ...errors import UNDECODABLE, InputError
 from ...pictures.pixels import Mask, Sector, check_picture
 from ..frame import Clock, Frame, Natural, Result, State, Trail
 
-VERSION = 1
+VERSION = 2
 MAGIC = b"SMCA"
 PREFIX = struct.Struct("<4sBBIQQIQ")
 LARGEST_HEAD = 1 << 16
-LARGEST_MESSAGE = 1 << 27  # bytes; an 8192 x 4096 BGR frame with both masks still fits
+LARGEST_MESSAGE = 1 << 27  # bytes; an 8192 x 4096 BGR frame with all its masks still fits
 LONGEST_SIDE = 8192
 
 Side = Annotated[int, Meta(ge=1, le=LONGEST_SIDE)]
 Words = Annotated[str, Meta(max_length=500)]
 Millimetres = Annotated[float, Meta(gt=0.0, le=100.0)]
 Share = Annotated[float, Meta(ge=0.0, le=1.0)]
+Point = PointName | Literal[""]
+JUDGED = (State.TEAR_OUTLINED, State.UNSURE, State.NO_TEAR_OUTLINED)  # the states with a mask
 
 
 def check_carried(pixels: object) -> None:
@@ -42,7 +45,7 @@ def check_carried(pixels: object) -> None:
     check_picture(pixels)
     assert isinstance(pixels, np.ndarray)
     rows, columns = pixels.shape[:2]
-    size = pixels.nbytes + 2 * rows * (columns // 8 + 1) + LARGEST_HEAD  # with truth and mask
+    size = pixels.nbytes + 3 * rows * (columns // 8 + 1) + LARGEST_HEAD  # with truth, mask and unsure regions
     if max(rows, columns) > LONGEST_SIDE or size > LARGEST_MESSAGE:
         raise InputError(
             f"a picture of {columns} x {rows} pixels is too large to be shown: {LONGEST_SIDE} pixels a side and "
@@ -59,7 +62,8 @@ class Grant(msgspec.Struct, frozen=True, tag="grant"):
 
     Numbers are those of the producer whose epoch is `of` (0: none heard yet): up to `seen` they have come,
     up to `done` they need no more room. `window` 0 means: alive, but nobody wants frames.
-    `source` asks for one feed only ('' for any).
+    `source` asks for one feed only ('' for any). A viewer asks the engine for an operating point by `point`, again and
+    again, so that an engine which starts anew hears of it too; `asked` is higher with each time that a person asked.
     """
 
     of: Natural
@@ -68,6 +72,8 @@ class Grant(msgspec.Struct, frozen=True, tag="grant"):
     window: Annotated[int, Meta(ge=0, le=64)]
     sent_ns: Natural
     source: Words = ""
+    point: Point = ""
+    asked: Natural = 0
 
     @property
     def upto(self) -> int:
@@ -123,6 +129,8 @@ class AnswerHead(msgspec.Struct, frozen=True, tag="answer"):
     engine: Words
     inference_ns: Natural
     served: Trail
+    has_unsure: bool
+    point: Point
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -188,7 +196,7 @@ def _parts(body: Body) -> tuple[msgspec.Struct, list[bytes | memoryview]]:
         return _frame_head(body), _frame_arrays(body)
     if isinstance(body, Reply):
         result = body.result
-        mask = [] if result.mask is None else [_pack_mask(result.mask)]
+        masks = [_pack_mask(mask) for mask in (result.mask, result.unsure) if mask is not None]
         head = AnswerHead(
             _frame_head(body.frame),
             result.state,
@@ -198,8 +206,10 @@ def _parts(body: Body) -> tuple[msgspec.Struct, list[bytes | memoryview]]:
             result.engine,
             result.inference_ns,
             result.served,
+            result.unsure is not None,
+            cast(Point, result.point),
         )
-        return head, [*_frame_arrays(body.frame), *mask]
+        return head, [*_frame_arrays(body.frame), *masks]
     return body, []
 
 
@@ -236,14 +246,36 @@ def _body(head: FrameHead | AnswerHead | Grant | Beat | End, payload: memoryview
     if isinstance(head, AnswerHead):
         reader = _Reader(payload)
         frame = _frame(head.frame, reader)
-        mask = reader.mask(frame.pixels.shape[:2]) if head.has_mask else None
-        if (head.state in (State.TEAR_OUTLINED, State.NO_TEAR_OUTLINED)) != head.has_mask:
-            raise WireError(f"an answer says {head.state.value!r} but its mask says otherwise")
-        result = Result(head.state, mask, head.confidence, head.reason, head.engine, head.inference_ns, head.served)
-        return reader.finish(Reply(frame, result))
+        return reader.finish(Reply(frame, _result(head, frame.pixels.shape[:2], reader)))
     if len(payload):
         raise WireError(f"a {type(head).__name__.lower()} carries no payload, yet {len(payload)} bytes follow it")
     return head
+
+
+def _result(head: AnswerHead, shape: tuple[int, ...], reader: _Reader) -> Result:
+    mask = reader.mask(shape) if head.has_mask else None
+    unsure = reader.mask(shape) if head.has_unsure else None
+    if (head.state in JUDGED) != (mask is not None) or head.state is State.STALE:
+        raise WireError(f"an answer says {head.state.value!r} but its mask says otherwise")
+    if unsure is not None and not unsure.any():
+        raise WireError("an answer has unsure regions without a pixel")
+    if mask is not None and State.of(mask, unsure) is not head.state:
+        raise WireError(f"an answer says {head.state.value!r} but its mask says otherwise")
+    if unsure is not None and mask is None:
+        raise WireError("an answer has unsure regions and no result")
+    if mask is not None and unsure is not None and (mask & unsure).any():
+        raise WireError("an answer has pixels that are both outlined and unsure")
+    return Result(
+        head.state,
+        mask,
+        head.confidence,
+        head.reason,
+        head.engine,
+        head.inference_ns,
+        head.served,
+        unsure,
+        head.point,
+    )
 
 
 def _frame(head: FrameHead, reader: _Reader) -> Frame:

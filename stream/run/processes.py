@@ -15,7 +15,7 @@ import cv2
 
 from ... import logs
 from ...engine import DeviceLost, Engine, Foreign, Segmenter, open_segmenter
-from ...engine.operating_point import NOT_CALIBRATED, how_to_calibrate
+from ...engine.operating_point import NOT_CALIBRATED, PointName, how_to_calibrate
 from ...errors import SmartcaError
 from ..attach import AttachSettings, attach
 from ..displays.contract import Display
@@ -86,6 +86,7 @@ class ServeSettings:
     bind: str
     publish: str
     insecure: bool
+    point: PointName | None = None
 
 
 def run_serve(settings: ServeSettings, pulse: str | None, say: Say) -> int:
@@ -122,6 +123,7 @@ def _opened(settings: ServeSettings, alone: bool, say: Say) -> Segmenter:
         engine,
         precision=settings.precision,
         threshold=settings.threshold,
+        point=settings.point,
         threads=settings.threads,
         insecure=settings.insecure,
     )

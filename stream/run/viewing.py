@@ -47,7 +47,7 @@ class Viewing:
         if self._port is None or self._record is not None:
             self._displays.append(DrawnDisplay(None if self._record is None else self._recorder, tell))
         if self._port is not None:
-            server = PageServer(self._port)
+            server = PageServer(self._port, on_point=state.ask)
             server.start()
             self._displays.append(PageDisplay(server, lambda: state.engine))
             if not self._quiet:

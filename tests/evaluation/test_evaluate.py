@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from smartca.commands.evaluate import evaluate as command
-from smartca.engine import Sector, Segmenter, open_segmenter
+from smartca.engine import OperatingPoint, Sector, Segmenter, open_runner, open_segmenter
 from smartca.evaluation.evaluate import evaluate, speckled_sample
 from smartca.evaluation.samples import EvaluationSet, Sample, samples
 from smartca.phantom import Phantom, screen
@@ -95,9 +95,29 @@ def test_a_dark_picture_counts_as_no_result(segmenter: Segmenter, tmp_path: Path
     cv2.imwrite(str(tmp_path / "dark.png"), np.zeros((64, 64), np.uint8))
     cv2.imwrite(str(tmp_path / "grey.png"), np.full((64, 64), 50, np.uint8))
     report = score(segmenter, str(tmp_path))
-    assert report["states"] == {"tear_outlined": 0, "no_tear_outlined": 1, "no_result": 1, "stale": 0}
+    assert report["states"] == {"tear_outlined": 0, "unsure": 0, "no_tear_outlined": 1, "no_result": 1, "stale": 0}
     assert report["frames"] == {"evaluated": 2, "inferred": 1, "with_truth": 0}
     assert "truth" not in report
+
+
+def test_an_unsure_region_is_counted_beside_the_scores_and_changes_none(network: Path) -> None:
+    """A square of q about 0.2: unsure where that begins at 0.1, and no outline at all without."""
+    grey = np.full((128, 128), 40, np.uint8)
+    grey[40:90, 40:90] = 146
+    truth = grey > 100
+    pictures = [Sample(grey, Sector(0, 0, 128, 128), mask, None) for mask in (truth, np.zeros_like(truth))]
+    with open_runner(network, "fp32") as runner:
+        plain, doubting = (
+            evaluate(Segmenter(runner, OperatingPoint(unsure=unsure)), one(*pictures), lambda done, total: None)
+            for unsure in (None, 0.1)
+        )
+    assert plain["states"]["no_tear_outlined"] == doubting["states"]["unsure"] == 2  # type: ignore[index]
+    before, after = plain["truth"], doubting["truth"]
+    assert isinstance(before, dict) and isinstance(after, dict)
+    beside = ("tears_found_or_unsure", "lesion_sensitivity_or_unsure", "unsure_negative_frames")
+    assert [before[name] for name in beside] == [0, 0.0, 0] and [after[name] for name in beside] == [1, 1.0, 1]
+    assert all(before[name] == after[name] for name in before if name not in beside)
+    assert after["tears_found"] == after["false_positive_frames"] == 0
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from smartca.scores.lesions import Lesions
+from smartca.scores.lesions import Lesions, is_found
 
 
 def picture(*boxes: tuple[int, int, int, int]) -> np.ndarray:
@@ -42,3 +42,12 @@ def test_without_a_tear_there_is_no_sensitivity() -> None:
     assert lesions.as_report()["false_outlines"] == 1
     with pytest.raises(ValueError, match="its truth is"):
         lesions.add(picture(), np.zeros((3, 3), bool))
+
+
+def test_a_tear_in_parts_is_found_by_a_tenth_of_all() -> None:
+    truth, mask = np.zeros((10, 20), bool), np.zeros((10, 20), bool)
+    truth[:5, :10] = truth[6:, :10] = True
+    mask[0, :8] = True
+    assert not is_found(mask, truth)
+    mask[9, 9] = True
+    assert is_found(mask, truth)

@@ -65,6 +65,19 @@ def test_a_late_viewer_does_not_answer_for_the_past() -> None:
     assert (tally.captured, tally.shown, tally.dropped) == (10, 10, {})
 
 
+def test_unsure_frames_and_points_are_counted_and_claim_nothing() -> None:
+    tally, other, frame = Tally(), Tally(), make_frame(0)
+    for one in (tally, other):
+        one.add(frame, make_result(frame, State.UNSURE), 1.0, 1)
+    tally.add(frame, replace(make_result(frame), point="searching"), 1.0, 1)
+    tally.add(frame, replace(make_result(frame), point=""), 1.0, 1)
+    tally.merge(other)
+    report = tally.as_report()
+    assert isinstance(report["states"], dict) and report["states"]["unsure"] == 2
+    assert report["points"] == {"careful": 2, "searching": 1, "own threshold": 1}
+    assert tally.counts is not None and (tally.counts.tp, tally.counts.fp, tally.counts.fn) == (960, 0, 960)
+
+
 def test_truth_is_counted_where_known() -> None:
     tally = Tally()
     frame = make_frame(0)
@@ -75,6 +88,7 @@ def test_truth_is_counted_where_known() -> None:
     assert (tally.counts.tp, tally.counts.fp, tally.counts.fn) == (480, 0, 480)
     assert tally.as_report()["states"] == {
         "tear_outlined": 1,
+        "unsure": 0,
         "no_tear_outlined": 1,
         "no_result": 1,
         "stale": 0,

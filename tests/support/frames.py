@@ -29,11 +29,15 @@ def make_frame(seq: int = 0, epoch: int = 7, live: bool = True, colour: bool = F
 
 
 def make_result(frame: Frame, state: State = State.TEAR_OUTLINED) -> Result:
-    """A result for `frame`: its truth as mask, shifted by nothing."""
+    """A result for `frame`: its truth as mask, shifted by nothing; if it is unsure, another square."""
     served = Trail(99, frame.seq + 1, {})
     if state is State.NO_RESULT:
         return Result(state, reason="the engine failed", engine="abc", served=served)
     mask = np.zeros(frame.pixels.shape[:2], np.bool_)
     if state is State.TEAR_OUTLINED:
         mask[10:30, 20:44] = True
-    return Result(state, mask, 0.9, "", "abc", 5_000_000, served)
+    unsure = None
+    if state is State.UNSURE:
+        unsure = np.zeros_like(mask)
+        unsure[34:40, 6:15] = True
+    return Result(state, mask, 0.9, "", "abc", 5_000_000, served, unsure, "careful")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
-from smartca.engine import plan
+from smartca.engine import OperatingPoint, plan
+from smartca.engine.operating_point import Setting, save_point
 from smartca.files import sha256
 
 
@@ -97,3 +99,10 @@ def int8_beside(network: Path, gated: bool = True, weights: str | None = None) -
     if gated:
         plan.record_gate(engine, {"accepted": True, "dice_change": -0.001})
     return engine
+
+
+def three_points(model: Path) -> Path:
+    """The model, calibrated by hand: q of 0.2 is nothing to careful, unsure to balanced, outlined by searching."""
+    points: dict[Literal["careful", "searching"], Setting] = {"careful": Setting(0.6), "searching": Setting(0.1)}
+    save_point(OperatingPoint(sha256(model), 0.5, unsure=0.1, points=points), model)
+    return model

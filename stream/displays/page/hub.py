@@ -4,6 +4,7 @@ One websocket, /live. A frame is ONE binary message, so that picture and outline
 4 bytes (big-endian length of the header), the header as JSON, the picture as JPEG. A change of
 state without a new frame is a text message, JSON. A browser sends the text `next` when it has
 drawn; until then the server holds only the newest frame for it. A status goes out at once.
+It sends `point NAME` to ask for an operating point; anything else is passed over.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import msgspec
 from aiohttp import WSMsgType, web
 
 from .... import logs
+from ....engine.operating_point import POINT_NAMES, PointName
 from ....errors import FileError, InputError
 
 log = logging.getLogger(__name__)
@@ -76,16 +78,21 @@ class _Browser:
 class PageServer:
     """Serves the page from a thread and an event loop of its own.
 
+    `on_point(name)` is called in that thread whenever a browser asks for an operating point.
     `on_sent(header)` is called in that thread whenever a frame has first been handed to a browser's
     socket; the header then holds `latency_ms`. A bug in that thread is raised by the next `publish` or `status`.
     """
 
     def __init__(
-        self, port: int = 8765, host: str = "127.0.0.1", on_sent: Callable[[PageHeader], None] | None = None
+        self,
+        port: int = 8765,
+        host: str = "127.0.0.1",
+        on_sent: Callable[[PageHeader], None] | None = None,
+        on_point: Callable[[PointName], None] | None = None,
     ) -> None:
         if host not in _LOOPBACK:
             raise InputError(f"the page is for this machine only: its host is 127.0.0.1, not {host}")
-        self.host, self.port, self.on_sent = host, port, on_sent
+        self.host, self.port, self.on_sent, self.on_point = host, port, on_sent, on_point
         self._browsers: set[_Browser] = set()
         self._latencies: deque[tuple[int, int, float]] = deque(maxlen=65536)
         self._last_status: bytes | None = None
@@ -236,14 +243,22 @@ class PageServer:
         sender = asyncio.create_task(self._send(browser))
         try:
             async for message in socket:
-                if message.type is WSMsgType.TEXT and message.data == "next":
-                    browser.ready = True
-                    browser.wake.set()
+                if message.type is WSMsgType.TEXT:
+                    self._hear(browser, message.data)
         finally:
             self._browsers.discard(browser)
             log.info("a browser left", extra={"browsers": len(self._browsers)})
             sender.cancel()
         return socket
+
+    def _hear(self, browser: _Browser, words: str) -> None:
+        if words == "next":
+            browser.ready = True
+            browser.wake.set()
+        for name in POINT_NAMES:
+            if words == f"point {name}" and self.on_point is not None:
+                log.info("a browser asks for another point", extra={"point": name})
+                self.on_point(name)
 
     async def _send(self, browser: _Browser) -> None:
         try:

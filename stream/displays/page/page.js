@@ -4,6 +4,9 @@
 const STALE_MS = 250;
 const RETRY_MS = 200;
 const AMBER = "#ffbf00";
+const VIOLET = "#dc8cff";
+const POINTS = ["careful", "balanced", "searching"];
+const JUDGED = ["tear outlined", "unsure", "no tear outlined"]; // the states of a picture that was looked at
 
 const at = (id) => document.getElementById(id);
 const canvas = at("canvas");
@@ -16,6 +19,7 @@ let ticket = 0; // of the newest frame message
 let voided = 0; // frames up to this ticket came before a status that ended the outline
 let outlineOn = true;
 let sectorOnly = true;
+let asked = null; // { point, at }: a point that was asked for and that no result has shown yet
 let drawn = ""; // what the canvas shows, to draw again only on a change
 
 // ---- what may be said now ----
@@ -25,8 +29,7 @@ function verdict(now) {
     return { state: "no result", note: "viewer not reachable, reconnecting", live: false };
   }
   const live = shown !== null && now - shown.arrived <= STALE_MS;
-  const isResult = said.state === "tear outlined" || said.state === "no tear outlined";
-  if (isResult && !live) {
+  if (JUDGED.includes(said.state) && !live) {
     return { state: "stale", note: "no new picture comes", live };
   }
   return { ...said, live: live && said.state !== "stale" };
@@ -48,13 +51,51 @@ function tell(now) {
   put("banner", banner(state, note, age));
   const confidence = state === "tear outlined" ? shown?.header.confidence : null;
   put("confidence", confidence == null ? "–" : confidence.toFixed(2));
+  tellPoint(now);
   paint(state, live);
+}
+
+// The point of the picture on display: that of its result, whoever asked for it.
+function tellPoint(now) {
+  const { point, points } = shown?.header ?? {};
+  if (asked && (asked.point === point || now - asked.at > 2000)) asked = null;
+  for (const button of at("points").querySelectorAll("button")) {
+    const is = button.dataset.point;
+    set(button, "aria-pressed", is === point);
+    set(button, "aria-busy", is === asked?.point);
+    button.disabled = points === "own";
+  }
+  put("point-note", points === "own" ? "; fixed here by --threshold"
+    : points === "one" ? "; this model has one under all three names" : "");
+}
+
+function set(element, name, value) {
+  if (element.getAttribute(name) !== String(value)) element.setAttribute(name, value);
+}
+
+function ask(point) {
+  if (socket?.readyState !== WebSocket.OPEN) return;
+  asked = { point, at: performance.now() };
+  socket.send(`point ${point}`);
+  tell(performance.now());
+}
+
+function nextPoint() {
+  if (shown?.header.points === "own") return;
+  const from = asked?.point ?? shown?.header.point ?? "balanced";
+  ask(POINTS[(POINTS.indexOf(from) + 1) % POINTS.length]);
+}
+
+// What is to be said of the dashed lines, where there are any.
+function remark(header) {
+  const words = header.unsure?.length ? "dashed: may be a tear" : "";
+  return header.state === "unsure" || header.state === "tear outlined" ? words : header.note ?? "";
 }
 
 function banner(state, note, age) {
   if (state === "stale") return `Stale: this picture is ${age || "too"} old`;
   if (state === "no result") return `No result: ${note || "no reason given"}`;
-  return state === "tear outlined" && !outlineOn ? "Outline hidden: press o" : "";
+  return (state === "tear outlined" || state === "unsure") && !outlineOn ? "Outline hidden: press o" : "";
 }
 
 function ageInWords(ms) {
@@ -65,7 +106,7 @@ function ageInWords(ms) {
 // ---- the canvas ----
 
 function paint(state, live, force = false) {
-  const outlined = outlineOn && live && state === "tear outlined" && shown?.header.state === "tear outlined";
+  const outlined = outlineOn && live && (state === "tear outlined" || state === "unsure") && shown?.header.state === state;
   const wanted = `${outlined} ${live} ${sectorOnly}`;
   const resized = fitCanvas();
   if (!force && !resized && wanted === drawn) return;
@@ -83,7 +124,11 @@ function paint(state, live, force = false) {
   pen.imageSmoothingQuality = "high";
   pen.drawImage(bitmap, x, y, width, height, left, top, width * scale, height * scale);
   pen.globalAlpha = 1;
-  if (outlined) stroke(header.outlines, scale, left - x * scale, top - y * scale);
+  if (outlined) {
+    const ratio = window.devicePixelRatio || 1;
+    stroke(header.outlines, scale, left - x * scale, top - y * scale, AMBER, []);
+    stroke(header.unsure, scale, left - x * scale, top - y * scale, VIOLET, [7 * ratio, 5 * ratio]);
+  }
   if (header.mm_per_pixel) ruler(header.mm_per_pixel[1], scale, left + width * scale, top + height * scale);
 }
 
@@ -98,7 +143,7 @@ function fitCanvas() {
 }
 
 // Corners are pixel centres of the frame: hence the half pixel.
-function stroke(outlines, scale, left, top) {
+function stroke(outlines, scale, left, top, colour, dash) {
   const ratio = window.devicePixelRatio || 1;
   const path = new Path2D();
   for (const corners of outlines ?? []) {
@@ -110,12 +155,14 @@ function stroke(outlines, scale, left, top) {
     path.closePath();
   }
   pen.lineJoin = "round";
+  pen.setLineDash(dash);
   pen.lineWidth = 3 * ratio;
   pen.strokeStyle = "#0009";
   pen.stroke(path);
   pen.lineWidth = 1.5 * ratio;
-  pen.strokeStyle = AMBER;
+  pen.strokeStyle = colour;
   pen.stroke(path);
+  pen.setLineDash([]);
 }
 
 function ruler(mmPerColumn, scale, right, bottom) {
@@ -164,7 +211,7 @@ async function onFrame(from, buffer) {
 function show(frame) {
   shown?.bitmap.close();
   shown = frame;
-  said = { state: frame.header.state, note: frame.header.note ?? "" };
+  said = { state: frame.header.state, note: remark(frame.header) };
   drawn = "";
   tell(performance.now());
   document.body.dataset.seq = frame.header.seq;
@@ -249,10 +296,12 @@ function toggleZoom() {
 
 at("toggle").onclick = toggleOutline;
 at("zoom").onclick = toggleZoom;
+for (const button of at("points").querySelectorAll("button")) button.onclick = () => ask(button.dataset.point);
 addEventListener("keydown", ({ key, ctrlKey, metaKey, altKey, repeat }) => {
   if (ctrlKey || metaKey || altKey || repeat) return;
   if (key.toLowerCase() === "o") toggleOutline();
   if (key.toLowerCase() === "z") toggleZoom();
+  if (key.toLowerCase() === "p") nextPoint();
 });
 addEventListener("resize", () => tell(performance.now()));
 setInterval(() => tell(performance.now()), 50);

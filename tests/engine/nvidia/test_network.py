@@ -39,6 +39,14 @@ def device() -> Iterator[HostDevice]:
     it.close()
 
 
+@pytest.fixture
+def ctrl_c() -> Iterator[None]:
+    """Ctrl-C as at a terminal: where a shell runs the tests in the background, it has them ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def opened(device: HostDevice, cache: Path | None = None) -> TensorRtNetwork:
     return TensorRtNetwork(b"an engine", "tensorrt-rtx", device, cache)
 
@@ -219,6 +227,7 @@ def test_a_target_that_the_library_does_not_take_is_one_sentence() -> None:
         assert "Compute" in log.errors[0]
 
 
+@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_ends_a_build_with_nothing_printed(network: Path, capfd: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("tensorrt_rtx", reason="the package tensorrt-rtx is absent")
     ours, heard, told = signal.getsignal(signal.SIGINT), [], []
@@ -241,6 +250,7 @@ def test_ctrl_c_ends_a_build_with_nothing_printed(network: Path, capfd: pytest.C
     assert stopped < len(told)
 
 
+@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_in_the_logger_is_kept_for_the_end() -> None:
     monitor = SimpleNamespace(raised=None)
     with trt_build._interrupts(monitor):

@@ -1,4 +1,4 @@
-"""The drawn frame: outline on its mask, input untouched, four states that never look alike."""
+"""The drawn frame: outline on its mask, input untouched, five states that never look alike."""
 
 from __future__ import annotations
 
@@ -91,6 +91,39 @@ def test_no_two_states_look_alike_even_without_colour() -> None:
     assert images[State.STALE][middle].mean() < 0.6 * images[State.NO_RESULT][middle].mean()
     edge = images[State.NO_RESULT][0].astype(int)
     assert np.count_nonzero(np.abs(np.diff(edge[:, 0])) > 100) >= 4  # dashes, not a line
+
+
+def violet(image: np.ndarray) -> np.ndarray:
+    """Where the colour of an unsure region is: green far below blue and red."""
+    image = image.astype(int)
+    return np.minimum(image[..., 2], image[..., 0]) - image[..., 1] > 40
+
+
+@pytest.mark.parametrize("state", [State.UNSURE, State.TEAR_OUTLINED])
+def test_an_unsure_region_is_dashed_on_its_border(state: State) -> None:
+    unsure = np.zeros(SHAPE, bool)
+    unsure[150:200, 200:300] = True
+    image = draw_overlay(speckle(), a_mask(), state, unsure=unsure)
+    drawn = violet(image)
+    drawn[-24:] = False
+    border = cv2.morphologyEx(unsure.astype(np.uint8), cv2.MORPH_GRADIENT, np.ones((5, 5), np.uint8))
+    assert drawn.any() and not (drawn & (border == 0)).any()
+    upper = drawn[149:152, 205:295].any(axis=0)
+    assert 0.3 < upper.mean() < 0.8  # about half of the line
+    assert np.count_nonzero(np.diff(upper.astype(int)) == 1) >= 4  # in several pieces
+    assert amber(image)[:-24].any() == (state is State.TEAR_OUTLINED)
+
+
+@pytest.mark.parametrize("state", [State.NO_TEAR_OUTLINED, State.NO_RESULT, State.STALE])
+def test_no_unsure_region_without_a_state_for_it(state: State) -> None:
+    assert np.array_equal(draw_overlay(speckle(), None, state, unsure=a_mask()), draw_overlay(speckle(), None, state))
+
+
+def test_the_smallest_unsure_region_is_seen() -> None:
+    for side in (1, 2, 5):
+        unsure = np.zeros(SHAPE, bool)
+        unsure[100 : 100 + side, 100 : 100 + side] = True
+        assert violet(draw_overlay(np.zeros(SHAPE, np.uint8), None, State.UNSURE, unsure=unsure))[95:110, 95:110].any()
 
 
 def test_the_caption_takes_little_of_the_picture() -> None:

@@ -13,7 +13,9 @@ from typing import Any, TypeAlias
 
 import aiohttp
 import pytest
+from smartca.engine.operating_point import POINT_NAMES
 from smartca.stream.displays.page.hub import PageServer
+from smartca.stream.frame import State
 from support.waiting import run_async
 
 Socket: TypeAlias = "aiohttp.ClientWebSocketResponse[bool]"
@@ -109,6 +111,39 @@ def test_the_newest_frame_wins_while_the_browser_draws(server: PageServer) -> No
 
     looking(server, look)
     assert len(server.take_latencies()) <= 4
+
+
+def test_a_browser_asks_for_a_point_and_for_nothing_else(server: PageServer) -> None:
+    asked: list[str] = []
+    server.on_point = asked.append
+
+    async def look(socket: Socket) -> None:
+        for words in (
+            "point bold",
+            "point",
+            "point careful ",
+            "careful",
+            "point searching",
+            "x" * 900,
+            "point careful",
+        ):
+            await socket.send_str(words)
+        await socket.send_bytes(b"point balanced")
+        await socket.send_str("next")
+        server.publish(b"x", header(1))
+        await frame(socket)  # all before it has been heard
+
+    looking(server, look)
+    assert asked == ["searching", "careful"]
+
+
+def test_the_page_has_a_button_for_each_point_and_dashes_what_is_unsure(server: PageServer) -> None:
+    page, script, style = (get(server.url + path)[1] for path in ("", "page.js", "page.css"))
+    for name in POINT_NAMES:
+        assert f'data-point="{name}"' in page and f'"{name}"' in script
+    assert "stroke(header.unsure" in script and "setLineDash" in script
+    for state in State:
+        assert f'[data-state="{state.value}"]' in style, f"{state.value} looks like another state"
 
 
 def test_no_frame_is_sent_before_the_browser_asks_and_status_at_once(server: PageServer) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from dataclasses import replace
@@ -57,6 +58,35 @@ def test_every_frame_comes_back_with_its_mask(tmp_path: Path) -> None:
     last = lines[40]
     assert last.mask is None and last.state is State.NO_RESULT and last.reason == "no engine"
     assert lines[0].latency_ms == 12.5 and lines[0].inference_ms == 5.0
+
+
+def test_unsure_regions_and_points_come_back(tmp_path: Path) -> None:
+    unsure = ~mask(1) & mask(2)
+    said = replace(result(1), unsure=unsure, point="searching")
+    doubt = Result(State.UNSURE, np.zeros(SHAPE, bool), unsure=unsure, point="careful")
+    with Recorder(tmp_path / "a.mp4", 25.0, {}) as recorder:
+        for seq, one in enumerate((said, doubt, result(2))):
+            recorder.add(drawn(seq), frame(seq), one, 1.0)
+    lines = list(read_recording(recorder.path))
+    assert [(line.state, line.point) for line in lines[:2]] == [
+        (State.TEAR_OUTLINED, "searching"),
+        (State.UNSURE, "careful"),
+    ]
+    for line in lines[:2]:
+        assert line.unsure is not None and np.array_equal(line.unsure, unsure)
+    assert lines[2].unsure is None
+
+
+def test_a_recording_of_before_is_read(tmp_path: Path) -> None:
+    with Recorder(tmp_path / "a.mp4", 25.0, {}) as recorder:
+        recorder.add(drawn(0), frame(0), result(0), 1.0)
+    log = frame_log_path(recorder.path)
+    head, line, _ = log.read_bytes().split(b"\n")
+    old = {name: value for name, value in json.loads(line).items() if name not in ("unsure", "point")}
+    log.write_bytes(head.replace(b"recording 2", b"recording 1") + b"\n" + json.dumps(old).encode() + b"\n")
+    (got,) = read_recording(recorder.path)
+    assert got.mask is not None and np.array_equal(got.mask, mask(0))
+    assert (got.unsure, got.point) == (None, "")
 
 
 def test_a_live_film_keeps_the_times_of_capture(tmp_path: Path) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import random
 import struct
 import zlib
+from dataclasses import replace
 
 import msgspec
 import numpy as np
 import pytest
 from smartca.stream.frame import Clock, State, Trail
-from smartca.stream.link.wire import PREFIX, Beat, End, Frame, Grant, Reply, WireError, pack, unpack
+from smartca.stream.link.wire import PREFIX, VERSION, Beat, End, Frame, Grant, Reply, WireError, pack, unpack
 from support.frames import make_frame, make_result
 
 
@@ -43,7 +44,7 @@ def test_a_frame_survives(colour: bool, truth: bool) -> None:
     assert same_frame(frame, message.body)
 
 
-@pytest.mark.parametrize("state", [State.TEAR_OUTLINED, State.NO_TEAR_OUTLINED, State.NO_RESULT])
+@pytest.mark.parametrize("state", [State.TEAR_OUTLINED, State.UNSURE, State.NO_TEAR_OUTLINED, State.NO_RESULT])
 def test_an_answer_survives_with_its_own_frame(state: State) -> None:
     frame = make_frame(4)
     result = make_result(frame, state)
@@ -53,6 +54,10 @@ def test_an_answer_survives_with_its_own_frame(state: State) -> None:
     assert body.result.state is state
     assert body.result.reason == result.reason
     assert body.result.served == result.served
+    assert body.result.point == result.point
+    assert (body.result.unsure is None) == (result.unsure is None)
+    if body.result.unsure is not None and result.unsure is not None:
+        assert np.array_equal(body.result.unsure, result.unsure)
     if result.mask is None:
         assert body.result.mask is None
     else:
@@ -64,6 +69,7 @@ def test_an_answer_survives_with_its_own_frame(state: State) -> None:
     "body",
     [
         Grant(7, 3, 2, 2, 123, "a feed"),
+        Grant(7, 3, 2, 2, 123, "", "searching", 4),
         Beat(5, 3, 4, {"backend": "openvino", "input": [1, 1, 64, 64]}, "note"),
         End("a feed", 7, Trail(7, 9, {"cause": 1}), Trail(8, 8, {}), "it broke"),
     ],
@@ -78,7 +84,7 @@ def rebuilt(data: bytes, head: object, payload: bytes | None = None) -> bytes:
     rest = payload if payload is not None else data[PREFIX.size + head_size :]
     encoded = msgspec.msgpack.encode(head)
     crc = zlib.crc32(encoded + rest)
-    return PREFIX.pack(b"SMCA", 1, 0, crc, epoch, number, len(encoded), len(rest)) + encoded + rest
+    return PREFIX.pack(b"SMCA", VERSION, 0, crc, epoch, number, len(encoded), len(rest)) + encoded + rest
 
 
 def head_of(data: bytes) -> dict[str, object]:
@@ -116,6 +122,61 @@ def test_an_answer_whose_state_and_mask_disagree_is_refused() -> None:
         unpack(rebuilt(data, {**head_of(data), "state": "no result"}))
 
 
+def doubtful(unsure: np.ndarray | None = None) -> bytes:
+    """An answer with an outline and unsure regions beside it, or those given."""
+    result = make_result(make_frame())
+    box = np.zeros((48, 64), np.bool_)
+    box[34:40, 6:15] = True
+    return pack(Reply(make_frame(), replace(result, unsure=box if unsure is None else unsure)), 7, 1)
+
+
+def test_an_outline_and_unsure_regions_come_together() -> None:
+    body = unpack(doubtful()).body
+    assert isinstance(body, Reply) and body.result.unsure is not None
+    assert (body.result.state, int(body.result.unsure.sum())) == (State.TEAR_OUTLINED, 54)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"has_unsure": False}, "left over"),
+        ({"has_unsure": 3}, "malformed"),
+        ({"state": "unsure"}, "says otherwise"),
+        ({"state": "no tear outlined"}, "says otherwise"),
+        ({"state": "stale"}, "says otherwise"),
+        ({"state": "no result"}, "says otherwise"),
+        ({"state": "certain"}, "malformed"),
+        ({"has_mask": False}, "says otherwise"),
+        ({"point": "bold"}, "malformed"),
+        ({"point": 2}, "malformed"),
+    ],
+)
+def test_a_forged_doubt_is_refused(change: dict[str, object], says: str) -> None:
+    data = doubtful()
+    with pytest.raises(WireError, match=says):
+        unpack(rebuilt(data, {**head_of(data), **change}))
+
+
+def test_unsure_regions_without_a_pixel_or_on_the_outline_are_refused() -> None:
+    with pytest.raises(WireError, match="without a pixel"):
+        unpack(doubtful(np.zeros((48, 64), np.bool_)))
+    with pytest.raises(WireError, match="both outlined and unsure"):
+        unpack(doubtful(np.ones((48, 64), np.bool_)))
+
+
+def test_no_result_brings_no_unsure_region() -> None:
+    nothing = make_result(make_frame(), State.NO_RESULT)
+    with pytest.raises(WireError, match="unsure regions and no result"):
+        unpack(pack(Reply(make_frame(), replace(nothing, unsure=np.ones((48, 64), np.bool_))), 7, 1))
+
+
+@pytest.mark.parametrize("change", [{"point": "bold"}, {"point": None}, {"asked": -1}])
+def test_a_forged_wish_is_refused(change: dict[str, object]) -> None:
+    data = pack(Grant(7, 3, 2, 2, 123, "", "careful", 1), 7)
+    with pytest.raises(WireError, match="malformed"):
+        unpack(rebuilt(data, {**head_of(data), **change}))
+
+
 def test_versions_and_strangers_are_told_apart() -> None:
     data = pack(Grant(1, 1, 1, 1, 1), 1)
     with pytest.raises(WireError, match="wire version 9"):
@@ -131,6 +192,8 @@ def test_random_and_mutated_bytes_never_pass_and_never_crash() -> None:
     good = [
         pack(make_frame(), 7, 1),
         pack(Reply(make_frame(), make_result(make_frame())), 7, 1),
+        doubtful(),
+        pack(Grant(7, 3, 2, 2, 123, "", "careful", 1), 7),
         pack(Beat(1), 7),
     ]
     for _ in range(3000):

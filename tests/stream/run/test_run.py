@@ -72,6 +72,7 @@ def test_a_folder_is_shown_whole_and_scored(tmp_path: Path, network: Path, folde
     assert report["frames"] == {"captured": FRAMES, "inferred": FRAMES, "shown": FRAMES, "dropped": {}}
     assert report["states"] == {
         "tear_outlined": FRAMES * 3 // 4,
+        "unsure": 0,
         "no_tear_outlined": FRAMES // 4,
         "no_result": 0,
         "stale": 0,

@@ -1,30 +1,16 @@
-"""benchmarks/negatives.py: what it counts, and one sentence, before the work, where it cannot."""
+"""benchmarks/reality.py: what it counts, and one sentence, before the work, where it cannot."""
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 
 import cv2
 import numpy as np
 import pytest
-from support.paths import ROOT
-
-SCRIPT = ROOT / "benchmarks" / "negatives.py"
-
-
-@pytest.fixture(scope="module")
-def script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("negatives", SCRIPT)
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["negatives"] = module  # dataclasses look there
-    spec.loader.exec_module(module)
-    return module
+import reality
 
 
 @pytest.fixture
@@ -41,30 +27,32 @@ def data(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def told(script: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
+def told(monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
     """What the script says in the end where it refuses its arguments."""
 
     def run(*arguments: object) -> str:
-        monkeypatch.setattr(sys, "argv", ["negatives.py", *map(str, arguments)])
+        monkeypatch.setattr(sys, "argv", ["reality.py", *map(str, arguments)])
         with pytest.raises(SystemExit) as done:
-            script.main()
+            reality.main()
         assert isinstance(done.value.code, str) and "\n" not in done.value.code
         return done.value.code
 
     return run
 
 
-def test_it_counts_what_is_outlined(
-    script: ModuleType, data: Path, network: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(script, "OUTLINES", 2)  # each takes a phantom
+def test_it_counts_what_is_outlined(data: Path, network: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reality, "OUTLINES", 2)  # each takes a phantom
+    monkeypatch.setattr(reality, "STAND_INS", 4)
     arguments = [data, "--model", network, "--pattern", "stills/*.png", "--json", tmp_path / "r.json"]
-    monkeypatch.setattr(sys, "argv", ["negatives.py", *map(str, arguments)])
-    script.main()
+    monkeypatch.setattr(sys, "argv", ["reality.py", *map(str, arguments)])
+    reality.main()
     report = json.loads((tmp_path / "r.json").read_text())
-    found = report["stills/*.png"]
+    found = report["sources"]["stills/*.png"]
     assert (found["pictures"], found["outlined"], found["no_result"]) == (2, 1, 0)
-    assert found["composites"] == 2 and len(report["model_sha256"]) == 64
+    assert found["familiar"]["composites"] == 2 and len(report["model_sha256"]) == 64
+    made = found["stand_ins"]
+    assert 0 < made["composites"] <= reality.STAND_INS and report["lesions"] == 0
+    assert made["found"] <= made["composites"] and len(report["appearance"]["solidity"]) == 5
 
 
 def test_what_cannot_be_measured_is_said_at_once(
