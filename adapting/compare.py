@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..calibration.calibrate import real_pictures
 from ..calibration.int8.gate import outlined
 from ..calibration.operating import Labelled, find_point
 from ..engine.contract import Answer
@@ -71,10 +72,32 @@ def by_checkpoint(checkpoint: Path) -> Predict:
     return predict
 
 
-def fitting_frames(held: Samples, known: Samples, seed: int) -> Iterator[Labelled]:
-    """What an operating point is found on: every frame held out as it is and three times varied a little, and as many
-    of the rehearsal's.
+@dataclass(frozen=True)
+class FittingFrames:
+    """What operating points are found on, none of it learnt from, and that in words."""
+
+    frames: Sequence[Labelled]
+    words: str
+
+    def point(self, predict: Predict, size: int, digest: str = "") -> OperatingPoint:
+        """All three points of `predict` on a square of `size`. Raises ValueError where the frames hold no tear."""
+        return find_point(predict, self.frames, size=size, fitted_on=self.words, model_sha256=digest).point
+
+
+def fitting_frames(held: Samples, known: Samples, healthy: Sequence[Grey], seed: int, whose: str) -> FittingFrames:
+    """Every frame held out as it is and three times varied a little, as many of the rehearsal's as there are, and real
+    pictures without a tear, each as it is and with a simulated tear set in. `whose`: the clinic's folder, by name.
     """
+    varied = list(_varied(held, seed))
+    places = spread(len(known), len(varied))
+    phantoms = [Labelled(*known[place], whole(known[place][0].shape)) for place in places]
+    words = f"{len(held)} frames held out of {whose}, each {1 + VARIED} times, and {len(phantoms)} of phantoms"
+    if healthy:
+        words += f"; {len(healthy)} real pictures without a tear, and as many with a simulated one set in"
+    return FittingFrames([*varied, *phantoms, *(real_pictures(healthy) if healthy else ())], words)
+
+
+def _varied(held: Samples, seed: int) -> Iterator[Labelled]:
     rng = np.random.default_rng((seed, 17))
     for n in range(len(held)):
         pixels, mask = held[n]
@@ -82,12 +105,8 @@ def fitting_frames(held: Samples, known: Samples, seed: int) -> Iterator[Labelle
         for _ in range(VARIED):
             moved, truth = bent(pixels, mask, rng)
             yield Labelled(gained(moved, rng), truth, whole(moved.shape))
-    number = min(len(known), (1 + VARIED) * len(held))
-    for place in np.unique(np.linspace(0, len(known) - 1, number).astype(int)):
-        pixels, mask = known[int(place)]
-        yield Labelled(pixels, mask, whole(pixels.shape))
 
 
-def fitted_point(predict: Predict, frames: Sequence[Labelled], size: int, words: str, digest: str) -> OperatingPoint:
-    """The operating point of `predict` on `frames`. Raises ValueError where they hold no tear."""
-    return find_point(predict, frames, size=size, fitted_on=words, model_sha256=digest).point
+def spread(number: int, most: int) -> list[int]:
+    """`most` places of `number` at the most, evenly apart."""
+    return np.unique(np.linspace(0, number - 1, min(number, most)).astype(int)).tolist()

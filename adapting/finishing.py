@@ -1,97 +1,122 @@
-"""From the best weights to what runs: an ONNX model, its operating point, and an INT8 network if the gate lets it."""
+"""From the best weights to the model in its folder, and to what its page tells."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import shlex
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from ..calibration.int8.data import WORST_FRAME
-from ..calibration.int8.find import find
-from ..calibration.int8.findings import Material
-from ..calibration.int8.gate import Limits
-from ..calibration.int8.picture_choice import CalibrationPicture
-from ..calibration.operating import Labelled
-from ..engine.building.assembly import Asked, Int8Calibration, Options
-from ..engine.building.build import build_engine
 from ..engine.contract import EngineError, Progress
-from ..engine.cpu.openvino_runner import most_exact
-from ..engine.cpu.ready_int8 import place
-from ..engine.letterbox import letterbox, letterbox_mask, to_input
-from ..engine.opening import open_runner
-from ..engine.operating_point import OperatingPoint, point_path, save_point
-from ..engine.paths import sheet_path
-from ..errors import MissingPackage
+from ..errors import InputError
 from ..files import sha256
 from ..pictures.datasets import Samples
-from ..pictures.pixels import Grey, whole
-from ..train.export import export
-from .compare import Outcome, fitted_point, judged
+from ..pictures.pixels import Grey
+from ..train.checkpoint import digest
+from ..train.fit import FitSettings
+from ..train.logs import Row
+from .compare import FittingFrames, Outcome, by_checkpoint, fitting_frames, judged
+from .deploying import judged_as_it_runs, write_int8, write_model
+from .frames import ClinicFrames
+from .healthy import as_samples
+from .page import BeforeAfter, Story
+from .record import ADAPTED
+from .wanted import Wanted
 
-MOST = 96  # pictures that INT8 ranges are chosen from, and as many for its gate
+PHASE = "exporting and calibrating"
 
 
-def write_model(best: Path, model: Path, frames: Sequence[Labelled], words: str, threads: int) -> OperatingPoint:
-    """Export `best` as `model`, find its operating point on `frames` and store it beside; what stood there is gone."""
-    ready = place(model)
-    for old in (point_path(model), ready, point_path(ready), sheet_path(ready)):
-        old.unlink(missing_ok=True)
-    export(best, model)
-    with open_runner(model, most_exact(model), threads) as runner:
-        point = fitted_point(
-            lambda square: runner.infer(to_input(square)), frames, runner.info.size, words, runner.info.model_sha256
+@dataclass(frozen=True)
+class Finishing:
+    """What is known once everything is learnt. healthy: real pictures without a tear that were not learnt from."""
+
+    wanted: Wanted
+    start: Path
+    frames: ClinicFrames
+    healthy: Sequence[Grey]
+    rehearsed: Sequence[Samples]
+    settings: FitSettings
+    digest: str  # of all pictures
+
+    @property
+    def judges(self) -> list[Samples]:
+        """What before and after are judged by: frames held out, phantoms, and healthy pictures, if any."""
+        return [self.frames.held, self.rehearsed[1], *([as_samples(self.healthy)] if self.healthy else [])]
+
+    def story(
+        self,
+        best: Path,
+        rows: Sequence[Row],
+        best_dice: tuple[float, float],
+        say: Callable[[str], None],
+        progress: Progress,
+    ) -> Story:
+        """Write the model, its operating points and its INT8 network; returns what the page tells.
+
+        best_dice: see `Story`.
+        """
+        wanted, model = self.wanted, self.wanted.out / ADAPTED
+        progress(PHASE, 0, 2)
+        shown = fitting_frames(
+            self.frames.held, self.rehearsed[1], self.healthy, wanted.seed, wanted.folder.resolve().name
         )
-    save_point(point, model)
-    return point
+        point = write_model(best, model, shown, wanted.threads)
+        progress(PHASE, 1, 2)
+        before = self._before(shown)
+        progress(PHASE, 2, 2)
+        if wanted.int8:
+            say(self._int8(model, progress))
+        after, precision = judged_as_it_runs(model, self.judges, wanted.threads)
+        pairs = [BeforeAfter(*each) for each in zip(before, after, strict=True)]
+        return Story(
+            clinic=pairs[0],
+            rehearsal=pairs[1],
+            healthy=pairs[2] if self.healthy else None,
+            as_it_stood=self._as_it_stood(),
+            rows=rows,
+            best_dice=best_dice,
+            point=point,
+            facts=self._facts(model, precision),
+            words=self.frames.in_words(),
+            commands=commands(wanted.out),
+            precision=precision,
+        )
+
+    def _int8(self, model: Path, progress: Progress) -> str:
+        learn, words = [self.frames.learn, self.rehearsed[0]], str(self.wanted.folder)
+        return write_int8(model, learn, self.judges, words, self.digest, progress, self.wanted.threads)
+
+    def _before(self, shown: FittingFrames) -> list[Outcome]:
+        """What the weights that were started from outline, at the threshold that suits the same frames."""
+        predict = by_checkpoint(self.start)
+        point = shown.point(predict, self.settings.size)
+        return [judged(predict, point, each, self.settings.size) for each in self.judges]
+
+    def _as_it_stood(self) -> Outcome | None:
+        """The frames held out by the model beside the checkpoint, as it runs; None where none is there."""
+        model = self.start.with_suffix(".onnx")
+        if not model.is_file():
+            return None
+        try:
+            return judged_as_it_runs(model, [self.frames.held], self.wanted.threads)[0][0]
+        except (EngineError, InputError):  # whatever it is, it is no model that could run instead
+            return None
+
+    def _facts(self, model: Path, precision: str) -> list[tuple[str, str]]:
+        settings = self.settings
+        return [
+            ("weights", f"{model.name}, SHA-256 {sha256(model)[:16]}..., run in {precision}"),
+            ("started from", f"{self.start.name}, {digest(self.start)}"),
+            ("frames", f"{self.wanted.folder.resolve().name}, digest {self.digest[:16]}"),
+            ("network", f"{settings.network}, {settings.size} x {settings.size} pixels, loss {settings.loss}"),
+            ("steps", f"{settings.steps} of {settings.batch} pictures, about half of them rehearsal"),
+        ]
 
 
-def judged_as_it_runs(
-    model: Path, point: OperatingPoint, samples: Sequence[Samples], precision: str, threads: int
-) -> list[Outcome]:
-    """Scores of each of `samples` by the exported model, in a precision."""
-    with open_runner(model, precision, threads) as runner:
-
-        def predict(square: Grey):
-            return runner.infer(to_input(square))
-
-        return [judged(predict, point, each, runner.info.size) for each in samples]
-
-
-def write_int8(
-    model: Path,
-    learn: Sequence[Samples],
-    held: Sequence[Samples],
-    words: str,
-    digest: str,
-    progress: Progress,
-    threads: int = 1,
-) -> str:
-    """Make the INT8 network beside `model`, as `smartca build --precision int8` does, its gate asked with `held`.
-
-    Returns a sentence: that it stands there, or why the gate refuses it and fp32 stays.
-    """
-
-    def quantise(asked: Asked, tell: Progress) -> tuple[bytes, dict[str, float | int | bool | str | None]]:
-        material = Material(_pictures(learn, asked.size), _pictures(held, asked.size), words, f"{words}, held out")
-        limits = Limits(worst=WORST_FRAME)
-        found = find(asked.data, asked.name, material, asked.point, tell, True, limits, threads)
-        found.require()
-        return found.network, found.scores
-
-    calibration = Int8Calibration(words, f"{digest}{sha256(model)}", quantise)
-    options = Options(backend="openvino", precision="int8", calibration=calibration, out=place(model))
-    try:
-        build_engine(model, options, progress)
-    except (EngineError, MissingPackage) as refusal:
-        return f"no INT8 network was made, and fp32 stays: {refusal}"
-    return f"INT8 stands beside it as {place(model).name}: the gate let it pass"
-
-
-def _pictures(parts: Sequence[Samples], size: int) -> list[CalibrationPicture]:
-    """The first of each part, in equal shares, on the network's square."""
-    found = []
-    for part in parts:
-        for n in range(min(len(part), MOST // len(parts))):
-            pixels, mask = part[n]
-            square = letterbox(pixels, whole(pixels.shape), size)
-            found.append(CalibrationPicture(square, letterbox_mask(mask, whole(mask.shape), size)))
-    return found
+def commands(out: Path) -> list[tuple[str, str]]:
+    """What can be done with an adapted network: (what for, command)."""
+    return [
+        ("to use it once", shlex.join(["smartca", "run", "SOURCE", "--model", str(out / ADAPTED)])),
+        ("to use it always", shlex.join(["smartca", "adapt", "--use", str(out)])),
+        ("to go back to the shipped weights", "smartca adapt --back"),
+    ]

@@ -10,13 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import InputError
-from ..pictures.datasets import Labels, check_samples, open_data
-from ..pictures.labelled import ALL, belongs, read_table
+from ..pictures.annotation_files import coco_of_splits
+from ..pictures.datasets import Data, FilesOfSplits, Labels, check_samples, open_data
+from ..pictures.labelled import ALL, SPLITS, belongs, read_table
 from ..pictures.pixels import Grey
 from ..train.study.pictures import StudyPicture, StudyPictures
 
 FEWEST, MOST = 5, 200  # frames
 HELD = 4  # of so many patients (or pictures, where none are known) one is held out
+LARGEST = 0.5  # of all frames: a patient who has more is learnt from
 LEAST_HELD = 2  # frames
 FRAME_LONGEST = 512  # pixels along a frame's longer side, which leave room to crop
 LIST = "patients.csv"
@@ -32,7 +34,7 @@ class ClinicFrames:
     learn: StudyPictures
     held: StudyPictures
     patients: int
-    by_table: bool
+    as_given: bool  # by split.csv, or by COCO files that each hold a split
     left_out: int
     digest: str
 
@@ -48,7 +50,7 @@ class ClinicFrames:
             torn = sum(bool(mask.any()) for _, mask in pictures.items)
             parts.append(f"{len(pictures)} {name} ({torn} with a tear, {len(pictures) - torn} healthy)")
         whose = f"of {self.patients} patients" if self.patients else "of patients that nobody names"
-        how = "as split.csv says" if self.by_table else "by patient" if self.patients else "by picture"
+        how = "as the folder says" if self.as_given else "by patient" if self.patients else "by picture"
         told = [f"{len(self.learn) + len(self.held)} frames {whose}, divided {how}: {', '.join(parts)}"]
         if not self.patients:
             told.append(
@@ -69,7 +71,7 @@ def read_frames(
     """All labelled frames of `folder`, in one of datasets.FORMS, checked and divided.
 
     Raises ValueError or OSError, in one sentence with its cure: too few or too many frames, no tear on one of the two
-    sides, a patient on both sides, an unreadable file.
+    sides, a patient on both sides, a picture that is there twice, an unreadable file.
     """
     data = open_data(folder, ALL, mask_value, label)
     names = list(data.files)
@@ -81,23 +83,33 @@ def read_frames(
             "learns from that many"
         )
     digest = check_samples(data, progress).digest
-    pictures = StudyPictures([StudyPicture(*data[n]) for n in range(len(data))], names).shrunk(FRAME_LONGEST)
+    whole = [StudyPicture(*data[n]) for n in range(len(data))]
+    _refuse_twice(folder, whole, names)
+    pictures = StudyPictures(whole, names).shrunk(FRAME_LONGEST)
     torn = [bool(mask.any()) for _, mask in pictures.items]
-    root = folder if folder.is_dir() else folder.parent
-    root = root.parent if not (root / "split.csv").is_file() and root.name == "annotations" else root
-    patients = _patients(root, names)
-    given = _given(root, names)
-    if given is not None:
-        learn, held = given
-        if patients:
-            _refuse_both_sides(root, [patients[n] for n in learn], [patients[n] for n in held])
-    else:
-        learn, held = _divided(names, patients, torn)
+    root = _root(folder)
+    patients, given = _patients(root, names), _given(root, data)
+    learn, held = _sides(root, given, names, patients, torn)
     _need(folder, [torn[n] for n in learn], [torn[n] for n in held])
     division = hashlib.sha256(f"{digest} {learn} {held}".encode()).hexdigest()[:32]
     told = len({patients[n] for n in (*learn, *held)}) if patients else 0
     left = len(names) - len(learn) - len(held)
     return ClinicFrames(_some(pictures, learn), _some(pictures, held), told, given is not None, left, division)
+
+
+def _root(folder: Path) -> Path:
+    """Where the tables stand: beside the annotations, or beside the folder `annotations` that they are in."""
+    root = folder if folder.is_dir() else folder.parent
+    return root.parent if not (root / "split.csv").is_file() and root.name == "annotations" else root
+
+
+def _refuse_twice(folder: Path, pictures: Sequence[StudyPicture], names: Sequence[str]) -> None:
+    """A picture that is there twice could be learnt from and judged by."""
+    first: dict[bytes, int] = {}
+    for n, (pixels, _) in enumerate(pictures):
+        other = first.setdefault(hashlib.sha256(f"{pixels.shape}".encode() + pixels.tobytes()).digest(), n)
+        if other != n:
+            raise InputError(f"{names[other]} and {names[n]} of {folder} are the same picture; take one of them away")
 
 
 def _some(pictures: StudyPictures, places: Sequence[int]) -> StudyPictures:
@@ -110,11 +122,11 @@ def _need(folder: Path, learn: Sequence[bool], held: Sequence[bool]) -> None:
         raise InputError(f"{folder} leaves {len(learn) + len(held)} frames to work with; give {FEWEST} or more")
     if len(held) < LEAST_HELD:
         raise InputError(f"{folder} leaves {len(held)} frames to judge by; {LEAST_HELD} or more must be held out")
-    for side, what in ((learn, "to learn from"), (held, "held out")):
+    for side, what in ((learn, "is to learn from"), (held, "is held out")):
         if not any(side):
             raise InputError(
-                f"none of the {len(side)} frames of {folder} that are {what} shows a tear; outline tears of more "
-                "patients, or of more pictures"
+                f"{f'none of the {len(side)} frames' if side else 'no frame'} of {folder} that {what} shows a tear; "
+                "outline tears of more patients, or of more pictures"
             )
 
 
@@ -151,38 +163,66 @@ def _column(table: Path, must: bool) -> dict[str, str]:
     return found
 
 
-def _given(root: Path, names: Sequence[str]) -> tuple[list[int], list[int]] | None:
-    """Frames to learn from and held out as split.csv has them: train, and val or else test; None without it."""
+def _given(root: Path, data: Data) -> dict[str, list[int]] | None:
+    """The frames of each split, by split.csv or by COCO files that each hold one; None where nothing says so."""
+    if isinstance(data, FilesOfSplits):
+        sources = [part.source for part in data.parts for _ in range(len(part))]
+        files = {split: set(coco_of_splits(root, split)) for split in SPLITS}
+        return {split: [n for n, source in enumerate(sources) if source in files[split]] for split in SPLITS}
     if not (root / "split.csv").is_file():
         return None
     words = dict(read_table(root / "split.csv"))
-    sides = {
-        split: [n for n, name in enumerate(names) if belongs(words.get(name, ""), split)]
-        for split in ("train", "validate", "test")
-    }
-    return sides["train"], sides["validate"] or sides["test"]
+    return {split: [n for n, name in enumerate(data.files) if belongs(words.get(name, ""), split)] for split in SPLITS}
 
 
-def _refuse_both_sides(root: Path, learn: Sequence[str], held: Sequence[str]) -> None:
-    both = sorted(set(learn) & set(held))
-    if both:
-        raise InputError(
-            f"the patient {both[0]} is on both sides of {root / 'split.csv'}, so that the score would say nothing: "
-            "give all frames of one patient the same split"
-        )
+def _sides(
+    root: Path,
+    given: dict[str, list[int]] | None,
+    names: Sequence[str],
+    patients: Sequence[str],
+    torn: Sequence[bool],
+) -> tuple[list[int], list[int]]:
+    """Frames to learn from, and held out: the splits train and val. Those of the split test are never looked at.
+
+    Where there is no val, a part of train is held out, and of all frames where no split is given.
+    """
+    if given is None:
+        return _divided(range(len(names)), names, patients, torn)
+    if patients:
+        _refuse_both_sides(root, [{patients[n] for n in places} for places in given.values()])
+    if not given["train"]:
+        raise InputError(f"the splits in {root} give no frame to train, so that there is nothing to learn from")
+    if given["validate"]:
+        return given["train"], given["validate"]
+    return _divided(given["train"], names, patients, torn)
 
 
-def _divided(names: Sequence[str], patients: Sequence[str], torn: Sequence[bool]) -> tuple[list[int], list[int]]:
-    """Frames to learn from and held out: about a quarter of those with a tear and of the healthy ones.
+def _refuse_both_sides(root: Path, splits: Sequence[set[str]]) -> None:
+    seen: set[str] = set()
+    for split in splits:
+        if seen & split:
+            raise InputError(
+                f"the patient {min(seen & split)} is on both sides of the splits in {root}, so that the score would "
+                "say nothing: give all frames of one patient the same split"
+            )
+        seen |= split
 
-    All frames of one patient stay together. Which is decided by the names alone.
+
+def _divided(
+    places: Sequence[int], names: Sequence[str], patients: Sequence[str], torn: Sequence[bool]
+) -> tuple[list[int], list[int]]:
+    """`places` to learn from and held out: about a quarter of those with a tear and of the healthy ones.
+
+    All frames of one patient stay together, and one who has most of them is learnt from. Which is decided by the names
+    alone.
     """
     groups: dict[str, list[int]] = defaultdict(list)
-    for n, name in enumerate(names):
-        groups[patients[n] if patients else name].append(n)
+    for n in places:
+        groups[patients[n] if patients else names[n]].append(n)
     if patients and len(groups) < 2:
-        raise InputError(f"all frames are of the patient {patients[0]}: give those of a second one, to judge by")
-    order = sorted(groups, key=lambda name: hashlib.sha256(name.encode()).digest())
+        raise InputError(f"all frames are of the patient {next(iter(groups))}: give those of a second one, to judge by")
+    small = {name for name, frames in groups.items() if len(frames) <= LARGEST * len(places)}
+    order = sorted(groups, key=lambda name: (name not in small, hashlib.sha256(name.encode()).digest()))
     with_tear = [name for name in order if any(torn[n] for n in groups[name])]
     without = [name for name in order if name not in with_tear]
     if len(with_tear) < 2:
@@ -190,7 +230,7 @@ def _divided(names: Sequence[str], patients: Sequence[str], torn: Sequence[bool]
         raise InputError(f"{number} shows a tear; two at least are needed, one to learn from and one to judge by")
     chosen, others = list(with_tear[::HELD]), [*without, *(name for n, name in enumerate(with_tear) if n % HELD)]
     chosen += without[::HELD] if len(without) >= HELD else []
-    wanted = max(LEAST_HELD, round(len(names) / HELD))
+    wanted = max(LEAST_HELD, round(len(places) / HELD))
     for name in others:
         if name in chosen or sum(len(groups[one]) for one in chosen) >= LEAST_HELD:
             continue
@@ -198,4 +238,4 @@ def _divided(names: Sequence[str], patients: Sequence[str], torn: Sequence[bool]
     while len(chosen) > 1 and sum(len(groups[one]) for one in chosen[:-1]) >= wanted:
         chosen.pop()
     held = sorted(n for name in chosen for n in groups[name])
-    return sorted(set(range(len(names))) - set(held)), held
+    return sorted(set(places) - set(held)), held

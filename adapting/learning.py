@@ -27,7 +27,7 @@ FORGOTTEN = 0.01  # Dice on the rehearsal's own validation that may be lost
 ROUNDS = 8  # validations
 ROUNDS_WITHOUT = 4  # of them without a better one
 TRUSTED = 8  # frames with a tear held out: fewer cannot say which round is best
-TRIED = 4  # steps that are timed
+TIMED = 4  # steps
 
 
 def rehearsal(seeds: int, validation_seeds: int, cache: Path | None, workers: int, on_done: OnDone) -> list[Samples]:
@@ -111,6 +111,6 @@ def seconds_per_step(make: AdaptFit) -> float:
     with Batches(make.view, len(make.train), make.settings, make.crew, make.stage, make.workers) as batches:
         make._one_step(*batches[0])  # the first is slower
         begun = time.perf_counter()
-        for step in range(1, TRIED):
+        for step in range(1, TIMED):
             make._one_step(*batches[step])
-    return (time.perf_counter() - begun) / (TRIED - 1)
+    return (time.perf_counter() - begun) / (TIMED - 1)

@@ -5,14 +5,15 @@ from __future__ import annotations
 import html
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from ..calibration.int8.figures import BLUE, GREY, new_figure, svg, wall_of
-from ..calibration.int8.report import DISCLAIMER, STYLE, Value, image, table
+from ..calibration.int8.report import DISCLAIMER, STYLE, Value, html_table, image
+from ..engine.operating_point import POINT_NAMES, OperatingPoint, Reached
 from ..pictures.pixels import Grey, Mask
 from ..scores.counts import Counts
 from ..train.logs import Row
@@ -20,21 +21,32 @@ from .compare import Outcome
 
 SHOWN = 6  # pictures
 SIDE = 320  # pixels of each
+MUCH = 0.05  # Dice on the rehearsal: who loses more has forgotten
 TRUTH_BGR, BEFORE_BGR, AFTER_BGR = (255, 255, 255), (0, 170, 255), (255, 230, 60)
+
+
+class BeforeAfter(NamedTuple):
+    """The same pictures by the weights that were started from, and by the adapted ones."""
+
+    before: Outcome
+    after: Outcome
 
 
 @dataclass(frozen=True)
 class Story:
-    """What the page tells: of the frames held out and of the rehearsal, before and after.
+    """What the page tells: of the frames held out, of the rehearsal, and of real pictures without a tear, if any.
 
     as_it_stood: the frames held out by the model that stands beside the checkpoint, at its own operating point.
+    best_dice: of the start, at the best threshold, on the frames held out and on the rehearsal.
     """
 
-    clinic: tuple[Outcome, Outcome]
-    rehearsal: tuple[Outcome, Outcome]
+    clinic: BeforeAfter
+    rehearsal: BeforeAfter
+    healthy: BeforeAfter | None
     as_it_stood: Outcome | None
     rows: Sequence[Row]
-    before: tuple[float, float]  # best Dice while learning: held out, rehearsal
+    best_dice: tuple[float, float]
+    point: OperatingPoint
     facts: Sequence[tuple[str, str]]
     words: Sequence[str]
     commands: Sequence[tuple[str, str]]  # (what for, command)
@@ -52,6 +64,8 @@ def verdict(story: Story) -> tuple[bool, str]:
     )
     if gained <= 0:
         return False, f"Nothing was gained, so stay with the weights that you have: {words}"
+    if known_before.dice - known_after.dice > MUCH:
+        return True, f"It was worth it on your frames, but what was known before is partly forgotten: {words}"
     return True, f"It was worth it: {words}"
 
 
@@ -64,13 +78,14 @@ def adapted_page(story: Story) -> str:
         "<h1>The network, adapted</h1>",
         f"<p class='verdict {'yes' if good else 'no'}'>{html.escape(words)}.</p>",
         told,
-        commands,
+        commands if good else "",
         _scores(story),
         _pictures(story),
+        _points(story.point),
         f"<h2>How it was learnt</h2>{image(_curve(story), 'Dice by step')}",
         f"<h2>Is the shown confidence right?</h2><p>On the frames held out: of the pixels shown with a confidence of "
         f"0.7, seven in ten should be tear (the dashed line).</p>{_reliability(story)}",
-        f"<h2>What it is</h2>{table([], story.facts)}",
+        f"<h2>What it is</h2>{html_table([], story.facts)}",
         f"<p class='note'>This page holds pictures of the frames: keep it where they may be kept.<br>{DISCLAIMER}</p>",
     ]
     head = (
@@ -81,10 +96,10 @@ def adapted_page(story: Story) -> str:
 
 
 def _scores(story: Story) -> str:
-    columns: list[Outcome] = [*story.clinic, *story.rehearsal]
     stood = [story.as_it_stood] if story.as_it_stood else []
-    columns = [*stood, *columns]
+    columns: list[Outcome] = [*stood, *story.clinic, *story.rehearsal, *(story.healthy or ())]
     head = ["", *(["as it stood"] if stood else []), "before", "after", "rehearsal before", "rehearsal after"]
+    head += ["healthy before", "healthy after"] if story.healthy else []
     rows: list[Sequence[Value]] = [
         ("Dice, pooled over pixels", *(each.counts.dice_pooled for each in columns)),
         ("precision", *(each.counts.precision for each in columns)),
@@ -99,7 +114,20 @@ def _scores(story: Story) -> str:
         "way on the same frames held out, so both are a little flattered. "
         + ("'As it stood' is the model beside the checkpoint, at its own threshold.</p>" if stood else "</p>")
     )
-    return f"<h2>Before and after</h2>{table(head, rows)}{note}"
+    return f"<h2>Before and after</h2>{html_table(head, rows)}{note}"
+
+
+def _points(point: OperatingPoint) -> str:
+    """The three operating points, and what each reached on what they were found on."""
+    head = ["", "threshold", "unsure from", "recall", "precision", "tears found", "or unsure", "empty, yet outlined"]
+    rows: list[Sequence[Value]] = []
+    for name in POINT_NAMES:
+        one = point.at(name)
+        told = one.reached or Reached()
+        shares = (told.recall, told.precision, told.tears_found, told.tears_found_or_unsure, told.empty_outlined)
+        rows.append((name, one.threshold, one.unsure, *shares))
+    note = f"<p class='note'>Found on {html.escape(point.fitted_on)}. The scores above are of balanced.</p>"
+    return f"<h2>Its three operating points</h2>{html_table(head, rows)}{note}"
 
 
 def _healthy(found: Outcome) -> str:
@@ -137,8 +165,8 @@ def _curve(story: Story) -> str:
     figure, axes = new_figure(6.4, 3.2)
     steps = [0, *(row["step"] for row in story.rows)]
     for name, first, key, colour in (
-        ("frames held out", story.before[0], "dice", BLUE),
-        ("rehearsal", story.before[1], "rehearsal", GREY),
+        ("frames held out", story.best_dice[0], "dice", BLUE),
+        ("rehearsal", story.best_dice[1], "rehearsal", GREY),
     ):
         axes.plot(steps, [first, *(row[key] for row in story.rows)], ".-", color=colour, label=name)
     best = max(story.rows, key=lambda row: (row["kept"], row["worth"]))

@@ -52,6 +52,7 @@ def adapt(folder: Path | None, out: Path | None, use: Path | None, back: bool, *
     FOLDER is one of the forms of `smartca train --data`; frames without a tear are welcome. patients.csv
     (file,patient) says whose each frame is. Some are held out, and DIR/adapted.html shows them before and after.
     Phantoms are rehearsed beside your frames, so that what was known stays known. Nothing shipped is written over.
+    The exit code is 1 where nothing was gained.
 
     \b
       smartca adapt my-frames --out mine
@@ -72,10 +73,13 @@ def adapt(folder: Path | None, out: Path | None, use: Path | None, back: bool, *
 
 
 def _use(folder: Path) -> None:
+    from ..adapting.record import model_to_use
     from ..engine.usual import use
 
-    model = folder / "adapted.onnx"
+    model, record = model_to_use(folder)
     digest = use(model)
+    if not record.worth:
+        say(f"warning: {record.words}")
     say(f"from now on {model} ({digest[:12]}) runs where no model is named; `smartca adapt --back` goes back")
 
 
@@ -87,13 +91,21 @@ def _go_back() -> None:
 
 def _adapt(folder: Path, out: Path, options: dict[str, object]) -> None:
     with needs_torch():
-        from ..adapting.adapt import Wanted, commands
         from ..adapting.adapt import adapt as make
+        from ..adapting.finishing import commands
+        from ..adapting.wanted import Wanted
+        from ..train.fit import TrainingStopped
     from .phases import Phases
 
-    with Phases() as phases:
-        found = make(Wanted(folder, out, **options), say, phases)  # type: ignore[arg-type]
-    say(f"{found.words}; the page is {found.page}")
+    try:
+        with Phases() as phases:
+            found = make(Wanted(folder, out, **options), say, phases)  # type: ignore[arg-type]
+    except TrainingStopped as stopped:
+        say(str(stopped))
+        raise click.exceptions.Exit(130) from stopped
+    say(f"{'it is finished already; ' if found.already else ''}{found.words}; the page is {found.page}")
+    click.echo(found.model)
+    if not found.worth:
+        raise click.exceptions.Exit(1)
     for what, command in commands(out):
         say(f"{what}: {command}")
-    click.echo(found.model)

@@ -77,7 +77,7 @@ def _network(found: Int8Findings, asked: Asked) -> str:
         ("judged for", f"{asked.backend}, by asking {found.judged_by}"),
         ("operating point", f"threshold {point.threshold:.3f}, {on}{point.fitted_on}"),
     ]
-    return f"<h2>The network</h2>{table([], rows)}"
+    return f"<h2>The network</h2>{html_table([], rows)}"
 
 
 def _gate(found: Int8Findings, point: OperatingPoint) -> str:
@@ -105,7 +105,7 @@ def _gate(found: Int8Findings, point: OperatingPoint) -> str:
     plot, worst_frames = figures.scatter(found), figures.changed(found, point)
     parts = [
         f"<h2>The gate</h2><p>{told}; {measure}.</p>",
-        table(["", "fp32", "INT8", "change", "no less than"], rows),
+        html_table(["", "fp32", "INT8", "change", "no less than"], rows),
         image(plot, "every frame in both precisions") if plot else "<p>There is no outline to compare.</p>",
     ]
     if worst_frames:
@@ -188,7 +188,7 @@ def _counted(words: str, scores: dict[str, Value], name: str) -> Sequence[Value]
     return words, before, after, change, None
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[Value]]) -> str:
+def html_table(head: Sequence[str], rows: Iterable[Sequence[Value]]) -> str:
     top = "".join(f"<th>{html.escape(words)}</th>" for words in head)
     body = "".join(
         f"<tr><th>{_spoken(first)}</th>{''.join(f'<td>{_spoken(value)}</td>' for value in rest)}</tr>"

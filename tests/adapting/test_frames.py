@@ -52,7 +52,7 @@ def test_a_patient_on_both_sides_of_a_given_split_is_refused(copy: Path) -> None
     whose = {name: name for name in sides}
     split(copy, sides, whose)
     found = read_frames(copy)
-    assert (len(found.learn), len(found.held), found.left_out) == (5, 3, 4) and found.by_table
+    assert (len(found.learn), len(found.held), found.left_out) == (5, 3, 4) and found.as_given
     split(copy, sides, whose | {"t6": "t1"})
     with pytest.raises(ValueError, match=r"the patient t1 is on both sides of .*split.csv.*give all frames of one"):
         read_frames(copy)
@@ -81,7 +81,7 @@ def test_too_few_and_nothing_torn(tmp_path: Path) -> None:
         read_frames(frames_in(tmp_path / "none", 0, 5))
     root = frames_in(tmp_path / "side", 3, 4)
     split(root, {"t0": "train", "t1": "train", "t2": "train", **{f"h{n}": "val" for n in range(4)}})
-    with pytest.raises(ValueError, match=r"none of the 4 frames of .* that are held out shows a tear"):
+    with pytest.raises(ValueError, match=r"none of the 4 frames of .* that is held out shows a tear"):
         read_frames(root)
 
 
@@ -97,5 +97,5 @@ def test_every_form(name: str, tmp_path: Path) -> None:
     word, value = form.choice
     chosen = {"label": value} if word == "--label" else {"mask_value": int(value)}
     found = read_frames(form.data, **chosen)  # type: ignore[arg-type]
-    assert found.by_table and (len(found.learn), len(found.held), found.left_out) == (6, 3, 3)
+    assert found.as_given and (len(found.learn), len(found.held), found.left_out) == (6, 3, 3)
     assert np.count_nonzero([mask.any() for _, mask in found.learn.items]) == 5
