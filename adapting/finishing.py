@@ -87,10 +87,10 @@ class Finishing:
         return write_int8(model, learn, self.judges, words, self.digest, progress, self.wanted.threads)
 
     def _before(self, shown: FittingFrames) -> list[Outcome]:
-        """What the weights that were started from outline, at the threshold that suits the same frames."""
-        predict = by_checkpoint(self.start)
-        point = shown.point(predict, self.settings.size)
-        return [judged(predict, point, each, self.settings.size) for each in self.judges]
+        """What the weights that were started from outline, at the threshold that suits each kind of pictures best."""
+        predict, size = by_checkpoint(self.start), self.settings.size
+        points = shown.points_apart(predict, size)
+        return [judged(predict, point, each, size) for point, each in zip(points, self.judges, strict=False)]
 
     def _as_it_stood(self) -> Outcome | None:
         """The frames held out by the model beside the checkpoint, as it runs; None where none is there."""

@@ -72,7 +72,7 @@ def verdict(story: Story) -> tuple[bool, str]:
 def adapted_page(story: Story) -> str:
     """The HTML page. Raises ImportError where matplotlib is missing."""
     good, words = verdict(story)
-    told = "".join(f"<p>{html.escape(line)}.</p>" for line in story.words)
+    told = "".join(f"<p>{html.escape(line[:1].upper() + line[1:])}.</p>" for line in story.words)
     commands = "".join(f"<p>{html.escape(what)}: <code>{html.escape(line)}</code></p>" for what, line in story.commands)
     parts = [
         "<h1>The network, adapted</h1>",
@@ -109,9 +109,10 @@ def _scores(story: Story) -> str:
         ("calibration error (ECE)", *(each.calibration.as_report()["ece"] for each in columns)),
     ]
     note = (
-        "<p class='note'>'Before' are the weights that it started from, 'after' the adapted ones as they run in "
-        f"{html.escape(story.precision)}. Both have the threshold that suits these pictures best, found in the same "
-        "way on the same frames held out, so both are a little flattered. "
+        "<p class='note'>'Before' are the weights that it started from, at the threshold that suits each kind of "
+        "pictures best; 'after' are the adapted ones as they run, in "
+        f"{html.escape(story.precision)}, at one threshold for all. All thresholds were found on the frames held out, "
+        "so the scores of these are a little flattered. "
         + ("'As it stood' is the model beside the checkpoint, at its own threshold.</p>" if stood else "</p>")
     )
     return f"<h2>Before and after</h2>{html_table(head, rows)}{note}"
@@ -172,7 +173,7 @@ def _curve(story: Story) -> str:
     best = max(story.rows, key=lambda row: (row["kept"], row["worth"]))
     axes.axvline(best["step"], ls="--", lw=1, color=GREY)
     axes.set(xlabel="step (dashed: the weights that were kept)", ylabel="Dice at its best threshold", ylim=(0, 1))
-    axes.legend(frameon=False, loc="lower right")
+    figure.legend(frameon=False, loc="outside lower center", ncols=2)
     return svg(figure)
 
 

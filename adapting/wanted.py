@@ -25,7 +25,7 @@ class Wanted:
     label: Labels = None
     negatives: Path | None = None
     seeds: int = 60
-    validation_seeds: int = 20
+    validation_seeds: int = 30
     cache: Path | None = None
     threads: int = 2
     seed: int = 1

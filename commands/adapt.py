@@ -40,7 +40,7 @@ from .options import FILE, FOLDER, finite, label_option, mask_value_option, need
 @click.option("--freeze-norm", is_flag=True, help="Leave the normalisation layers' statistics as they are.")
 @click.option("--seeds", type=click.IntRange(1), default=60, show_default=True, help="Phantoms to rehearse.")
 @click.option(
-    "--validation-seeds", type=click.IntRange(1), default=20, show_default=True, help="Phantoms that must stay known."
+    "--validation-seeds", type=click.IntRange(1), default=30, show_default=True, help="Phantoms that must stay known."
 )
 @click.option("--cache", type=FOLDER, help="Where rendered phantom frames are kept.")
 @threads_option

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from smartca.adapting.frames import read_frames
+from smartca.adapting.healthy import read_healthy
 from support.clinic import frames, frames_in, write_patients
-from support.labelled_forms import FORMS
+from support.labelled_forms import FORMS, as_coco
 
 __all__ = ["frames"]  # fixture
 
@@ -53,9 +56,65 @@ def test_a_patient_on_both_sides_of_a_given_split_is_refused(copy: Path) -> None
     split(copy, sides, whose)
     found = read_frames(copy)
     assert (len(found.learn), len(found.held), found.left_out) == (5, 3, 4) and found.as_given
-    split(copy, sides, whose | {"t6": "t1"})
-    with pytest.raises(ValueError, match=r"the patient t1 is on both sides of .*split.csv.*give all frames of one"):
+    for other in ("t6", "h0"):  # of val, and of test, which nobody looks at here
+        split(copy, sides, whose | {other: "t1"})
+        with pytest.raises(ValueError, match=r"the patient t1 is on both sides of the splits in .*give all frames of"):
+            read_frames(copy)
+
+
+def test_a_test_split_is_never_looked_at(copy: Path) -> None:
+    sides = {f"t{n}": "train" if n < 6 else "test" for n in range(8)} | {f"h{n}": "train" for n in range(4)}
+    split(copy, sides)
+    found = read_frames(copy)
+    assert not {"t6.png", "t7.png"} & {*found.learn.names, *found.held.names}
+    assert (len(found.learn), len(found.held), found.left_out) == (8, 2, 2)
+
+
+def test_who_has_most_frames_is_learnt_from(copy: Path) -> None:
+    whose = {f"t{n}": "much" if n < 6 else f"p{n}" for n in range(8)} | {f"h{n}": "much" for n in range(4)}
+    write_patients(copy, list(whose.items()))
+    found = read_frames(copy)
+    assert set(found.held.names) == {"t6.png", "t7.png"}
+
+
+def test_a_picture_that_is_there_twice_is_refused(copy: Path) -> None:
+    for part in ("images", "masks"):
+        shutil.copy(copy / part / "t1.png", copy / part / "t1 (copy).png")
+    with pytest.raises(
+        ValueError, match=r"t1 \(copy\)\.png and t1\.png of .* are the same picture; take one of them away"
+    ):
         read_frames(copy)
+
+
+def test_coco_files_of_splits_say_who_is_held_out(tmp_path: Path) -> None:
+    data = as_coco(tmp_path / "data").data
+    told = json.loads(data.read_text())
+    root = tmp_path / "splits"
+    for part, places in (("train", range(5)), ("valid", range(5, 8)), ("test", range(8, 12))):
+        (root / part).mkdir(parents=True)
+        images = [image for image in told["images"] if image["id"] in places]
+        drawn = [each for each in told["annotations"] if each["image_id"] in places]
+        (root / part / "_annotations.coco.json").write_text(
+            json.dumps({**told, "images": images, "annotations": drawn})
+        )
+        for image in images:
+            shutil.copy(tmp_path / "data" / "images" / image["file_name"], root / part)
+    found = read_frames(root, label="tear")
+    assert found.learn.names == [f"{n:02}.png" for n in range(5)] and found.left_out == 4
+    assert found.held.names == [f"{n:02}.png" for n in range(5, 8)] and found.as_given
+
+
+def test_healthy_pictures_are_held_out_by_the_folders_order(tmp_path: Path) -> None:
+    assert not read_healthy(None, 512).learn and not read_healthy(None, 512).held
+    for n in range(3):
+        cv2.imwrite(str(tmp_path / f"{n}.png"), np.full((40, 60), 50 * n, np.uint8))
+    with pytest.raises(ValueError, match="holds 3 pictures without a tear; give 4 or more, or none"):
+        read_healthy(tmp_path, 512)
+    for n in range(3, 9):
+        cv2.imwrite(str(tmp_path / f"{n}.png"), np.full((40, 60), 20 * n, np.uint8))
+    found = read_healthy(tmp_path, 30)
+    assert [int(each[0, 0]) for each in found.held] == [140, 160] and len(found.learn) == 7
+    assert found.held[0].shape == (20, 30)
 
 
 @pytest.mark.parametrize(
