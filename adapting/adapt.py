@@ -60,8 +60,7 @@ def adapt(wanted: Wanted, say: Told, progress: Progress) -> Adapted:
     begun = time.monotonic()
     need_matplotlib()
     use_threads(wanted.threads)
-    start = _start(wanted)
-    learnt = settings_of(start, read_start(start))
+    start, learnt = _start(wanted)
     frames = read_frames(wanted.folder, wanted.mask_value, wanted.label, _part(progress, "reading the frames"))
     for words in frames.in_words():
         say(words)
@@ -83,12 +82,15 @@ def adapt(wanted: Wanted, say: Told, progress: Progress) -> Adapted:
     return Adapted(model, page, record.worth, record.words, False)
 
 
-def _start(wanted: Wanted) -> Path:
+def _start(wanted: Wanted) -> tuple[Path, FitSettings]:
+    """The checkpoint to start from, and how it was learnt. Raises ValueError or OSError where it is none, at once."""
     start = wanted.start or SHIPPED_START
     if not start.is_file():
         cure = "give --start-from CHECKPOINT, a best.pt of `smartca train segment`"
         raise MissingFile(f"there is no checkpoint {start} to start from; {cure}")
-    return start
+    learnt = settings_of(start, read_start(start))
+    load_network(start)  # weights that do not fit are found now and not after the phantoms are rendered
+    return start, learnt
 
 
 @dataclass(frozen=True)

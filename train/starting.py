@@ -24,7 +24,10 @@ def read_start(path: Path) -> dict[str, Any]:
     stored = read_checkpoint(path, CURE)
     settings = stored.get("settings")
     if isinstance(settings, dict) and "loss" not in settings:
-        raise InputError(f"{path} is a classifier, which outlines nothing: give it as --classifier, or {CURE}")
+        raise InputError(
+            f"{path} is a classifier, which outlines nothing: give it as --classifier of `smartca train segment`, "
+            f"or {CURE}"
+        )
     if not isinstance(stored.get("state"), dict):
         raise InputError(f"{path} holds a run to go on with, or nothing that training can start from; {CURE}")
     settings_of(path, stored)

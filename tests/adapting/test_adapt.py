@@ -12,6 +12,7 @@ import cv2
 import msgspec
 import numpy as np
 import pytest
+import torch
 from smartca.adapting.learning import bent
 from smartca.adapting.record import alone_in, read_record
 from smartca.engine import SHIPPED_MODEL
@@ -190,6 +191,12 @@ def test_what_is_refused(frames: Path, start: Path, cache: Path, tmp_path: Path,
         assert code == 2 and "another `smartca adapt` writes to" in told
     code, told = smartca(*given(frames, start, tmp_path / "file" / "mine", cache))
     assert code == 2 and "cannot be written" in told
+    stored = read_checkpoint(start)
+    torch.save({**stored, "settings": {**stored["settings"], "network": "segnet"}}, tmp_path / "other.pt")
+    torch.save({**stored, "state": dict(list(stored["state"].items())[:-1])}, tmp_path / "less.pt")
+    for name in ("other.pt", "less.pt"):
+        code, told = smartca(*given(frames, tmp_path / name, tmp_path / "mine", cache))
+        assert code == 2 and f"{name} was made by another version" in told and not (tmp_path / "mine").exists()
     if not SHIPPED_START.is_file():
         code, told = smartca("adapt", frames, "--out", tmp_path / "mine")
         assert code == 2 and "there is no checkpoint" in told and "give --start-from CHECKPOINT" in told
