@@ -22,6 +22,7 @@ from .compare import Outcome
 SHOWN = 6  # pictures
 SIDE = 320  # pixels of each
 MUCH = 0.05  # Dice on the rehearsal: who loses more has forgotten
+WIDE = ".wide{overflow-x:auto}.wide th,.wide td{overflow-wrap:normal}"
 TRUTH_BGR, BEFORE_BGR, AFTER_BGR = (255, 255, 255), (0, 170, 255), (255, 230, 60)
 
 
@@ -90,7 +91,7 @@ def adapted_page(story: Story) -> str:
     ]
     head = (
         "<meta charset='utf-8'><meta name='viewport' content='width=device-width'>"
-        f"<title>The network, adapted</title><style>{STYLE}</style>"
+        f"<title>The network, adapted</title><style>{STYLE}{WIDE}</style>"
     )
     return f"<!doctype html>\n<html lang='en'><head>{head}</head>\n<body>{chr(10).join(parts)}</body></html>\n"
 
@@ -115,7 +116,12 @@ def _scores(story: Story) -> str:
         "so the scores of these are a little flattered. "
         + ("'As it stood' is the model beside the checkpoint, at its own threshold.</p>" if stood else "</p>")
     )
-    return f"<h2>Before and after</h2>{html_table(head, rows)}{note}"
+    return f"<h2>Before and after</h2>{_wide(html_table(head, rows))}{note}"
+
+
+def _wide(shown: str) -> str:
+    """A table whose numbers do not break: on a narrow screen it is moved sideways."""
+    return f"<div class='wide'>{shown}</div>"
 
 
 def _points(point: OperatingPoint) -> str:
@@ -128,7 +134,7 @@ def _points(point: OperatingPoint) -> str:
         shares = (told.recall, told.precision, told.tears_found, told.tears_found_or_unsure, told.empty_outlined)
         rows.append((name, one.threshold, one.unsure, *shares))
     note = f"<p class='note'>Found on {html.escape(point.fitted_on)}. The scores above are of balanced.</p>"
-    return f"<h2>Its three operating points</h2>{html_table(head, rows)}{note}"
+    return f"<h2>Its three operating points</h2>{_wide(html_table(head, rows))}{note}"
 
 
 def _healthy(found: Outcome) -> str:
