@@ -31,6 +31,7 @@ COMMANDS = {
     "bench": ("commands.bench", "Compare every engine and precision that runs here on one model."),
     "phantom": ("commands.phantom", "Write simulated ultrasound with exact tear masks."),
     "train": ("commands.train", "Train SMART-CA on phantoms or on your own masks."),
+    "adapt": ("commands.adapt", "Make the network your own with ten labelled frames."),
     "export": ("commands.train", "Turn a checkpoint into an ONNX model, and prove it is the same."),
     "calibrate": ("commands.calibrate", "Find a model's threshold and fit its confidence; report on INT8."),
     "study": ("commands.study", "Compare networks and losses, one training a cell, in one table."),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ..engine.machine import BACKENDS
-from .options import FILE, insecure_option, say, spared, writable, write_report
+from .options import FILE, insecure_option, say, spared, usual, writable, write_report
 
 if TYPE_CHECKING:
     import numpy as np
@@ -70,13 +70,13 @@ def bench(
 
     Engines for an NVIDIA GPU are built first, where there is one.
     """
-    from ..engine import SHIPPED_MODEL, open_runner
+    from ..engine import open_runner
     from ..engine.machine import versions
     from ..evaluation.bench import race as measure
     from .phases import Phases
 
     writable(report, "--report")
-    path = model or SHIPPED_MODEL
+    path = model or usual()
     spared(report, "--report", path, *engine)
     if path.suffix in (".engine", ".plan"):
         raise click.UsageError(f"{path.name} is an engine: give it as --engine, and as MODEL the .onnx file it is of")

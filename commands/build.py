@@ -14,7 +14,7 @@ from ..engine.contract import PRECISIONS
 from ..engine.machine import BACKENDS
 from .build_triton import Repository, triton_options
 from .int8_options import data_options
-from .options import FILE, say
+from .options import FILE, say, usual
 from .phases import Phases
 
 if TYPE_CHECKING:
@@ -93,12 +93,12 @@ def build(
 
     With --triton it goes, with its operating point, into a Triton server's model repository; see docs/scaling.md.
     """
-    from ..engine import SHIPPED_MODEL
     from ..engine.building.assembly import Options
     from ..engine.building.build import build_engine as make
     from ..engine.building.build import fastest, usual_precision
     from ..engine.cpu.ready_int8 import built_from
 
+    chosen = model or usual()
     calibration = None if data is None else calibration_of(data)
     if repository is None:
         backend = backend or fastest(target)
@@ -110,12 +110,12 @@ def build(
     options = Options(builder, precision, target, batch, size, workspace, calibration, out)
     phases, started = Phases(), time.perf_counter()
     with phases:
-        engine = make(built_from(model or SHIPPED_MODEL, precision, calibration is not None), options, phases)
+        engine = make(built_from(chosen, precision, calibration is not None), options, phases)
     _tell(engine, time.perf_counter() - started, phases.built)
     if inspect:
         _inspect(engine)
     if repository is not None:
-        engine = repository.write(engine, model or SHIPPED_MODEL, backend, precision, batch, calibration is not None)
+        engine = repository.write(engine, chosen, backend, precision, batch, calibration is not None)
     click.echo(engine)
 
 

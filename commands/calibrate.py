@@ -25,6 +25,7 @@ from .options import (
     say,
     split_option,
     threads_option,
+    usual,
     writable,
 )
 
@@ -161,11 +162,11 @@ def report(model: Path | None, data: CalibrationData, backend: str | None, out: 
     need_onnxruntime()
     from ..calibration.int8.report import page
     from ..engine.building.build import fastest
-    from ..engine.contract import SHIPPED_MODEL, EngineError
+    from ..engine.contract import EngineError
     from ..files import write_whole
     from .phases import Phases
 
-    asked = _asked(model or SHIPPED_MODEL, backend or fastest())
+    asked = _asked(model or usual(), backend or fastest())
     with Phases() as phases:
         found = data.findings(asked, phases)
     build = ["smartca", "build", *([str(model)] if model else []), "--backend", asked.backend, "--precision", "int8"]

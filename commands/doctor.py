@@ -21,6 +21,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from ..engine import operating_point as points
+from ..engine import usual
 from ..engine.contract import SHIPPED_MODEL, EngineError
 from ..engine.cpu.capabilities import quick_int8
 from ..engine.machine import LIBRARIES, gpus, installed, library_version, processor
@@ -70,6 +71,7 @@ def examine() -> list[Finding]:
         _packages,
         _openvino,
         _model,
+        _usual,
         _cache,
         _cpu,
         _gpus,
@@ -155,6 +157,20 @@ def _model(model: Path = SHIPPED_MODEL) -> Iterator[Finding]:
         return
     words = f"{model.name} {digest[:12]} is intact; threshold {stored.threshold:.3f}, {stored.fitted_on}"
     yield Finding("shipped model", "ok", words, needed=True)
+
+
+def _usual() -> Iterator[Finding]:
+    """Which weights run where none are named."""
+    try:
+        told, model = usual.recorded(), usual.usual_model()
+    except SmartcaError as error:
+        yield Finding("weights that run", "broken", str(error), "smartca adapt --back", needed=True)
+        return
+    if told is None:
+        yield Finding("weights that run", "ok", f"{model.name}, the shipped ones", needed=True)
+    else:
+        words = f"{model} {told.sha256[:12]}, recorded by `smartca adapt --use`"
+        yield Finding("weights that run", "ok", words, needed=True)
 
 
 def _cache() -> Iterator[Finding]:

@@ -13,6 +13,7 @@ import click
 
 from ..engine.contract import PRECISIONS, SHIPPED_MODEL, Engine, engine_at
 from ..engine.operating_point import POINT_NAMES, PointName, point_path
+from ..engine.usual import usual_model
 from ..errors import FileError, MissingPackage
 from ..files import write_json
 
@@ -31,7 +32,15 @@ def _engine(context: click.Context, option: click.Parameter, value: tuple[str, .
     """Which network: given at most once, or one name would silently win over the other."""
     if len(value) > 1:
         raise click.BadParameter("give one engine: --engine and --model are two names of one option")
-    return engine_at(value[0]) if value else SHIPPED_MODEL
+    return engine_at(value[0]) if value else usual()
+
+
+def usual() -> Path:
+    """The model to run where none is named; says so where it is not the shipped one. Raises ValueError."""
+    model = usual_model()
+    if model != SHIPPED_MODEL:
+        say(f"the weights recorded by `smartca adapt --use` run: {model}; `smartca adapt --back` goes back")
+    return model
 
 
 def model_options(command: F) -> F:

@@ -115,8 +115,17 @@ def train() -> None:
     """
 
 
+def _no_start(context: click.Context, option: click.Parameter, value: str | None) -> None:
+    if value is not None:
+        raise click.BadParameter(
+            "a classifier starts from ImageNet's weights; `smartca train segment --start-from` takes a checkpoint, "
+            "with the classifier frozen in it"
+        )
+
+
 @train.command()
 @_fitting(epochs=6, rate=2e-3)
+@click.option("--start-from", hidden=True, expose_value=False, callback=_no_start)
 def classify(**options: object) -> None:
     """First: is there a tear in the picture?
 
@@ -135,6 +144,12 @@ def classify(**options: object) -> None:
 @_fitting(epochs=12, rate=2e-3)
 @click.option("--loss", default="iplf", show_default=True, help="By name; an unknown one lists all.")
 @click.option("--classifier", type=FILE, help="classifier.pt of `train classify`: SMART-CA's frozen encoder.")
+@click.option(
+    "--start-from",
+    type=FILE,
+    metavar="CHECKPOINT",
+    help="Start from the weights of a best.pt of the same network, its frozen classifier among them.",
+)
 def segment(**options: object) -> None:
     """Then: which pixels are tear? SMART-CA with IPLF, or another network and loss."""
     with needs_torch():
@@ -168,11 +183,20 @@ def _first() -> bool:
 @click.command()
 @click.option("--checkpoint", type=FILE, required=True, help="best.pt of `smartca train segment`.")
 @click.option("--out", type=FILE, required=True, metavar="MODEL.onnx", help="The model to write.")
-def export(checkpoint: Path, out: Path) -> None:
+@click.option(
+    "--start",
+    type=FILE,
+    metavar="START.pt",
+    help="Write a checkpoint, too, that `smartca adapt` and `train segment` can start from.",
+)
+def export(checkpoint: Path, out: Path, start: Path | None) -> None:
     """Turn a checkpoint into an ONNX model whose answers are held against the checkpoint's."""
-    writable(out, "--out")
-    spared(out, "--out", checkpoint)
+    for result, name in ((out, "--out"), (start, "--start")):
+        writable(result, name)
+        spared(result, name, checkpoint)
+    if start is not None and start.resolve() == out.resolve():
+        raise click.UsageError("--out and --start are one file; give each a name of its own")
     with needs_torch():
         from ..train.session import export as write
-    difference = write(checkpoint=checkpoint, out=out)
+    difference = write(checkpoint=checkpoint, out=out, start=start)
     say(f"{out} answers as the checkpoint does (largest difference of q: {difference:.1e})")

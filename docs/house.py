@@ -30,6 +30,7 @@ FLOORS = (
     ("stream", "train"),
     ("evaluation",),
     ("calibration",),
+    ("adapting",),
     ("commands",),
     ("cli", "smartca"),
     ("__main__",),

@@ -167,6 +167,7 @@ Engine = Path | Remote | Foreign  # which network, and by its kind on what it ru
 
 SHIPPED = "shipped"  # as people name it
 SHIPPED_MODEL = Path(__file__).parent / "models" / "smartca-lite.onnx"
+SHIPPED_START = SHIPPED_MODEL.with_suffix(".pt")  # the same weights, for training to start from
 
 
 def engine_at(place: str | Engine) -> Engine:

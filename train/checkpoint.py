@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -41,7 +42,9 @@ FOREIGN = (KeyError, ValueError, TypeError, AttributeError, RuntimeError)
 def read_checkpoint(path: Path, cure: str = "run `smartca train segment` to make one") -> dict[str, Any]:
     """A checkpoint's content, on the CPU. Raises ValueError, naming the `cure`, where it is missing or damaged."""
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of a file that is no checkpoint we say more
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch.load raises many kinds: pickle, zip and key errors among them
         raise InputError(f"{path} is missing or is no checkpoint; {cure}") from error
     if not isinstance(content, dict):

@@ -52,6 +52,12 @@ class Confident(nn.Module):
         return q, self.network.answer(known)
 
 
+def answers(network: nn.Module, loss: str, image: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+    """What the exported network would say of `image` (1, 1, size, size): q, and perhaps `picture`; see `Confident`."""
+    with torch.no_grad():
+        return [part.numpy() for part in Confident(network, loss).eval()(torch.from_numpy(image))]
+
+
 def load_network(checkpoint: Path) -> tuple[nn.Module, FitSettings]:
     """The network of `best.pt` in eval mode, and its settings. Raises ValueError where it is damaged."""
     stored = read_checkpoint(checkpoint)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,13 +16,15 @@ from .batches import tensors
 from .checkpoint import digest, read_checkpoint
 from .classify import read_classifier
 from .data.samples import plain_views
+from .fit_settings import FitSettings
 from .logs import Row
-from .loop import Loop, TrainingStopped, interrupts
+from .loop import STARTED, Loop, TrainingStopped, interrupts
 from .nets import networks
 from .nets.familiar import pooled
 from .nets.network import SmartCA
 from .parallel import shared_loss
-from .settings import AS_USUAL, Lessons, OnStep, Running, Settings, learning_rate
+from .settings import AS_USUAL, Lessons, OnStep, Running, learning_rate
+from .starting import load_start
 
 __all__ = [
     "Fit",
@@ -37,14 +38,6 @@ __all__ = [
     "tensors",
     "validate",
 ]
-
-
-@dataclass(frozen=True, slots=True)
-class FitSettings(Settings):
-    """Everything that, with the data and the classifier, decides the weights."""
-
-    loss: str = "iplf"  # a name of loss_names.LOSS_NAMES
-    from_classifier: bool = False  # the trainable encoder, too, starts from the classifier's
 
 
 @torch.no_grad()
@@ -66,8 +59,10 @@ class Fit(Loop):
     """A network fitted to outline tears, in folder `out`: last.pt to go on from, best.pt, log.csv.
 
     `classifier` is the classifier.pt of `Classify`: its encoder and its answer become SMART-CA's frozen part.
-    `data` is a digest of the pictures. Raises ValueError for an unknown network or loss, for a classifier that does not
-    fit, and where `out` holds a checkpoint of other settings or pictures and `resume` is asked for.
+    `start` is a checkpoint whose weights are begun with, its frozen part and what is usual to it among them.
+    `data` is a digest of the pictures. Raises ValueError for an unknown network or loss, for a classifier or a start
+    that does not fit, for both at once, and where `out` holds a checkpoint of other settings, pictures or start and
+    `resume` is asked for.
     """
 
     name = "segment"
@@ -83,14 +78,21 @@ class Fit(Loop):
         out: Path,
         running: Running = AS_USUAL,
         classifier: Path | None = None,
+        start: Path | None = None,
     ) -> None:
-        self.classifier = classifier
-        super().__init__(settings, lessons, out, running, digest(classifier) if classifier else "")
+        if classifier and start:
+            raise InputError(f"{start} brings its own frozen classifier; leave --classifier or --start-from out")
+        self.classifier, self.start = classifier, start
+        origin = digest(classifier) if classifier else f"{STARTED}{digest(start)}" if start else ""
+        super().__init__(settings, lessons, out, running, origin)
 
     def build(self) -> nn.Module:
-        """The network by its name, the classifier frozen inside it where one is given."""
+        """The network by its name, with the start's weights, or the classifier frozen inside it, where one is given."""
         settings = self.settings
-        network = networks.build_network(settings.network, settings.pretrained and not self.resumed)
+        imagenet = settings.pretrained and not self.resumed and self.start is None
+        network = networks.build_network(settings.network, imagenet)
+        if self.start and not self.resumed:
+            load_start(self.start, network, settings.network)
         if self.classifier and not self.resumed:
             if not isinstance(network, SmartCA):
                 raise InputError(f"{settings.network} has no place for a classifier; leave --classifier out")

@@ -41,6 +41,7 @@ log = logging.getLogger(__name__)
 PARTING_S = 2.0  # that the workers of a killed training may take to notice and end
 SAVING_SHARE = 0.05  # of the time at most: large networks are saved less often
 LEARNT_SHARE = 0.4  # of the learning rate, for an encoder that starts from ImageNet weights
+STARTED = "start "  # before the digest of a checkpoint that was started from, in `origin`
 
 
 class TrainingStopped(RunError):
@@ -256,6 +257,12 @@ class Loop(ABC):
 
     def _restore(self) -> None:
         stored = read_checkpoint(self.last, "delete it, or give --no-resume, to begin anew")
+        begun = str(stored.get("origin") or "")
+        if begun != self.origin and STARTED in (begun[: len(STARTED)], self.origin[: len(STARTED)]):
+            raise InputError(
+                f"{self.last} was begun from other weights; give the same --start-from again, another --out, or "
+                f"--no-resume"
+            )
         if (stored.get("settings"), stored.get("origin")) != (asdict(self.settings), self.origin):
             raise InputError(
                 f"{self.last} was made with other settings; give them again, another --out, or --no-resume"

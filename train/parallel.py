@@ -79,6 +79,11 @@ class Crew:
         return DistributedDataParallel(network, device_ids=places, static_graph=True)
 
 
+def use_threads(number: int) -> None:
+    """Let torch compute with as many threads of the CPU."""
+    torch.set_num_threads(number)
+
+
 def default_device() -> str:
     """cuda where there is one, else cpu."""
     return "cuda" if torch.cuda.is_available() else "cpu"

@@ -25,6 +25,7 @@ from .fit import Fit, FitSettings
 from .loop import Loop
 from .parallel import Crew
 from .settings import Lessons, Running, Settings
+from .starting import write_start
 
 
 def classify(*, out: Path, **options: Any) -> Path:
@@ -39,25 +40,29 @@ def classify(*, out: Path, **options: Any) -> Path:
         return session.fitted(fit, out / "classifier-curves.png")
 
 
-def segment(*, out: Path, classifier: Path | None = None, **options: Any) -> Path:
+def segment(*, out: Path, classifier: Path | None = None, start_from: Path | None = None, **options: Any) -> Path:
     """Fit a network that outlines tears and return `out`/best.pt; log.csv and curves.png stand beside it.
 
-    `classifier`, of `classify`, becomes SMART-CA's frozen part. `options` are FitSettings' fields and those of
-    `_session`. The same command goes on after an interruption.
+    `classifier`, of `classify`, becomes SMART-CA's frozen part; or all weights are those of `start_from`, a best.pt.
+    `options` are FitSettings' fields and those of `_session`. The same command goes on after an interruption.
     Raises ValueError or OSError for input that cannot be used and RuntimeError after Ctrl-C.
     """
     with _session(FitSettings, options) as session:
         assert isinstance(session.settings, FitSettings)
-        fit = Fit(session.settings, session.lessons, out, session.running, classifier)
+        fit = Fit(session.settings, session.lessons, out, session.running, classifier, start_from)
         return session.fitted(fit, out / "curves.png")
 
 
-def export(*, checkpoint: Path, out: Path) -> float:
+def export(*, checkpoint: Path, out: Path, start: Path | None = None) -> float:
     """Write the ONNX file `out` from `checkpoint` (best.pt); returns the greatest difference in q to torch.
 
-    Raises ValueError for a damaged checkpoint and RuntimeError where torch and OpenVINO do not agree to 1e-3.
+    `start` is where a checkpoint goes that other trainings can start from. Raises ValueError for a damaged checkpoint
+    and RuntimeError where torch and OpenVINO do not agree to 1e-3.
     """
-    return write_onnx(checkpoint, out)
+    difference = write_onnx(checkpoint, out)
+    if start is not None:
+        write_start(checkpoint, start)
+    return difference
 
 
 class _Session:

@@ -44,12 +44,12 @@ def sheet(found: Int8Findings) -> str:
     """The chosen pictures, small, in the order in which they were chosen."""
     size = (PIXELS, PIXELS)
     chosen = [found.material.calibrate[index].square for index in found.chosen.chosen]
-    return _tiles([cv2.resize(square, size, interpolation=cv2.INTER_AREA) for square in chosen], COLUMNS)
+    return wall_of([cv2.resize(square, size, interpolation=cv2.INTER_AREA) for square in chosen], COLUMNS)
 
 
 def reach(found: Int8Findings) -> str:
     """How far the farthest picture still is from a chosen one, after each choice."""
-    figure, axes = _figure(6.4, 2.5)
+    figure, axes = new_figure(6.4, 2.5)
     steps = range(1, len(found.chosen.reach) + 1)
     axes.plot(steps, found.chosen.reach, ".-", color=BLUE)
     axes.axhline(ALIKE, ls="--", color=GREY, lw=1)
@@ -57,7 +57,7 @@ def reach(found: Int8Findings) -> str:
     axes.set(xlabel="pictures chosen", ylabel="farthest one left out")
     axes.set(xlim=(0.5, max(len(steps), 2) + 0.5), ylim=(0, 1.1 * max(*found.chosen.reach, 2 * ALIKE)))
     axes.xaxis.get_major_locator().set_params(integer=True)
-    return _svg(figure)
+    return svg(figure)
 
 
 def methods(found: Int8Findings) -> str:
@@ -81,7 +81,7 @@ def scatter(found: Int8Findings) -> str | None:
     narrow = [frame.narrow for frame in told if frame.narrow is not None]
     limit = found.limits.worst
     if exact:
-        figure, axes = _figure(4.6, 4.3)
+        figure, axes = new_figure(4.6, 4.3)
         lowest = max(0.0, np.floor(10 * min(*exact, *narrow)) / 10 - 0.1)
         ends = (lowest, 1 + (1 - lowest) / 100)
         axes.plot([lowest, 1], [lowest, 1], "--", color=GREY, lw=1, label="unchanged")
@@ -92,14 +92,14 @@ def scatter(found: Int8Findings) -> str | None:
         shared = sorted(frame.agreement for frame in found.verdict.frames if frame.agreement is not None)
         if not shared:
             return None
-        figure, axes = _figure(6.4, 2.6)
+        figure, axes = new_figure(6.4, 2.6)
         axes.scatter(range(1, len(shared) + 1), shared, color=BLUE, alpha=0.7, s=26, linewidths=0, clip_on=False)
         axes.axhline(1 - 2 * limit, color=RED, lw=1, label="refused below")
         axes.set(xlabel="frames with an outline, from the worst to the best", ylabel="Dice with fp32's")
         axes.set(xlim=(0.5, max(len(shared), 2) + 0.5), ylim=(0, 1.01))
         axes.xaxis.get_major_locator().set_params(integer=True)
     axes.legend(frameon=False, loc="lower right")
-    return _svg(figure)
+    return svg(figure)
 
 
 def changed(found: Int8Findings, point: OperatingPoint) -> str | None:
@@ -109,17 +109,17 @@ def changed(found: Int8Findings, point: OperatingPoint) -> str | None:
     tiles = []
     for index in worst:
         masks = [outlined(answers[index], point) for answers in (found.exact, found.narrow)]
-        part = _around(masks[0] | masks[1])
-        tile = cv2.cvtColor(_enlarged(found.material.gate[index].square[part], cv2.INTER_CUBIC), cv2.COLOR_GRAY2BGR)
+        part = around(masks[0] | masks[1])
+        tile = cv2.cvtColor(enlarged(found.material.gate[index].square[part], cv2.INTER_CUBIC), cv2.COLOR_GRAY2BGR)
         for mask, colour in zip(masks, (AMBER_BGR, CYAN_BGR), strict=True):
-            inside = _enlarged(mask[part].astype(np.uint8), cv2.INTER_NEAREST)
+            inside = enlarged(mask[part].astype(np.uint8), cv2.INTER_NEAREST)
             edges, _ = cv2.findContours(inside, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
             cv2.drawContours(tile, edges, -1, colour, 1)
         tiles.append(tile)
-    return _tiles(tiles, SHOWN) if tiles else None
+    return wall_of(tiles, SHOWN) if tiles else None
 
 
-def _around(mask: Mask) -> tuple[slice, slice]:
+def around(mask: Mask) -> tuple[slice, slice]:
     """A square part of the picture, as large as a mask (with something in it) and what stands around it."""
     rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
     size = len(mask)
@@ -129,20 +129,20 @@ def _around(mask: Mask) -> tuple[slice, slice]:
     return slice(top, top + side), slice(left, left + side)
 
 
-def _enlarged(square: NDArray[np.uint8], how: int) -> Any:
+def enlarged(square: NDArray[np.uint8], how: int) -> Any:
     return cv2.resize(square, (SIDE, SIDE), interpolation=how)
 
 
 def reliability_figure(exact: Reliability, narrow: Reliability) -> str:
     """Shown confidence against the share of tear, in both precisions."""
-    figure, axes = _figure(4.6, 4.3)
+    figure, axes = new_figure(4.6, 4.3)
     axes.plot([0, 1], [0, 1], "--", color=GREY, lw=1)
     for name, told, colour, style in (("fp32", exact, GREY, "s-"), ("INT8", narrow, BLUE, "o-")):
         label = f"{name}: ECE {told.expected_error:.4f}"
         axes.plot(told.confidence, told.share, style, color=colour, ms=5, label=label)
     axes.set(xlabel="shown confidence", ylabel="share of tear pixels", xlim=(0, 1), ylim=(0, 1.01), aspect=1)
     figure.legend(frameon=False, loc="outside lower center", ncols=2)
-    return _svg(figure)
+    return svg(figure)
 
 
 def outlines_change(found: Int8Findings) -> bool:
@@ -154,14 +154,14 @@ def _bars(names: Sequence[str], changes: Sequence[tuple[float, float]], colours:
     """Bars of the share of pixels changed or, where none is, of the mean change of q: both are in `changes`."""
     told = any(share for share, _ in changes)
     lengths = [100 * (share if told else change) for share, change in changes]
-    figure, axes = _figure(7.6, 0.6 + 0.25 * len(names))
+    figure, axes = new_figure(7.6, 0.6 + 0.25 * len(names))
     bars = axes.barh(range(len(names)), lengths, color=colours, height=0.7)
     axes.bar_label(bars, fmt="%.2f" if told else "%.2g", padding=3, fontsize=8)
     axes.set_yticks(range(len(names)), [_short(name) for name in names])
     words = "outlined pixels that change, %" if told else "mean change of the network's q, %"
     axes.set(xlabel=words, xlim=(0, 1.12 * max(lengths) or 1))
     axes.set_ylim(-0.6, len(names) - 0.4)
-    return _svg(figure)
+    return svg(figure)
 
 
 def _short(name: str) -> str:
@@ -169,7 +169,7 @@ def _short(name: str) -> str:
     return (name if len(name) <= LONGEST else f"...{name[-LONGEST:]}").replace("$", r"\$")
 
 
-def _figure(width: float, height: float) -> tuple[Figure, Any]:
+def new_figure(width: float, height: float) -> tuple[Figure, Any]:
     """A figure of `width` x `height` inches and its axes."""
     from matplotlib.figure import Figure
 
@@ -179,7 +179,7 @@ def _figure(width: float, height: float) -> tuple[Figure, Any]:
     return figure, axes
 
 
-def _svg(figure: Figure) -> str:
+def svg(figure: Figure) -> str:
     from matplotlib import rc_context
 
     data = io.BytesIO()
@@ -188,7 +188,7 @@ def _svg(figure: Figure) -> str:
     return _source("image/svg+xml", data.getvalue())
 
 
-def _tiles(tiles: Sequence[NDArray[np.uint8] | Grey | Any], columns: int) -> str:
+def wall_of(tiles: Sequence[NDArray[np.uint8] | Grey | Any], columns: int) -> str:
     """Pictures of one shape side by side on white, as PNG."""
     height, width, *more = tiles[0].shape
     columns = min(columns, len(tiles))

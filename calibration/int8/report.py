@@ -77,7 +77,7 @@ def _network(found: Int8Findings, asked: Asked) -> str:
         ("judged for", f"{asked.backend}, by asking {found.judged_by}"),
         ("operating point", f"threshold {point.threshold:.3f}, {on}{point.fitted_on}"),
     ]
-    return f"<h2>The network</h2>{_table([], rows)}"
+    return f"<h2>The network</h2>{html_table([], rows)}"
 
 
 def _gate(found: Int8Findings, point: OperatingPoint) -> str:
@@ -105,12 +105,12 @@ def _gate(found: Int8Findings, point: OperatingPoint) -> str:
     plot, worst_frames = figures.scatter(found), figures.changed(found, point)
     parts = [
         f"<h2>The gate</h2><p>{told}; {measure}.</p>",
-        _table(["", "fp32", "INT8", "change", "no less than"], rows),
-        _image(plot, "every frame in both precisions") if plot else "<p>There is no outline to compare.</p>",
+        html_table(["", "fp32", "INT8", "change", "no less than"], rows),
+        image(plot, "every frame in both precisions") if plot else "<p>There is no outline to compare.</p>",
     ]
     if worst_frames:
         words = "Where outlines changed most: fp32's amber, INT8's cyan over it"
-        parts.append(f"<h3>{words}</h3>{_image(worst_frames, words)}")
+        parts.append(f"<h3>{words}</h3>{image(worst_frames, words)}")
     return "".join(parts)
 
 
@@ -126,7 +126,7 @@ def _confidence(found: Int8Findings, point: OperatingPoint) -> str:
         f"the expected calibration error, is the mean distance from that: {exact.expected_error:.4f} in fp32, "
         f"{narrow.expected_error:.4f} in INT8. Over {narrow.pixels.sum():,} pixels of a confidence of {LEAST} or more, "
         f"or with a tear within {REACH_SHARE:.0%} of the picture's height.</p>"
-        f"{_image(figures.reliability_figure(exact, narrow), 'reliability diagram')}"
+        f"{image(figures.reliability_figure(exact, narrow), 'reliability diagram')}"
     )
 
 
@@ -149,11 +149,11 @@ def _pictures(found: Int8Findings) -> str:
     )
     only = "All pictures look the same" if number == 1 else f"Only {number} pictures look different"
     few = f"<p class='lost'>{only}: the engine will see more than that. Give --calibrate others as well.</p>"
-    curve = _image(figures.reach(found), "distance of the farthest picture left out, after each choice")
+    curve = image(figures.reach(found), "distance of the farthest picture left out, after each choice")
     return (
         f"<h2>Pictures that the ranges were taken from</h2><p>{number} of {len(found.material.calibrate)} from "
         f"{html.escape(found.material.calibrate_words)}, in the order of choice: each as far as can be from those "
-        f"before it. {rest}</p>{few if number < FEW else ''}{_image(figures.sheet(found), 'the chosen pictures')}"
+        f"before it. {rest}</p>{few if number < FEW else ''}{image(figures.sheet(found), 'the chosen pictures')}"
         f"{curve if number > 1 else ''}"
     )
 
@@ -165,9 +165,9 @@ def _search(found: Int8Findings) -> str:
     still = "" if figures.outlines_change(found) else f"<p>{words}</p>"
     return (
         f"<h2>Ways to find ranges</h2><p>Tried on other pictures where there are any. The one that changes least was "
-        f"taken: <b>{method}</b>.</p>{still}{_image(figures.methods(found), 'outlined pixels changed by each way')}"
+        f"taken: <b>{method}</b>.</p>{still}{image(figures.methods(found), 'outlined pixels changed by each way')}"
         f"<h2>Sensitive layers</h2><p>Each group alone in INT8, the rest in fp32. {stay}</p>"
-        f"{_image(figures.harms(found), 'outlined pixels changed by each group of layers')}"
+        f"{image(figures.harms(found), 'outlined pixels changed by each group of layers')}"
     )
 
 
@@ -188,7 +188,7 @@ def _counted(words: str, scores: dict[str, Value], name: str) -> Sequence[Value]
     return words, before, after, change, None
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[Value]]) -> str:
+def html_table(head: Sequence[str], rows: Iterable[Sequence[Value]]) -> str:
     top = "".join(f"<th>{html.escape(words)}</th>" for words in head)
     body = "".join(
         f"<tr><th>{_spoken(first)}</th>{''.join(f'<td>{_spoken(value)}</td>' for value in rest)}</tr>"
@@ -203,5 +203,5 @@ def _spoken(value: Value) -> str:
     return html.escape(f"{value:.4f}" if isinstance(value, float) else str(value))
 
 
-def _image(source: str, words: str) -> str:
+def image(source: str, words: str) -> str:
     return f"<img alt='{html.escape(words)}' src='{source}'>"

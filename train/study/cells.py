@@ -22,10 +22,11 @@ from ..classify import Classify, ClassifySettings
 from ..export import load_network
 from ..fit import Fit, FitSettings
 from ..settings import Lessons, Running
-from .pictures import ROOM, DataSet
-from .plan import Cell
+from .pictures import ROOM, DataSet, Repeated
+from .plan import OURS, Cell
 from .scoring import Level, choose_threshold, score
 
+VALIDATIONS = 16  # of a cell that learns from a number of pictures
 OnCellStep = Callable[[int, int], None]  # (step, steps of the cell in all)
 
 
@@ -91,8 +92,9 @@ def run_cell(
     device: str = "cpu",
     resume: bool = True,
     on_step: OnCellStep | None = None,
+    checkpoint: Path | None = None,
 ) -> CellResult:
-    """Train and score `cell`, write its file and return what is in it.
+    """Train and score `cell`, write its file and return what is in it. `checkpoint` is what the start `ours` means.
 
     A training that was broken off goes on from its own checkpoint. Raises ValueError for names that are not known,
     Stopped after Ctrl-C and OSError where nothing can be written.
@@ -100,7 +102,7 @@ def run_cell(
     work = place.work(cell, data.digest)
     if not resume:
         shutil.rmtree(work, ignore_errors=True)
-    result = _scored(cell, data, _trained(cell, data, work, device, on_step), device)
+    result = _scored(cell, data, _trained(cell, data, work, device, on_step, checkpoint), device)
     path = place.result(cell, data.digest)
     path.parent.mkdir(parents=True, exist_ok=True)
     replace_file(path, lambda file: file.write(msgspec.json.encode(result)))
@@ -116,12 +118,19 @@ class Trained(NamedTuple):
     segment_seconds: float
 
 
-def _trained(cell: Cell, data: DataSet, work: Path, device: str, on_step: OnCellStep | None) -> Trained:
-    """The classifier, where the cell has one, and the segmentation."""
+def _trained(
+    cell: Cell, data: DataSet, work: Path, device: str, on_step: OnCellStep | None, checkpoint: Path | None
+) -> Trained:
+    """The classifier, where the cell has one, and the segmentation; a checkpoint as it is where nothing is learnt."""
+    start = checkpoint if cell.start == OURS else None
+    if start and not cell.segment_steps:
+        return Trained(start, 0.0, 0.0)
     longest = round(cell.size * ROOM)
     train, held = data.train.shrunk(longest), data.validate.shrunk(longest)
     if cell.speckle:
         train = train.speckled()
+    if cell.pictures is not None:
+        train = Repeated(train.few(cell.pictures, cell.seed), cell.batch * max(1, cell.segment_steps // VALIDATIONS))
     lessons, total = Lessons(train, held), cell.classifier_steps + cell.segment_steps
     first, second = _settings(cell)
     # a GPU waits for its pictures otherwise; on a CPU more threads would only be in the network's way
@@ -133,7 +142,7 @@ def _trained(cell: Cell, data: DataSet, work: Path, device: str, on_step: OnCell
         classify.run()
         classifier = classify.best
     middle, told = time.monotonic(), _shifted(on_step, cell.classifier_steps, total)
-    fit = Fit(second, lessons, work, Running(on_step=told, device=device, workers=workers), classifier)
+    fit = Fit(second, lessons, work, Running(on_step=told, device=device, workers=workers), classifier, start)
     fit.run()
     return Trained(fit.best, middle - begun, time.monotonic() - middle)
 
@@ -159,10 +168,11 @@ def _scored(cell: Cell, data: DataSet, trained: Trained, device: str) -> CellRes
     levels = {level: score(network, posterior, data, level, best.logit, cell.size, cell.batch) for level in cell.levels}
     sizes = [(weight.numel(), weight.requires_grad) for weight in network.parameters()]
     areas = tuple(int(letterbox_mask(mask, whole(mask.shape), cell.size).sum()) for _, mask in data.test.items)
+    learnt_from = len(data.train) if cell.pictures is None else cell.pictures
     return CellResult(
         cell, data.digest, sum(n for n, _ in sizes), sum(n for n, learns in sizes if learns), best.logit, best.dice,
-        len(data.train), Examined(tuple(data.test.names), areas), levels, trained.classify_seconds,
-        trained.segment_seconds, time.monotonic() - begun, device, torch.get_num_threads(), str(torch.__version__),
+        learnt_from, Examined(tuple(data.test.names), areas), levels, trained.classify_seconds, trained.segment_seconds,
+        time.monotonic() - begun, device, torch.get_num_threads(), str(torch.__version__),
     )  # fmt: skip
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from ...errors import InputError
 from ...phantom import HELD_OUT_FROM, TRAIN, VALIDATE
 from ...phantom.corruption import corrupt
-from ...pictures.datasets import needs_tear, open_data
+from ...pictures.datasets import Samples, needs_tear, open_data
 from ...pictures.pixels import Grey, Mask
 from ..data.cache import Recipe, rendered
 from .plan import Phantoms, StudyData
@@ -48,6 +48,17 @@ class StudyPictures:
         """The same at `longest` pixels or less along the longer side."""
         return StudyPictures([_shrunk(picture, longest) for picture in self.items], self.names)
 
+    def few(self, number: int, seed: int) -> StudyPictures:
+        """`number` of those that hold something to find, drawn by `seed`: fewer are always among more.
+
+        Raises ValueError where there are not so many.
+        """
+        torn = [n for n, picture in enumerate(self.items) if picture.mask.any()]
+        if number > len(torn):
+            raise InputError(f"{number} pictures are wanted and {len(torn)} hold something to find; ask for fewer")
+        chosen: list[int] = sorted(np.random.default_rng((seed, 5)).permutation(torn)[:number].tolist())
+        return StudyPictures([self.items[n] for n in chosen], [self.names[n] for n in chosen])
+
     def speckled(self) -> StudyPictures:
         """These, and each again under moderate and under severe speckle; a mask stays what it is."""
         items, names = list(self.items), list(self.names)
@@ -56,6 +67,19 @@ class StudyPictures:
                 items.append(StudyPicture(under(pixels, f"training {name}", level), mask))
                 names.append(f"{name} {level}")
         return StudyPictures(items, names)
+
+
+class Repeated:
+    """Samples over and over until there are `number`: of a few, an epoch would be a step or two."""
+
+    def __init__(self, samples: Samples, number: int) -> None:
+        self.samples, self.number = samples, number
+
+    def __len__(self) -> int:
+        return self.number
+
+    def __getitem__(self, index: int) -> tuple[Grey, Mask]:
+        return self.samples[index % len(self.samples)]
 
 
 @dataclass(frozen=True)

@@ -17,11 +17,14 @@ from ... import plugins
 from ...errors import UNDECODABLE, InputError, MissingPackage
 from ...phantom.corruption import LEVELS
 from .. import loss_names
+from ..checkpoint import digest
 from ..nets import networks
 from ..settings import LARGEST_SEED
 
 STUDY_RECIPE = 1  # of training and scoring: raise it when either changes what a cell's file says
 WITHOUT_CLASSIFIER = "-noclassifier"  # SMART-CA whose frozen encoder is ImageNet's
+OURS, IMAGENET = "ours", "imagenet"
+STARTS = (OURS, IMAGENET, "scratch")  # the plan's checkpoint, ImageNet's weights, random ones
 Count = Annotated[int, Meta(ge=1)]
 Seed = Annotated[int, Meta(ge=0, le=LARGEST_SEED)]
 Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._+-]+$")]
@@ -47,6 +50,7 @@ class StudyData(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     mask_value: Annotated[int, Meta(ge=1, le=255)] | None = None
     label: str | tuple[str, ...] | None = None  # several are one tear together
     phantom: Phantoms | None = None
+    most: Count | None = None  # pictures to learn from that hold something to find; cells of more are left out
 
     def __post_init__(self) -> None:
         if (self.folder is None) == (self.phantom is None):
@@ -57,12 +61,21 @@ class StudyData(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class Compare(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Every one of these networks with every one of these losses; `speckle` doubles the training pictures with
-    severe and moderate speckle.
+    severe and moderate speckle. `start` says what is begun with, without a classifier's step; `pictures` how many
+    labelled ones are learnt from, 0 being the checkpoint as it is.
     """
 
     networks: Names
     losses: Names
     speckle: bool = False
+    start: tuple[str, ...] = ()
+    pictures: tuple[Annotated[int, Meta(ge=0)], ...] = ()
+
+    @property
+    def begun(self) -> list[tuple[str, int | None]]:
+        """Every start with every number of pictures; of none at all there is only the checkpoint."""
+        each = itertools.product(self.start or ("",), self.pictures or (None,))
+        return [(start, number) for start, number in each if number != 0 or start == OURS]
 
 
 class Variant(NamedTuple):
@@ -71,20 +84,26 @@ class Variant(NamedTuple):
     network: str
     loss: str
     speckle: bool = False
+    start: str = ""
+    pictures: int | None = None
 
     @property
     def label(self) -> str:
-        return f"{self.network}/{self.loss}" + ("+speckle" if self.speckle else "")
+        begun = f"+{self.start}" if self.start else ""
+        number = "" if self.pictures is None else f"+{self.pictures}"
+        return f"{self.network}/{self.loss}" + ("+speckle" if self.speckle else "") + begun + number
 
     @property
     def built(self) -> str:
         """The name the network is built by."""
-        return self.network.removesuffix(WITHOUT_CLASSIFIER)
+        name = self.network.removesuffix(WITHOUT_CLASSIFIER)
+        return name + networks.SCRATCH if self.start == "scratch" and not name.endswith(networks.SCRATCH) else name
 
     @property
     def classifies(self) -> bool:
         """Whether the paper's first step, the classifier, comes before the segmentation."""
-        return self.network.startswith("smartca-") and not self.network.endswith(WITHOUT_CLASSIFIER)
+        named = self.network.startswith("smartca-") and not self.network.endswith(WITHOUT_CLASSIFIER)
+        return named and not self.start
 
 
 class StudyPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -103,6 +122,7 @@ class StudyPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     learning_rate: Annotated[float, Meta(gt=0, lt=1)] = 2e-3
     classifier_share: Annotated[float, Meta(gt=0, lt=1)] = 0.25
     half: bool = False  # bfloat16 inside the network while training
+    checkpoint: str | None = None  # that `start = "ours"` begins with, seen from the TOML file
 
     def __post_init__(self) -> None:
         for what, names in (("seeds", self.seeds), ("levels", self.levels), ("data", [d.name for d in self.data])):
@@ -111,6 +131,11 @@ class StudyPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         _known("level", self.levels, tuple(LEVELS))
         if self.levels[0] != "none":
             raise InputError(f"the levels {', '.join(self.levels)} must start with none")
+        _known("start", (start for entry in self.compare for start in entry.start), STARTS)
+        if any(entry.pictures and not entry.start for entry in self.compare):
+            raise InputError("pictures are counted without a start; give start as well")
+        if self.checkpoint is None and any(OURS in entry.start for entry in self.compare):
+            raise InputError(f"the start '{OURS}' needs a checkpoint; name the file")
         _known("loss", (variant.loss for variant in self.variants), loss_names.LOSS_NAMES, loss_names.PLUGINS)
         # an encoder's name is checked where the network is built
         built = [variant.built.removesuffix(networks.SCRATCH) for variant in self.variants]
@@ -127,9 +152,10 @@ class StudyPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def variants(self) -> tuple[Variant, ...]:
         """The rows of the table, each once, in the file's order."""
         rows = [
-            Variant(network, loss, entry.speckle)
+            Variant(network, loss, entry.speckle, *begun)
             for entry in self.compare
             for network, loss in itertools.product(entry.networks, entry.losses)
+            for begun in entry.begun
         ]
         return tuple(dict.fromkeys(rows))
 
@@ -155,18 +181,24 @@ class Cell(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     segment_steps: int
     levels: tuple[str, ...]
     recipe: int = STUDY_RECIPE
+    start: str = ""
+    pictures: int | None = None
+    checkpoint: str = ""  # digest of what `ours` begins with
 
     @property
     def variant(self) -> Variant:
-        return Variant(self.network, self.loss, self.speckle)
+        return Variant(self.network, self.loss, self.speckle, self.start, self.pictures)
 
     @property
     def label(self) -> str:
         return f"{self.data}/{self.variant.label}/{self.seed}"
 
-    def key(self, digest: str) -> str:
+    def key(self, pictures: str) -> str:
         """Name of the cell's file, from everything that decides what is in it."""
-        return hashlib.sha256(msgspec.json.encode([digest, self])).hexdigest()[:20]
+        told = msgspec.to_builtins(self)
+        if not self.start:  # cells without a start are named as they were before there was one
+            told = {name: value for name, value in told.items() if name not in ("start", "pictures", "checkpoint")}
+        return hashlib.sha256(msgspec.json.encode([pictures, told])).hexdigest()[:20]
 
 
 def cells(plan: StudyPlan, only: str = "*") -> list[Cell]:
@@ -174,11 +206,15 @@ def cells(plan: StudyPlan, only: str = "*") -> list[Cell]:
     leaves every row with as many seeds. Raises ValueError where none fits.
     """
     wanted = []
+    begun = digest(Path(plan.checkpoint)) if plan.checkpoint else ""
     for seed, data, variant in itertools.product(plan.seeds, plan.data, plan.variants):
+        if data.most is not None and (variant.pictures or 0) > data.most:
+            continue
         first = plan.classifier_steps if variant.classifies else 0
         cell = Cell(
-            data.name, *variant, seed, plan.size, plan.batch, plan.learning_rate, plan.half,
-            first, plan.steps - first, plan.levels,
+            data.name, variant.network, variant.loss, variant.speckle, seed, plan.size, plan.batch,
+            plan.learning_rate, plan.half, first, 0 if variant.pictures == 0 else plan.steps - first, plan.levels,
+            start=variant.start, pictures=variant.pictures, checkpoint=begun if variant.start == OURS else "",
         )  # fmt: skip
         if fnmatchcase(cell.label, only):
             wanted.append(cell)
@@ -190,7 +226,10 @@ def cells(plan: StudyPlan, only: str = "*") -> list[Cell]:
 def read_plan(path: Path) -> StudyPlan:
     """The plan in a TOML file. Raises ValueError, in one sentence, for anything it should not hold."""
     try:
-        return msgspec.toml.decode(path.read_bytes(), type=StudyPlan)
+        plan = msgspec.toml.decode(path.read_bytes(), type=StudyPlan)
+        if plan.checkpoint is None:
+            return plan
+        return msgspec.structs.replace(plan, checkpoint=str(path.parent / plan.checkpoint))
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror}); give a study's TOML file") from error
     except ImportError as error:  # Python 3.10 has no reader of its own

@@ -32,6 +32,7 @@ def rows(results: Sequence[CellResult]) -> list[dict[str, object]]:
                     "presentations": result.presentations, "classify_seconds": round(result.classify_seconds, 2),
                     "segment_seconds": round(result.segment_seconds, 2),
                     "score_seconds": round(result.score_seconds, 2),
+                    "start": cell.start, "pictures": "" if cell.pictures is None else cell.pictures,
                 }
             )  # fmt: skip
     return lines

@@ -131,8 +131,9 @@ def _run(plan: StudyPlan, cell: Cell, bench: StudyRun, on_step: Callable[[int, i
     data = next(data for data in plan.data if data.name == cell.data)
     try:
         opened = _opened(data, bench.root, bench.cache, 1)
+        checkpoint = Path(plan.checkpoint) if plan.checkpoint else None
         with machine_failures(bench.device):
-            run_cell(cell, opened, bench.place, bench.device, bench.resume, on_step)
+            run_cell(cell, opened, bench.place, bench.device, bench.resume, on_step, checkpoint)
     except TrainingStopped:
         raise
     except (InputError, RunError, MemoryError) as error:  # a loss that is no number: other cells may fare better

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from .cells import CellResult
-from .plan import StudyPlan
+from .plan import StudyPlan, cells
 from .statistics import Difference, compare
 
 Rows = dict[str, list[CellResult]]
@@ -37,7 +37,7 @@ def markdown(plan: StudyPlan, results: Sequence[CellResult]) -> str:
 
 def head(plan: StudyPlan, results: Sequence[CellResult]) -> str:
     """What was done, so that the numbers below can be read."""
-    wanted = len(plan.seeds) * len(plan.data) * len(plan.variants)
+    wanted = len(cells(plan))
     first = plan.classifier_steps
     lines = [
         f"# Study `{plan.name}`",

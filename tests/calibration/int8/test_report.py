@@ -203,7 +203,7 @@ def test_ten_black_pictures_make_a_page_that_can_be_read(place: Path, tmp_path: 
 def test_figures_have_room_for_what_they_show(monkeypatch: pytest.MonkeyPatch) -> None:
     """One frame alone stands on a scale of whole frames, and a legend covers no curve."""
     drawn: list[Figure] = []
-    monkeypatch.setattr(figures, "_svg", lambda figure: drawn.append(figure) or "")
+    monkeypatch.setattr(figures, "svg", lambda figure: drawn.append(figure) or "")
     verdict = Verdict({}, [JudgedFrame(None, None, 0.97)])
     figures.scatter(Int8Findings(Material([], [], "these", "those"), verdict=verdict))
     told = Reliability(np.array([0.2, 0.8]), np.array([0.9, 1.0]), np.array([5, 5]))

@@ -1,0 +1,125 @@
+"""What a network outlines on labelled pictures, before and after it was adapted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from ..calibration.calibrate import real_pictures
+from ..calibration.int8.gate import outlined
+from ..calibration.operating import Labelled, find_point
+from ..engine.contract import Answer
+from ..engine.letterbox import letterbox, letterbox_mask, to_input
+from ..engine.operating_point import OperatingPoint
+from ..pictures.datasets import Samples
+from ..pictures.pixels import Grey, Mask, whole
+from ..scores.counts import Counts
+from ..scores.lesions import Lesions
+from ..scores.reliability import CalibrationScores
+from ..train.data.augment import gained
+from ..train.export import answers, load_network
+from .learning import bent
+
+Predict = Callable[[Grey], Answer]  # of uint8 (size, size)
+VARIED = 3  # times that each frame held out is varied, to find a threshold on more than a handful
+
+
+@dataclass(slots=True)
+class Outcome:
+    """Scores of some pictures, and each one's square, truth and outline (size, size)."""
+
+    counts: Counts = field(default_factory=Counts)
+    lesions: Lesions = field(default_factory=Lesions)
+    calibration: CalibrationScores = field(default_factory=CalibrationScores)
+    squares: list[Grey] = field(default_factory=list)
+    truths: list[Mask] = field(default_factory=list)
+    masks: list[Mask] = field(default_factory=list)
+
+    @property
+    def dice(self) -> float:
+        """Pooled over pixels; 0 where nothing was outlined and nothing was there."""
+        return self.counts.dice_pooled or 0.0
+
+
+def judged(predict: Predict, point: OperatingPoint, samples: Samples, size: int) -> Outcome:
+    """Outline every picture of `samples` on the network's square, as the stream would, and score it."""
+    found = Outcome()
+    for n in range(len(samples)):
+        pixels, mask = samples[n]
+        square, truth = letterbox(pixels, whole(pixels.shape), size), letterbox_mask(mask, whole(mask.shape), size)
+        answer = predict(square)
+        outline = outlined(answer, point)
+        found.counts.add(outline, truth)
+        found.lesions.add(outline, truth)
+        found.calibration.add(point.fitted(answer.q), truth)
+        found.squares.append(square)
+        found.truths.append(truth)
+        found.masks.append(outline)
+    return found
+
+
+def by_checkpoint(checkpoint: Path) -> Predict:
+    """Answers of a checkpoint's network, which was not exported."""
+    network, settings = load_network(checkpoint)
+
+    def predict(square: Grey) -> Answer:
+        q, *picture = answers(network, settings.loss, to_input(square))
+        return Answer(q[0, 0], *(picture[0][0].tolist() if picture else ()))
+
+    return predict
+
+
+@dataclass(frozen=True)
+class FittingFrames:
+    """What operating points are found on, none of it learnt from, and that in words."""
+
+    clinic: Sequence[Labelled]
+    known: Sequence[Labelled]  # phantoms
+    healthy: Sequence[Labelled]
+    words: str
+
+    def point(self, predict: Predict, size: int, digest: str) -> OperatingPoint:
+        """All three points of `predict` on a square of `size`. Raises ValueError where the frames hold no tear."""
+        frames = [*self.clinic, *self.known, *self.healthy]
+        return find_point(predict, frames, size=size, fitted_on=self.words, model_sha256=digest).point
+
+    def points_apart(self, predict: Predict, size: int) -> list[OperatingPoint]:
+        """For the clinic's frames, for phantoms and for healthy pictures the point that suits each best: the last two
+        share theirs. One point for all would be unjust to weights that have never seen the clinic's frames.
+        """
+        clinic = find_point(predict, self.clinic, size=size).point
+        known = find_point(predict, [*self.known, *self.healthy], size=size).point
+        return [clinic, known, known]
+
+
+def fitting_frames(held: Samples, known: Samples, healthy: Sequence[Grey], seed: int, whose: str) -> FittingFrames:
+    """Every frame held out as it is and three times varied a little; as many of the rehearsal's with a tear, and all
+    without one, which say how often too much is outlined; and real pictures without a tear, each as it is and with a
+    simulated tear set in. `whose`: the clinic's folder, by name.
+    """
+    varied = list(_varied(held, seed))
+    frames = [Labelled(*known[n], whole(known[n][0].shape)) for n in range(len(known))]
+    torn, intact = ([one for one in frames if one.mask.any() == there] for there in (True, False))
+    phantoms = [*(torn[place] for place in spread(len(torn), len(varied))), *intact]
+    words = f"{len(held)} frames held out of {whose}, each {1 + VARIED} times, and {len(phantoms)} of phantoms"
+    if healthy:
+        words += f"; {len(healthy)} real pictures without a tear, and as many with a simulated one set in"
+    return FittingFrames(varied, phantoms, list(real_pictures(healthy)) if healthy else [], words)
+
+
+def _varied(held: Samples, seed: int) -> Iterator[Labelled]:
+    rng = np.random.default_rng((seed, 17))
+    for n in range(len(held)):
+        pixels, mask = held[n]
+        yield Labelled(pixels, mask, whole(pixels.shape))
+        for _ in range(VARIED):
+            moved, truth = bent(pixels, mask, rng)
+            yield Labelled(gained(moved, rng), truth, whole(moved.shape))
+
+
+def spread(number: int, most: int) -> list[int]:
+    """`most` places of `number` at the most, evenly apart."""
+    return np.unique(np.linspace(0, number - 1, min(number, most)).astype(int)).tolist() if number else []
