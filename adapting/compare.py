@@ -21,7 +21,7 @@ from ..scores.lesions import Lesions
 from ..scores.reliability import CalibrationScores
 from ..train.data.augment import gained
 from ..train.export import answers, load_network
-from .learning import bent
+from .learning import jittered
 
 Predict = Callable[[Grey], Answer]  # of uint8 (size, size)
 VARIED = 3  # times that each frame held out is varied, to find a threshold on more than a handful
@@ -116,7 +116,7 @@ def _varied(held: Samples, seed: int) -> Iterator[Labelled]:
         pixels, mask = held[n]
         yield Labelled(pixels, mask, whole(pixels.shape))
         for _ in range(VARIED):
-            moved, truth = bent(pixels, mask, rng)
+            moved, truth = jittered(pixels, mask, rng)
             yield Labelled(gained(moved, rng), truth, whole(moved.shape))
 
 

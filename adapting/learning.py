@@ -72,7 +72,7 @@ class AdaptFit(Fit):
         if rng.random() < REHEARSED:
             place = int(rng.integers(len(self.known)))
             return training_batch(self.known, [place], self.negatives, HEALTHY, rng)[0]
-        return augment(*bent(*self.clinic[sample % len(self.clinic)], rng), rng)
+        return augment(*jittered(*self.clinic[sample % len(self.clinic)], rng), rng)
 
     def score(self) -> Row:
         """Of the frames held out; and Dice on the rehearsal's, with what of it is lost beyond 0.01."""
@@ -87,8 +87,8 @@ def trusted(held: Samples) -> bool:
     return sum(bool(held[n][1].any()) for n in range(len(held))) >= TRUSTED
 
 
-def bent(pixels: Grey, mask: Mask, rng: np.random.Generator) -> Pair:
-    """The frame turned by up to 10 degrees, zoomed by up to a fifth and softly bent; same shape, black around it."""
+def jittered(pixels: Grey, mask: Mask, rng: np.random.Generator) -> Pair:
+    """The frame turned by up to 10 degrees, zoomed by up to a fifth and softly jittered; same shape, black around it."""
     rows, columns = pixels.shape
     turn = cv2.getRotationMatrix2D((columns / 2, rows / 2), float(rng.normal(0, 5)), float(np.exp(rng.normal(0, 0.1))))
     turn[:, 2] += rng.normal(0, 0.03, 2) * (columns, rows)

@@ -56,14 +56,20 @@ def load_start(path: Path, network: nn.Module, name: str) -> None:
         raise InputError(f"{path} holds a {name} of another shape, as another version made it; {CURE}") from error
 
 
+def _small(tensor: torch.Tensor) -> torch.Tensor:
+    """Kernels and matrices in half precision, which a start can do with; all else as it is: variances may be tiny.
+
+    A copy: a view would bring all of what it is a view of.
+    """
+    kind = torch.float16 if tensor.is_floating_point() and tensor.ndim > 1 else tensor.dtype
+    return tensor.detach().to(kind, copy=True, memory_format=torch.contiguous_format)
+
+
 def write_start(checkpoint: Path, out: Path) -> None:
-    """Write `out` from a best.pt: its weights and what they are, and nothing that only going on would need.
+    """Write `out` from a best.pt: its weights and what they are, kernels in half precision, and nothing that only going on needs.
 
     Raises ValueError where `checkpoint` is no such, OSError where `out` cannot be written.
     """
     stored = read_start(checkpoint)
-    # a view would bring all of what it is a view of
-    state = {
-        name: tensor.detach().clone(memory_format=torch.contiguous_format) for name, tensor in stored["state"].items()
-    }
+    state = {name: _small(tensor) for name, tensor in stored["state"].items()}
     write_checkpoint({"state": state, **{name: stored[name] for name in KEPT if name in stored}}, out)

@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 import pytest
 import torch
-from smartca.adapting.learning import bent
+from smartca.adapting.learning import jittered
 from smartca.adapting.record import alone_in, read_record
 from smartca.engine import SHIPPED_MODEL
 from smartca.engine.contract import SHIPPED_START
@@ -207,6 +207,6 @@ def test_a_frame_is_bent_with_its_mask() -> None:
     mask = np.zeros((80, 120), np.bool_)
     mask[30:50, 40:80] = True
     for _ in range(20):
-        moved, truth = bent(np.where(mask, 200, 60).astype(np.uint8), mask, rng)
+        moved, truth = jittered(np.where(mask, 200, 60).astype(np.uint8), mask, rng)
         assert moved.shape == truth.shape == mask.shape and truth.any()
         assert np.mean((moved > 130) == truth) > 0.995  # picture and mask go the same way
