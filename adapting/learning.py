@@ -88,7 +88,7 @@ def trusted(held: Samples) -> bool:
 
 
 def jittered(pixels: Grey, mask: Mask, rng: np.random.Generator) -> Pair:
-    """The frame turned by up to 10 degrees, zoomed by up to a fifth and softly jittered; same shape, black around it."""
+    """The frame turned by up to 10 degrees, zoomed by up to a fifth and softly bent; same shape, black around it."""
     rows, columns = pixels.shape
     turn = cv2.getRotationMatrix2D((columns / 2, rows / 2), float(rng.normal(0, 5)), float(np.exp(rng.normal(0, 0.1))))
     turn[:, 2] += rng.normal(0, 0.03, 2) * (columns, rows)

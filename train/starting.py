@@ -66,7 +66,7 @@ def _small(tensor: torch.Tensor) -> torch.Tensor:
 
 
 def write_start(checkpoint: Path, out: Path) -> None:
-    """Write `out` from a best.pt: its weights and what they are, kernels in half precision, and nothing that only going on needs.
+    """Write `out` from a best.pt: weights and what they are, kernels in half precision, nothing to go on with.
 
     Raises ValueError where `checkpoint` is no such, OSError where `out` cannot be written.
     """
