@@ -37,7 +37,7 @@ def main() -> None:
     """Train for four steps and use what came out."""
     register("smartca.networks", "two-layers", small_network)
     register("smartca.losses", "brier", squared_error)
-    few: dict[str, Any] = {"seeds": 2, "validation_seeds": 1, "frames": 2, "batch": 2, "steps": 4, "size": 64}
+    few: dict[str, Any] = {"seeds": 2, "validation_seeds": 3, "frames": 2, "batch": 2, "steps": 4, "size": 64}
     with TemporaryDirectory() as folder:
         best = segment(out=Path(folder), network="two-layers", loss="brier", cache=Path(folder), **few)
         model = Path(folder) / "two-layers.onnx"

@@ -52,7 +52,7 @@ def test_source_engine_and_display_of_a_package_run(env: dict[str, str], tmp_pat
 
 def test_a_network_and_a_loss_of_a_package_are_trained_exported_and_run(env: dict[str, str], tmp_path: Path) -> None:
     pytest.importorskip("torch", reason="torch comes with the extra 'train'")
-    few = ["--seeds", 2, "--validation-seeds", 1, "--frames", 1, "--batch", 2, "--steps", 2, "--size", 64]
+    few = ["--seeds", 2, "--validation-seeds", 3, "--frames", 1, "--batch", 2, "--steps", 2, "--size", 64]
     names = ["--network", "own-net", "--loss", "own-loss", "--cache", tmp_path / "cache", "--threads", 1]
     done = smartca(env, "train", "segment", "--out", tmp_path / "out", *names, *few)
     assert done.returncode == 0, done.stderr

@@ -19,7 +19,7 @@ def test_a_network_that_outlines_what_is_bright_is_counted(
     found = json.loads(report.read_text())
     shares = found["look_alikes"].values()
     assert found["recipe"] == "usual" and sum(each["frames"] for each in shares) == 2 * look_alikes.FRAMES
-    assert 0 < sum(each["outlined"] for each in shares)
+    assert sum(each["outlined"] for each in shares) > 0
 
 
 def test_a_model_that_is_not_there_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

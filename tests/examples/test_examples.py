@@ -14,7 +14,7 @@ from support.paths import ROOT
 
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 SAYS = {
-    "segment_array": "outlined, confidence 0.9",
+    "segment_array": "outlined, confidence 0.",
     "clip_to_table": "outlines.csv: every frame of phantom 90001",
     "own_source": "cine.npy 4: ",
     "own_display": "10 frames were shown",
