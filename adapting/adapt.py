@@ -65,6 +65,11 @@ def adapt(wanted: Wanted, say: Told, progress: Progress) -> Adapted:
     for words in frames.in_words():
         say(words)
     healthy = read_healthy(wanted.negatives, FRAME_LONGEST)
+    if not healthy.learn:
+        say(
+            "warning: no real pictures without a tear are rehearsed, so healthy tissue may be outlined afterwards; "
+            "give --negatives"
+        )
     asked = Record(digest_of((frames.digest,), [*healthy.learn, *healthy.held]), digest(start), wanted.deciding())
     make_folder(wanted.out, wanted.folder)
     model, page = wanted.out / ADAPTED, wanted.out / PAGE_FILE

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..calibration.calibrate import real_pictures
+from ..calibration.calibrate import real_in_words, real_pictures
 from ..calibration.int8.gate import outlined
 from ..calibration.operating import Labelled, find_point
 from ..engine.contract import Answer
@@ -97,8 +97,8 @@ class FittingFrames:
 
 def fitting_frames(held: Samples, known: Samples, healthy: Sequence[Grey], seed: int, whose: str) -> FittingFrames:
     """Every frame held out as it is and three times varied a little; as many of the rehearsal's with a tear, and all
-    without one, which say how often too much is outlined; and real pictures without a tear, each as it is and with a
-    simulated tear set in. `whose`: the clinic's folder, by name.
+    without one, which say how often too much is outlined; and real pictures as `real_pictures` makes
+    them. `whose`: the clinic's folder, by name.
     """
     varied = list(_varied(held, seed))
     frames = [Labelled(*known[n], whole(known[n][0].shape)) for n in range(len(known))]
@@ -106,7 +106,7 @@ def fitting_frames(held: Samples, known: Samples, healthy: Sequence[Grey], seed:
     phantoms = [*(torn[place] for place in spread(len(torn), len(varied))), *intact]
     words = f"{len(held)} frames held out of {whose}, each {1 + VARIED} times, and {len(phantoms)} of phantoms"
     if healthy:
-        words += f"; {len(healthy)} real pictures without a tear, and as many with a simulated one set in"
+        words += f"; {real_in_words(len(healthy))}"
     return FittingFrames(varied, phantoms, list(real_pictures(healthy)) if healthy else [], words)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -14,6 +13,7 @@ from ..pictures.annotation_files import coco_of_splits
 from ..pictures.datasets import Data, FilesOfSplits, Labels, check_samples, open_data
 from ..pictures.labelled import ALL, SPLITS, belongs, read_table
 from ..pictures.pixels import Grey
+from ..pictures.tables import read_rows
 from ..train.study.pictures import StudyPicture, StudyPictures
 
 FEWEST, MOST = 5, 200  # frames
@@ -145,18 +145,13 @@ def _patients(root: Path, names: Sequence[str]) -> list[str]:
 
 def _column(table: Path, must: bool) -> dict[str, str]:
     """file -> patient of a table with commas or semicolons; empty where it has no such column and need not."""
-    try:
-        text = table.read_text(encoding="utf-8-sig")
-        separator = ";" if ";" in text.partition("\n")[0] else ","
-        rows = list(csv.DictReader(text.splitlines(), delimiter=separator))
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{table} is not a CSV table in UTF-8 ({error}); save it as CSV again") from error
-    if not rows or not {"file", "patient"} <= rows[0].keys():
+    columns, rows = read_rows(table)
+    if not rows or not {"file", "patient"} <= columns:
         if must:
             raise InputError(f"{table} needs a first line with the columns file,patient and a line for every frame")
         return {}
     found: dict[str, str] = {}
-    for row in rows:
+    for _, row in rows:
         name, patient = (row["file"] or "").strip(), (row["patient"] or "").strip()
         if found.setdefault(name, patient) != patient:
             raise InputError(f"{table} gives {name} to two patients, {found[name]} and {patient}; keep one")

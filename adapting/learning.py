@@ -15,7 +15,7 @@ from ..pictures.pixels import Grey, Mask
 from ..train.batches import Pair
 from ..train.data.augment import augment
 from ..train.data.cache import OnDone, Recipe, rendered
-from ..train.data.samples import training_batch
+from ..train.data.samples import training_view
 from ..train.fit import Fit, FitSettings, validate
 from ..train.logs import Row
 from ..train.settings import Lessons, Running
@@ -70,8 +70,8 @@ class AdaptFit(Fit):
     def view(self, sample: int, rng: np.random.Generator) -> Pair:
         """A frame of the clinic, much varied, or the rehearsal: a phantom's, or a real one that is healthy."""
         if rng.random() < REHEARSED:
-            place = int(rng.integers(len(self.known)))
-            return training_batch(self.known, [place], self.negatives, HEALTHY, rng)[0]
+            known = self.known[int(rng.integers(len(self.known)))]
+            return training_view(known, self.negatives, HEALTHY, rng)
         return augment(*jittered(*self.clinic[sample % len(self.clinic)], rng), rng)
 
     def score(self) -> Row:

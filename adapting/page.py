@@ -21,7 +21,8 @@ from .compare import Outcome
 
 SHOWN = 6  # pictures
 SIDE = 320  # pixels of each
-MUCH = 0.05  # Dice on the rehearsal: who loses more has forgotten
+MUCH = 0.05  # Dice on the rehearsal, or share of healthy pictures outlined: who loses more has forgotten
+UNSEEN = "what it makes of healthy tissue was not looked at: give --negatives, real pictures without a tear"
 WIDE = ".wide{overflow-x:auto}.wide th,.wide td{overflow-wrap:normal}"
 TRUTH_BGR, BEFORE_BGR, AFTER_BGR = (255, 255, 255), (0, 170, 255), (255, 230, 60)
 
@@ -63,11 +64,24 @@ def verdict(story: Story) -> tuple[bool, str]:
         f"Dice on the frames held out {before.dice:.3f} before, {after.dice:.3f} after ({gained:+.3f}); on the "
         f"rehearsal {known_before.dice:.3f} before, {known_after.dice:.3f} after"
     )
+    if story.healthy is None:
+        words += f"; {UNSEEN}"
+    else:
+        healthy = [f"{_healthy(each)}" for each in story.healthy]
+        words += f"; healthy pictures outlined {healthy[0]} before, {healthy[1]} after"
     if gained <= 0:
         return False, f"Nothing was gained, so stay with the weights that you have: {words}"
-    if known_before.dice - known_after.dice > MUCH:
+    if known_before.dice - known_after.dice > MUCH or _spoilt(story.healthy):
         return True, f"It was worth it on your frames, but what was known before is partly forgotten: {words}"
     return True, f"It was worth it: {words}"
+
+
+def _spoilt(healthy: BeforeAfter | None) -> bool:
+    """Whether clearly more of the real pictures without a tear are outlined than before."""
+    if healthy is None:
+        return False
+    shares = [each.counts.false_positive_frames / max(each.counts.negative_frames, 1) for each in healthy]
+    return shares[1] - shares[0] > MUCH
 
 
 def adapted_page(story: Story) -> str:

@@ -17,10 +17,11 @@ from smartca.pictures.composites.breast_lesions import Lesion, lesions_for
 LESIONS = "seg_lesion_busi"
 
 
-def options(doc: str | None) -> argparse.ArgumentParser:
-    """The options that all have; `doc` is the program's own docstring."""
+def options(doc: str | None, data: bool = True) -> argparse.ArgumentParser:
+    """The options that all have, `data` where real pictures are asked about; `doc` is the program's own docstring."""
     asked = argparse.ArgumentParser(description=(doc or "").splitlines()[0])
-    asked.add_argument("data", type=Path, help="the folder that holds clips/, stills_msk/, dicom/, plus/")
+    if data:
+        asked.add_argument("data", type=Path, help="the folder that holds clips/, stills_msk/, dicom/, plus/")
     asked.add_argument("--model", type=Path, default=SHIPPED_MODEL)
     asked.add_argument("--precision", default="auto")
     asked.add_argument("--point", choices=POINT_NAMES, help="default: balanced")

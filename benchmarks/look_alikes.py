@@ -10,14 +10,12 @@ from __future__ import annotations
 import argparse
 import json
 from collections import defaultdict
-from pathlib import Path
 
-from judging import about, opened, told
+from judging import about, opened, options, told
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
-from smartca.engine import SHIPPED_MODEL, Sector
-from smartca.engine.operating_point import POINT_NAMES
+from smartca.engine import Sector
 from smartca.phantom import HELD_OUT_FROM, KINDS, RECIPES, Phantom, kind_of, screen
 
 FRAMES = 4  # of each shoulder
@@ -25,13 +23,9 @@ FRAMES = 4  # of each shoulder
 
 def main() -> None:
     """Print the table; write JSON where asked to."""
-    asked = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    asked.add_argument("--model", type=Path, default=SHIPPED_MODEL)
-    asked.add_argument("--precision", default="auto")
-    asked.add_argument("--point", choices=POINT_NAMES, help="default: balanced")
+    asked = options(__doc__, data=False)
     asked.add_argument("--recipe", choices=RECIPES, default="usual")
     asked.add_argument("--seeds", type=int, default=480, help="of which a third are intact")
-    asked.add_argument("--json", type=Path)
     told("look_alikes.py", measure, asked.parse_args())
 
 

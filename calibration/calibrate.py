@@ -31,6 +31,7 @@ from .confidence import Platt, plot_reliability
 from .operating import REAL, Calibrated, Labelled
 from .operating import find_point as find
 
+REAL_EACH = 4  # frames that `real_pictures` makes of one picture
 CLOSE_PIXELS = 400  # pixels along the longer side of a window about the tendon
 SHAPES = 90  # validation seeds that lend their tears' outlines
 INTACT = KINDS[0]
@@ -77,10 +78,7 @@ def calibrate(
     if negatives:
         real = list(real_pictures(read_negatives(negatives, "val")))
         shown, total = chain(shown, real), total + len(real)
-        fitted_on += (
-            f"; {len(real) // 4} real pictures without a tear, as they are and lit as a shoulder's, each also with a "
-            "simulated one set in"
-        )
+        fitted_on += f"; {real_in_words(len(real) // REAL_EACH)}"
     tracked = track(shown, "calibrating", total=total, console=Console(stderr=True))
     # in full precision: what bf16 changes is far below what a threshold is known to
     with open_runner(model, most_exact(model), threads) as runner:
@@ -133,10 +131,10 @@ def phantoms(seeds: Sequence[int], frames: int) -> Iterator[Labelled]:
     """
     for place, seed in enumerate(seeds):
         recipe = CALIBRATED_ON[place // len(KINDS) % len(CALIBRATED_ON)]  # each with every kind of tear
+        phantom = Phantom(seed, recipe=recipe)
         for number in range(frames):
             close = Close(draw=number) if number % 2 else None
-            phantom = Phantom(seed, recipe=recipe, close=close)
-            frame = phantom.frame((number + 0.5) * phantom.period / frames)
+            frame = phantom.seen(close).frame((number + 0.5) * phantom.period / frames)
             if close is None:
                 shot = screen(frame)
                 yield Labelled(shot.pixels, shot.mask, Sector(*shot.sector))
@@ -162,3 +160,9 @@ def real_pictures(pictures: Sequence[Grey]) -> Iterator[Labelled]:
         for shown in (picture, lit(picture, rng)):
             yield Labelled(shown, np.zeros(shown.shape, np.bool_), sector, REAL)
             yield Labelled(*composite(shown, shapes[int(rng.integers(len(shapes)))], rng), sector, REAL)
+
+
+def real_in_words(number: int) -> str:
+    """What `real_pictures` makes of `number` pictures."""
+    how = "as they are and lit as a shoulder's, each also with a simulated one set in"
+    return f"{number} real pictures without a tear, {how}"

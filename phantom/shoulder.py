@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -76,8 +77,17 @@ class Phantom:
         self.findings = Findings.draw(seed, self.tear, random)
         self.anatomy = Anatomy(random, build, self.tear, self.findings)
         self.tissue = Tissue(random, build, self.tear, self.findings, family)
+        self._look(close)
+
+    def seen(self, close: Close | None) -> Phantom:
+        """The same person and scanner in another window; what both share is not made again."""
+        other = copy(self)
+        other._look(close)
+        return other
+
+    def _look(self, close: Close | None) -> None:
         whole = whole_window(self.scanner)
-        self.window = whole if close is None else tendon_window(close, seed, whole, self.anatomy, self.tear)
+        self.window = whole if close is None else tendon_window(close, self.seed, whole, self.anatomy, self.tear)
         self._lay_out()
 
     def _lay_out(self) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from .filetypes import DICOM_SUFFIXES, STILL_SUFFIXES, files_in
 from .masks import mask_path, read_mask, read_truth
 from .pixels import Grey, Mask
 from .stills import read_grey
+from .tables import read_rows
 
 ALL = "all"  # every picture, whatever its split
 # other words for the same split
@@ -89,16 +89,11 @@ def read_splits(root: Path, pictures: Path) -> list[tuple[str, str]]:
 
 def read_table(table: Path) -> list[tuple[str, str]]:
     """The columns file,split of a table with commas or semicolons. ValueError where it cannot be used."""
-    try:
-        text = table.read_text(encoding="utf-8-sig")  # a spreadsheet puts a mark before the first column
-        separator = ";" if ";" in text.partition("\n")[0] else ","
-        rows = list(csv.DictReader(text.splitlines(), delimiter=separator))
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{table} is not a CSV table in UTF-8 ({error}); save it as CSV again") from error
-    if not rows or not {"file", "split"} <= rows[0].keys():
+    columns, rows = read_rows(table)
+    if not rows or not {"file", "split"} <= columns:
         raise InputError(f"{table} needs a first line with the columns file,split and a line for every picture")
     seen: dict[str, str] = {}
-    for number, row in enumerate(rows, 2):
+    for number, row in rows:
         name, split = (row["file"] or "").strip(), (row["split"] or "").strip().lower()
         if not name or not split:
             raise InputError(f"{table}, line {number} gives no file or no split; complete it or take it out")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -18,6 +17,7 @@ from .filetypes import STILL_SUFFIXES, files_in, is_still
 from .labelled import SPLITS, belongs, words_of
 from .pixels import Grey, Sector
 from .stills import read_greys
+from .tables import read_rows
 
 EVERY = 10  # frames of a clip between two that are taken, unless a line says otherwise
 
@@ -60,21 +60,15 @@ class _Line(NamedTuple):
 
 def _read_table(table: Path) -> list[_Line]:
     """The lines of negatives.csv, with commas or semicolons. Raises ValueError, naming the line."""
-    try:
-        text = table.read_text(encoding="utf-8-sig")  # a spreadsheet puts a mark before the first column
-        separator = ";" if ";" in text.partition("\n")[0] else ","
-        reader = csv.DictReader(text.splitlines(), delimiter=separator)
-        rows = [(f"{table}, line {reader.line_num}", row) for row in reader]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{table} is not a CSV table in UTF-8 ({error}); save it as CSV again") from error
-    missing = [name for name in ("file", *Sector._fields) if name not in (reader.fieldnames or ())]
+    columns, rows = read_rows(table)
+    missing = [name for name in ("file", *Sector._fields) if name not in columns]
     if missing or not rows:
         lacks = f"lacks {', '.join(missing)}" if missing else "is all there is"
         raise InputError(
             f"{table}, line 1 {lacks}; it needs the columns file,x,y,width,height (and every,split where wanted), and "
             "below it a line for every picture or clip"
         )
-    return [_line(place, row) for place, row in rows]
+    return [_line(f"{table}, line {number}", row) for number, row in rows]
 
 
 def _line(place: str, row: dict[str, str | None]) -> _Line:

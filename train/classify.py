@@ -88,7 +88,7 @@ class Classify(Loop):
         if not self.crops or rng.random() < 0.5:
             return super().view(sample, rng)
         part = crop_with_or_without(*self.train[sample], holding=rng.random() < 1 / 3, rng=rng)
-        return self.seen_as(Pairs([part]), 0, rng)
+        return self.varied(part, rng)
 
     @torch.no_grad()
     def score(self) -> Row:

@@ -27,11 +27,10 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from ..errors import InputError, RunError
-from ..pictures.datasets import Samples
 from . import parallel
 from .batches import Batches, Pair
 from .checkpoint import FOREIGN, read_checkpoint, write_checkpoint
-from .data.samples import training_batch
+from .data.samples import training_view
 from .failures import foreign_network, machine_failures
 from .logs import Log, Row
 from .nets.networks import NETWORK_NAMES
@@ -125,12 +124,11 @@ class Loop(ABC):
 
     def view(self, sample: int, rng: np.random.Generator) -> Pair:
         """A training view of one sample."""
-        return self.seen_as(self.train, sample, rng)
+        return self.varied(self.train[sample], rng)
 
-    def seen_as(self, samples: Samples, sample: int, rng: np.random.Generator) -> Pair:
-        """A training view of one of `samples`."""
-        share = self.settings.negative_share
-        return training_batch(samples, [sample], self.negatives, share, rng, self.lesions)[0]
+    def varied(self, pair: Pair, rng: np.random.Generator) -> Pair:
+        """A training view of a picture and its mask, or of a real picture in its place."""
+        return training_view(pair, self.negatives, self.settings.negative_share, rng, self.lesions)
 
     def run(self) -> list[Row]:
         """Train to the end; returns the log's rows. Raises Stopped after Ctrl-C, its checkpoint written.

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -120,7 +121,7 @@ def _session(kind: type[Settings], options: dict[str, Any]) -> Iterator[_Session
                 samples, told = _samples(**source, workers=threads, progress=progress, first=crew.first)
             without = shrunk(read_negatives(negatives), 400) if negatives else []
             cut_out = lesions_for("train", lesions) if lesions else []
-            real = [*without, *(lesion.grey for lesion in cut_out)]
+            real = [*without, *(part for one in cut_out for part in (one.grey, one.mask.astype(np.uint8)))]
             session.lessons = Lessons(*samples, without, cut_out, digest_of(crew.from_first(told), real))
             # a GPU waits for its batches; on a CPU more threads would only take turns with the network's
             workers = max(1, threads - 1) if crew.device.type == "cuda" else 1

@@ -72,11 +72,18 @@ def find_place(picture: Grey, outline: Mask, rng: np.random.Generator) -> TearSi
         mask[top : top + rows, left : left + columns] = shape
         ring = (cv2.dilate(mask, kernel) > mask).astype(bool)
         around = picture[ring]
-        # a tear needs echoes on all sides: neither the sector's border nor deep shadow
-        alike = picture[mask > 0].mean() >= 0.7 * around.mean()  # not where it is dark already
-        if around.mean() >= RING_AT_LEAST and (around > 8).mean() > 0.8 and alike:
+        if could_show(picture[mask > 0], around):
             return TearSite(mask > 0, float(around.mean()), float(around.std()))
     return None
+
+
+def could_show(inside: Grey, around: Grey) -> bool:
+    """Whether a tear could be seen in a place: grey of the pixels `inside` it and `around` it, as they are without one.
+
+    It needs echoes on all sides, neither the sector's border nor deep shadow, and no place that is dark already.
+    """
+    ring = around.mean()
+    return bool(ring >= RING_AT_LEAST and (around > 8).mean() > 0.8 and inside.mean() >= 0.7 * ring)
 
 
 def turned(outline: Mask, longest: int, rng: np.random.Generator) -> NDArray[np.uint8] | None:

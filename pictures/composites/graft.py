@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..pixels import Grey, Mask
 from .breast_lesions import Lesion
-from .composite import PLACES_TRIED, RING_AT_LEAST
+from .composite import PLACES_TRIED, could_show
 
 FLATTENED = (1.0, 2.6)  # a tear is flatter than a lump
 AREA = (0.008, 0.075)  # share of the picture, evenly in its logarithm: of 74 real tears 90 % have .012 to .069
@@ -64,9 +64,7 @@ def find_corner(picture: Grey, shape: Mask, rng: np.random.Generator) -> tuple[i
     for _ in range(PLACES_TRIED):
         top, left = (int(rng.integers(size)) for size in room)
         there = picture[top : top + shape.shape[0], left : left + shape.shape[1]]
-        echo = there[around]
-        bright = echo.mean() >= RING_AT_LEAST and (echo > 8).mean() > 0.8
-        if bright and there[shape].mean() >= 0.7 * echo.mean():
+        if could_show(there[shape], there[around]):
             return top, left
     return None
 

@@ -89,14 +89,21 @@ def test_finished_is_said_and_other_frames_are_refused(
     assert code == 2 and "holds a network adapted to other frames; give another --out" in told
 
 
+def learning(frames: Path, start: Path, cache: Path, out: Path) -> tuple[list[str], subprocess.Popen[bytes]]:
+    """A command that adapts in 24 steps, and a process of it that has written its first checkpoint."""
+    command = [sys.executable, "-m", "smartca", *map(str, given(frames, start, out, cache, "--no-int8"))]
+    command[command.index("--steps") + 1] = "24"
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL)
+    wait_until(lambda: process.poll() is not None or (out / "learning" / "last.pt").exists())
+    return command, process
+
+
 def test_killed_the_same_command_goes_on(frames: Path, start: Path, cache: Path, tmp_path: Path) -> None:
     out = tmp_path / "mine"
-    again = [sys.executable, "-m", "smartca", *map(str, given(frames, start, out, cache, "--no-int8"))]
-    again[again.index("--steps") + 1] = "24"
-    process = subprocess.Popen(again, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-    wait_until(lambda: process.poll() is not None or (out / "learning" / "last.pt").exists())
+    again, process = learning(frames, start, cache, out)
     process.send_signal(signal.SIGKILL)
-    assert process.wait(PATIENCE_S) == -signal.SIGKILL
+    process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == -signal.SIGKILL
     assert 0 < read_checkpoint(out / "learning" / "last.pt")["step"] < 24 and not (out / "adapted.onnx").exists()
     refused = subprocess.run([*again[:3], "adapt", "--use", out], capture_output=True, timeout=100, check=False)
     assert refused.returncode == 2 and b"is not finished; give the `smartca adapt" in refused.stderr
@@ -106,10 +113,7 @@ def test_killed_the_same_command_goes_on(frames: Path, start: Path, cache: Path,
 
 def test_after_ctrl_c_the_same_command_goes_on(frames: Path, start: Path, cache: Path, tmp_path: Path) -> None:
     out = tmp_path / "mine"
-    again = [sys.executable, "-m", "smartca", *map(str, given(frames, start, out, cache, "--no-int8"))]
-    again[again.index("--steps") + 1] = "24"
-    process = subprocess.Popen(again, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL)
-    wait_until(lambda: process.poll() is not None or (out / "learning" / "last.pt").exists())
+    _, process = learning(frames, start, cache, out)
     process.send_signal(signal.SIGINT)
     told = process.communicate(timeout=PATIENCE_S)[1].decode()
     assert process.returncode == 130 and "the same command goes on from there" in told, told

@@ -106,8 +106,9 @@ def _render(folder: Path, recipe: Recipe, places: Sequence[int]) -> int:
     cached = _open(folder, "r+")
     for place in places:
         seed = recipe.seeds[place]
+        phantom = Phantom(seed)
         for k, t in enumerate(recipe.times(seed)):
-            pixels, mask, _ = isotropic(Phantom(seed, close=recipe.close(k)).frame(t), recipe.longest)
+            pixels, mask, _ = isotropic(phantom.seen(recipe.close(k)).frame(t), recipe.longest)
             row, (rows, columns) = place * recipe.frames + k, pixels.shape
             cached.pixels[row, :rows, :columns] = pixels
             cached.masks[row, :rows, :columns] = mask

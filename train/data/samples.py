@@ -29,31 +29,20 @@ def order(count: int, epoch: int, seed: int) -> NDArray[np.int64]:
     return np.random.default_rng((seed, epoch)).permutation(count)
 
 
-def training_batch(
-    samples: Samples,
-    places: Sequence[int],
+def training_view(
+    sample: tuple[Grey, Mask],
     negatives: Sequence[Grey],
     share: float,
     rng: np.random.Generator,
     lesions: Sequence[Lesion] = (),
-) -> list[tuple[Grey, Mask]]:
-    """The samples at `places`, augmented; about `share` of them are replaced by real pictures without a tear.
+) -> tuple[Grey, Mask]:
+    """The sample, augmented; at a chance of `share` a real picture without a tear takes its place.
 
     Half of those get a simulated tear set in (else 'looks real' alone would come to mean 'no tear'), some a patch
     that is none; the sample's own tear, if it has one, lends the outline. Some of the other samples get the texture of
     a real picture.
     """
-    return [_one(*samples[int(place)], negatives, share, rng, lesions) for place in places]
-
-
-def _one(
-    pixels: Grey,
-    mask: Mask,
-    negatives: Sequence[Grey],
-    share: float,
-    rng: np.random.Generator,
-    lesions: Sequence[Lesion],
-) -> tuple[Grey, Mask]:
+    pixels, mask = sample
     if negatives and rng.random() < share:
         pixels, mask = real(negatives[int(rng.integers(len(negatives)))], mask, rng, lesions)
     elif negatives and rng.random() < RETEXTURED:

@@ -9,7 +9,7 @@ from PIL import Image
 from smartca.pictures.labelled import LabelledFolder
 from smartca.pictures.negatives import read_negatives, shrunk
 from smartca.train.data.augment import augment
-from smartca.train.data.samples import order, training_batch
+from smartca.train.data.samples import order, training_view
 from support.paths import SHARED
 
 
@@ -187,15 +187,15 @@ class Tears:
 def test_a_batch_holds_the_wanted_share_of_negatives() -> None:
     rng = np.random.default_rng(0)
     black = [np.zeros((160, 120), np.uint8)]  # too dark to paste a tear into
-    without = sum(not m.any() for _, m in training_batch(Tears(), [0] * 100, black, 0.3, rng))
+    without = sum(not m.any() for _, m in (training_view(ramp(), black, 0.3, rng) for _ in range(100)))
     assert 15 <= without <= 45
-    assert all(m.any() for _, m in training_batch(Tears(), [0] * 30, [], 0.3, rng))
+    assert all(m.any() for _, m in (training_view(ramp(), [], 0.3, rng) for _ in range(30)))
 
 
 def test_half_of_the_real_pictures_get_a_tear() -> None:
     rng = np.random.default_rng(0)
     bright = [rng.integers(90, 150, (160, 120)).astype(np.uint8)]
-    batch = training_batch(Tears(), [0] * 200, bright, 1.0, rng)
+    batch = [training_view(ramp(), bright, 1.0, rng) for _ in range(200)]
     assert 70 <= sum(bool(m.any()) for _, m in batch) <= 130
 
 

@@ -16,6 +16,7 @@ from smartca.train.study.pictures import Repeated, StudyPicture, StudyPictures
 from smartca.train.study.plan import cells, read_plan
 from smartca.train.study.study import study
 from support.paths import ROOT
+from support.study_folder import write_folder
 
 TINY = """
 name = "few"
@@ -51,15 +52,10 @@ def blob(n: int) -> StudyPicture:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The study's TOML, its pictures and its checkpoint."""
     root = tmp_path_factory.mktemp("study")
-    for part in ("images", "masks"):
-        (root / "blobs" / part).mkdir(parents=True)
-    lines = ["file,split"]
-    for n in range(18):
-        pixels, mask = blob(n)
-        cv2.imwrite(str(root / "blobs" / "images" / f"{n:02}.png"), pixels)
-        cv2.imwrite(str(root / "blobs" / "masks" / f"{n:02}.png"), mask.astype(np.uint8))
-        lines.append(f"{n:02}.png,{('train', 'train', 'train', 'val', 'test', 'test')[n % 6]}")
-    (root / "blobs" / "split.csv").write_text("\n".join(lines))
+    splits = ("train", "train", "train", "val", "test", "test")
+    write_folder(
+        root / "blobs", ((f"{n:02}.png", blob(n)[0], blob(n)[1].astype(np.uint8), splits[n % 6]) for n in range(18))
+    )
     few = StudyPictures([blob(n) for n in range(4)], list("abcd"))
     fit = Fit(FitSettings(size=32, batch=4, steps=2), Lessons(few, few), root / "run")
     fit.run()

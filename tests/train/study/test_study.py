@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
+from numpy.typing import NDArray
 from scipy.stats import wilcoxon
 from smartca.commands.study import study as command
 from smartca.train.data.cache import Recipe
@@ -23,6 +24,7 @@ from smartca.train.study.plan import StudyPlan, cells, read_plan
 from smartca.train.study.run import StudyRun, open_study_data, run_cells
 from smartca.train.study.study import study
 from support.paths import ROOT
+from support.study_folder import write_folder
 from support.waiting import PATIENCE_S, wait_until
 from torch import nn
 
@@ -49,23 +51,23 @@ losses = ["ce"]
 """
 
 
+def ellipse(n: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    rng = np.random.default_rng(n)
+    pixels, mask = rng.integers(90, 250, (48, 40)).astype(np.uint8), np.zeros((48, 40), np.uint8)
+    if n % 4:
+        cv2.ellipse(mask, tuple(rng.integers(14, 28, 2).tolist()), (9, 5 + n % 3), float(n * 20), 0, 360, 255, -1)
+    pixels[mask > 0] //= 5
+    return pixels, mask
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A study's TOML beside a folder of dark ellipses on bright noise, every fourth picture without one."""
     root = tmp_path_factory.mktemp("study")
-    for part in ("images", "masks"):
-        (root / "blobs" / part).mkdir(parents=True)
-    lines = ["file,split"]
-    for n in range(20):
-        rng = np.random.default_rng(n)
-        pixels, mask = rng.integers(90, 250, (48, 40)).astype(np.uint8), np.zeros((48, 40), np.uint8)
-        if n % 4:
-            cv2.ellipse(mask, tuple(rng.integers(14, 28, 2).tolist()), (9, 5 + n % 3), float(n * 20), 0, 360, 255, -1)
-        pixels[mask > 0] //= 5
-        for part, picture in (("images", pixels), ("masks", mask)):
-            cv2.imwrite(str(root / "blobs" / part / f"{n}.png"), picture)
-        lines.append(f"{n}.png,{'train' if n < 8 else 'val' if n < 12 else 'test'}")
-    (root / "blobs" / "split.csv").write_text("\n".join(lines))
+    write_folder(
+        root / "blobs",
+        ((f"{n}.png", *ellipse(n), "train" if n < 8 else "val" if n < 12 else "test") for n in range(20)),
+    )
     (root / "tiny.toml").write_text(TINY)
     return root
 
