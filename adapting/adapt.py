@@ -24,6 +24,7 @@ from ..train.fit import FitSettings, validate
 from ..train.parallel import use_threads
 from ..train.settings import Lessons, Running
 from ..train.starting import read_start, settings_of
+from .beside import beside
 from .finishing import Finishing
 from .frames import FRAME_LONGEST, ClinicFrames, read_frames
 from .healthy import HealthyPictures, read_healthy
@@ -132,9 +133,9 @@ class _Learning:
 
     def fit(self, settings: FitSettings, out: Path, running: Running) -> AdaptFit:
         """The training in folder `out`."""
-        lessons = Lessons(
-            self.frames.learn, self.frames.held, [*self.frames.healthy, *self.healthy.learn], digest=self.digest
-        )
+        frames, wanted = self.frames, self.wanted
+        healthy = [*frames.healthy, *beside(frames.learn, wanted.seed), *self.healthy.learn]
+        lessons = Lessons(frames.learn, frames.held, healthy, digest=self.digest)
         return AdaptFit(settings, lessons, out, running, self.start, self.rehearsed, self.before[1])
 
     def affordable(self, spent: float) -> int:

@@ -21,6 +21,8 @@ from ..scores.lesions import Lesions
 from ..scores.reliability import CalibrationScores
 from ..train.data.augment import gained
 from ..train.export import answers, load_network
+from ..train.study.pictures import StudyPictures
+from .beside import beside
 from .learning import jittered
 
 Predict = Callable[[Grey], Answer]  # of uint8 (size, size)
@@ -95,19 +97,24 @@ class FittingFrames:
         return [clinic, known, known]
 
 
-def fitting_frames(held: Samples, known: Samples, healthy: Sequence[Grey], seed: int, whose: str) -> FittingFrames:
+def fitting_frames(
+    held: StudyPictures, known: Samples, healthy: Sequence[Grey], seed: int, whose: str
+) -> FittingFrames:
     """Every frame held out as it is and three times varied a little; as many of the rehearsal's with a tear, and all
-    without one, which say how often too much is outlined; and real pictures as `real_pictures` makes
-    them. `whose`: the clinic's folder, by name.
+    without one, which say how often too much is outlined; and, as `real_pictures` makes them, real pictures without a
+    tear and what lies beside the tears of the frames held out. `whose`: the clinic's folder, by name.
     """
     varied = list(_varied(held, seed))
     frames = [Labelled(*known[n], whole(known[n][0].shape)) for n in range(len(known))]
     torn, intact = ([one for one in frames if one.mask.any() == there] for there in (True, False))
     phantoms = [*(torn[place] for place in spread(len(torn), len(varied))), *intact]
     words = f"{len(held)} frames held out of {whose}, each {1 + VARIED} times, and {len(phantoms)} of phantoms"
-    if healthy:
-        words += f"; {real_in_words(len(healthy))}"
-    return FittingFrames(varied, phantoms, list(real_pictures(healthy)) if healthy else [], words)
+    parts = beside(held, seed)
+    if healthy or parts:
+        words += f"; {real_in_words(len(healthy) + len(parts))}"
+    if parts:
+        words += f" ({len(parts)} of them are parts of the frames held out, beside their tears)"
+    return FittingFrames(varied, phantoms, list(real_pictures([*healthy, *parts])), words)
 
 
 def _varied(held: Samples, seed: int) -> Iterator[Labelled]:

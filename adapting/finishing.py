@@ -57,9 +57,8 @@ class Finishing:
         """
         wanted, model = self.wanted, self.wanted.out / ADAPTED
         progress(PHASE, 0, 2)
-        shown = fitting_frames(
-            self.frames.held, self.rehearsed[1], self.healthy, wanted.seed, wanted.folder.resolve().name
-        )
+        whose = wanted.folder.resolve().name
+        shown = fitting_frames(self.frames.held, self.rehearsed[1], self.healthy, wanted.seed, whose)
         point = write_model(best, model, shown, wanted.threads)
         progress(PHASE, 1, 2)
         before = self._before(shown)

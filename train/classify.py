@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from ..errors import InputError, SmartcaError
-from ..pictures.pixels import Grey, Mask
 from .batches import Pair, tensors
 from .checkpoint import FOREIGN, read_checkpoint
+from .data.crops import crop_with_or_without
 from .logs import Row
 from .loop import Loop
 from .nets.depthwise import quick_depthwise
@@ -24,7 +22,6 @@ from .settings import AS_USUAL, Lessons, Running, Settings
 
 SCARCE = 0.2  # of the training pictures: with fewer without a lesion, crops are looked at too
 LOOKED_AT = 400  # training pictures, evenly spaced, to find that out
-TRIES = 40
 PREFIX, SUFFIX = "smartca-", "-scratch"
 
 
@@ -34,19 +31,6 @@ class ClassifySettings(Settings):
 
     learning_rate: float = 2e-3
     epochs: int = 6
-
-
-@dataclass(frozen=True)
-class Pairs:
-    """Samples held in memory."""
-
-    pairs: Sequence[Pair]
-
-    def __len__(self) -> int:
-        return len(self.pairs)
-
-    def __getitem__(self, index: int) -> Pair:
-        return self.pairs[index]
 
 
 class Classify(Loop):
@@ -123,35 +107,6 @@ def scores(answers: Tensor, truths: Tensor) -> Row:
     both = 0 < int(truths.sum()) < len(truths)
     auc = float(binary_auroc(answers, truths)) if both else math.nan
     return {"balanced_accuracy": float(balanced), "auc": auc}
-
-
-def crop_with_or_without(pixels: Grey, mask: Mask, holding: bool, rng: np.random.Generator) -> Pair:
-    """A random part, a third to two thirds of each side, `holding` more than half of a lesion, or no pixel of any.
-
-    Where the picture has no such part, it comes back whole.
-    """
-    lesion = _one_lesion(mask, rng) if holding else mask
-    size = int(np.count_nonzero(lesion))
-    if holding and not size:
-        return pixels, mask
-    for _ in range(TRIES):
-        rows, columns = (max(8, int(n * rng.uniform(1 / 3, 2 / 3))) for n in mask.shape)
-        low, high = np.zeros(2, int), np.maximum(np.array(mask.shape) - (rows, columns), 0)
-        if holding:  # somewhere around a pixel of it
-            at = np.argwhere(lesion)[int(rng.integers(size))]
-            low, high = np.clip(at - (rows, columns) + 1, 0, high), np.minimum(at, high)
-        top, left = (int(n) for n in rng.integers(low, high + 1))
-        part = np.s_[top : top + rows, left : left + columns]
-        held = int(np.count_nonzero(lesion[part]))
-        if held * 2 > size if holding else not held:
-            return np.ascontiguousarray(pixels[part]), np.ascontiguousarray(mask[part])
-    return pixels, mask
-
-
-def _one_lesion(mask: Mask, rng: np.random.Generator) -> Mask:
-    """One connected lesion of a mask, any of them; the mask itself where it is empty."""
-    count, labels = cv2.connectedComponents(mask.astype(np.uint8))
-    return np.equal(labels, int(rng.integers(1, count))) if count > 1 else mask
 
 
 def _backbone(settings: Settings, imagenet: bool) -> tuple[str, bool]:

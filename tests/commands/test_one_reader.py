@@ -18,7 +18,7 @@ from smartca.pictures.datasets import check_samples, digest_of
 from smartca.pictures.pixels import to_grey
 from smartca.stream.sources import open_source
 from smartca.train.checkpoint import read_checkpoint
-from smartca.train.classify import Pairs
+from smartca.train.study.pictures import StudyPicture, StudyPictures
 from support.labelled_forms import SMALL, Command, smartca
 from support.threads import one_thread
 
@@ -134,7 +134,10 @@ def test_evaluate_scores_the_same(
 def test_training_learns_from_the_same(folder: Path, tmp_path: Path, smartca: Command) -> None:
     code, told = smartca("train", "classify", "--data", folder, "--out", tmp_path / "run", *SMALL, "--steps", 1)
     assert code == 0, told
-    wanted = [check_samples(Pairs(right(split))).digest for split in ("train", "val")]
+    wanted = [
+        check_samples(StudyPictures([StudyPicture(*pair) for pair in right(split)], [])).digest
+        for split in ("train", "val")
+    ]
     assert read_checkpoint(tmp_path / "run" / "classifier-last.pt")["data"] == digest_of(wanted)
 
 

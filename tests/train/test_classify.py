@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 import torch
 from smartca.train.checkpoint import read_checkpoint
-from smartca.train.classify import Classify, ClassifySettings, crop_with_or_without, read_classifier, scores
+from smartca.train.classify import Classify, ClassifySettings, read_classifier, scores
+from smartca.train.data.crops import crop_with_or_without
 from smartca.train.fit import Fit, FitSettings
 from smartca.train.nets.network import SmartCA
 from smartca.train.settings import Lessons

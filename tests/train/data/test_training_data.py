@@ -175,15 +175,6 @@ def test_augmentation_moves_picture_and_mask_together() -> None:
     assert len(differences) > 30 and min(differences) > 0
 
 
-class Tears:
-    def __len__(self) -> int:
-        return 8
-
-    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        pixels, mask = ramp()
-        return pixels, mask
-
-
 def test_a_batch_holds_the_wanted_share_of_negatives() -> None:
     rng = np.random.default_rng(0)
     black = [np.zeros((160, 120), np.uint8)]  # too dark to paste a tear into
