@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ...errors import InputError, RunError
 from ...pictures.depth import Depth
 from ...pictures.headers import VolumeHeader, read_header
-from .contract import Picture, Source
+from .contract import Picture, Shape, Source
 
 _CHUNK = 1 << 16
 _LARGEST = 1 << 28  # bytes a picture
@@ -48,6 +48,11 @@ class Volume(Source):
             column, row = header.spacing
             self.mm_per_pixel = (column, row) if turned else (row, column)
         self.unrelated = self.count == 1
+
+    def sizes(self) -> Iterator[tuple[str, Shape]]:
+        """See `Source.sizes`."""
+        sides = self.header.rows, self.header.columns
+        yield self.name, sides if self.header.channels == 1 else (*sides, 3)
 
     def pictures(self, start: int = 0) -> Iterator[Picture]:
         """See `Source.pictures`."""
