@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian, generate_uid
+from pydicom.uid import UID, ExplicitVRLittleEndian, generate_uid
 from smartca.stream.capture import check_sizes
 from smartca.stream.sources import open_source
 from support.labelled_forms import Command, smartca
@@ -64,7 +64,7 @@ def film(place: Path, shape: tuple[int, int]) -> Path:
 def dicom(place: Path, shape: tuple[int, int]) -> Path:
     meta, ds = FileMetaDataset(), Dataset()
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    meta.MediaStorageSOPClassUID = ds.SOPClassUID = "1.2.840.10008.5.1.4.1.1.6.1"
+    meta.MediaStorageSOPClassUID = ds.SOPClassUID = UID("1.2.840.10008.5.1.4.1.1.6.1")
     meta.MediaStorageSOPInstanceUID = ds.SOPInstanceUID = generate_uid()
     ds.file_meta, ds.Modality, (ds.Rows, ds.Columns) = meta, "US", shape
     ds.SamplesPerPixel, ds.PhotometricInterpretation = 1, "MONOCHROME2"
