@@ -142,7 +142,7 @@ def read_grey(path: Path) -> Grey:
 
 
 def _dicom(path: Path) -> Grey:
-    from .dicom import Dicom  # pydicom takes a moment
+    from .medical.dicom import Dicom  # pydicom takes a moment
 
     dicom = Dicom(path)
     if dicom.count != 1:

@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from ...errors import RunError
-from ...pictures.dicom import Dicom
+from ...pictures.medical.dicom import Dicom
 from .contract import Picture, Shape, Source
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ...errors import InputError, RunError
 from ...pictures.depth import Depth
-from ...pictures.headers import VolumeHeader, read_header
+from ...pictures.medical.headers import VolumeHeader, read_header
 from .contract import Picture, Shape, Source
 
 _CHUNK = 1 << 16

@@ -10,7 +10,7 @@ from pathlib import Path
 import nrrd
 import numpy as np
 
-from ..errors import FileError, InputError, MissingFile
+from ...errors import FileError, InputError, MissingFile
 
 VOLUME_SUFFIXES = (".mha", ".mhd", ".nrrd", ".nhdr")
 
