@@ -1,4 +1,4 @@
-"""Compressed frames as their own bytes describe them: JPEG, JPEG 2000, and the names of what is not read here.
+"""Compressed frames as their own bytes read_codestream them: JPEG, JPEG 2000, and the names of what is not read here.
 
 Where a DICOM header says otherwise, the codestream is right: archives that compress anew leave old headers behind.
 """
@@ -14,7 +14,7 @@ from PIL import Image
 from pydicom.uid import JPEG2000, UID, JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLossless, JPEGLSLossless, RLELossless
 
 from ...errors import InputError
-from .dicom_look import from_ybr
+from .dicom_shading import from_ybr
 
 _JP2 = b"\0\0\0\x0cjP  "
 _J2K = b"\xff\x4f\xff\x51"  # SOC, SIZ
@@ -53,7 +53,7 @@ def begins(head: bytes) -> UID | None:
     return RLELossless if 1 <= segments <= _RLE_MOST and first == _RLE_HEADER else None
 
 
-def describe(frame: bytes) -> Codestream | None:
+def read_codestream(frame: bytes) -> Codestream | None:
     """What `frame` says of itself; None where it is no JPEG and no JPEG 2000, or is broken off before it says so."""
     try:
         if frame.startswith(_JPEG):

@@ -19,9 +19,9 @@ from pydicom.uid import UID
 
 from ...errors import InputError, RunError, SmartcaError
 from ..pixels import whole
-from .codestreams import Codestream, decode_colours, describe
+from .codestreams import Codestream, decode_colours, read_codestream
 from .dicom_facts import frames_per_second, region, safe_name, spacing
-from .dicom_look import Look, from_ybr
+from .dicom_shading import Shading, from_ybr
 from .dicom_stored import first_words, read_stored
 
 _LARGEST = 1 << 28  # bytes a picture
@@ -65,7 +65,7 @@ class Dicom:
         # a region that is everything was not looked for
         self.sector = None if found is None or found[0] == whole(self.shape) else found[0]
         self.mm_per_pixel = spacing(header, found[1] if found else None)
-        Look(header, self._big)  # says what is wrong with it
+        Shading(header, self._big)  # says what is wrong with it
 
     @property
     def _big(self) -> bool:
@@ -113,7 +113,7 @@ class Dicom:
         said = None
         if stored.frames:
             with stored.open() as file:
-                said = describe(stored.frame(file, 0))
+                said = read_codestream(stored.frame(file, 0))
         if said is not None:
             if said.rows * said.columns * said.channels > _LARGEST:
                 raise InputError(f"its pixels say that they are {said.columns} x {said.rows}; copy it again")
@@ -136,14 +136,14 @@ class Dicom:
         """
         if start >= self.count:
             return
-        look, read, problem = Look(self._stored.header, self._big), start, ""
+        shading, read, problem = Shading(self._stored.header, self._big), start, ""
         decoded = self._decoded(start)
         while True:
             try:
                 with warnings.catch_warnings():  # of what many scanners write, and nobody at a viewer can mend
                     warnings.simplefilter("ignore")
                     image = next(decoded, None)
-                    picture = None if image is None else look(image)
+                    picture = None if image is None else shading(image)
             except SmartcaError as error:
                 raise RunError(f"{self.name}, frame {read + 1} of {self.count}: {error}") from error
             except Exception as error:  # each decoder has its own
@@ -167,7 +167,7 @@ class Dicom:
         with self._stored.open() as file:
             for number in range(start, len(self._stored.frames)):
                 frame = self._stored.frame(file, number)
-                said = describe(frame)
+                said = read_codestream(frame)
                 if said is not None and (said.rows, said.columns) != self.shape:
                     raise InputError(
                         f"its header says {self.shape[1]} x {self.shape[0]} pixels, but they are "
@@ -179,15 +179,12 @@ class Dicom:
                     yield self._by_pydicom(frame, said)
 
     def _native(self, start: int) -> Iterator[NDArray[np.generic]]:
+        options: dict[str, Any] = {**self._options(self.count), "transfer_syntax_uid": self._stored.syntax}
+        if self._all_bits():
+            options["bits_stored"] = self._bits
         with self._stored.open() as file:
             # raw: OpenCV turns YBR into colours ten times as fast as pydicom does
-            yield from iter_pixels(
-                file,
-                indices=range(start, self.count),
-                raw=True,
-                transfer_syntax_uid=self._stored.syntax,
-                **self._options(self.count) | ({"bits_stored": self._bits} if self._all_bits() else {}),
-            )
+            yield from iter_pixels(file, indices=range(start, self.count), raw=True, **options)
 
     def _all_bits(self) -> bool:
         """Whether the bits that the header does not count are looked at too: nothing else is kept in them, and no sign

@@ -15,6 +15,7 @@ from pydicom import Dataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import (
     JPEG2000,
+    UID,
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
@@ -39,7 +40,7 @@ def painted(frames: int = 1) -> np.ndarray:
 
 def packed(ds: Dataset, frames: list[bytes], syntax: str, **more: Any) -> Dataset:
     """`ds` with these compressed frames."""
-    ds.file_meta.TransferSyntaxUID = syntax
+    ds.file_meta.TransferSyntaxUID = UID(syntax)
     ds.PixelData = encapsulate(frames, **more)
     ds["PixelData"].is_undefined_length = True
     return ds

@@ -20,7 +20,7 @@ _CHANNELS = ("Red", "Green", "Blue")
 _RANGE = 4  # a picture that fills more than this part of its range cannot be one flat grey
 
 
-class Look:
+class Shading:
     """How the pictures of one file are shown. Call it with each in turn."""
 
     def __init__(self, header: Dataset, big_endian: bool) -> None:
