@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import InputError
-from ..pictures.annotation_files import coco_of_splits
 from ..pictures.datasets import Data, FilesOfSplits, Labels, check_samples, open_data
 from ..pictures.labelled import ALL, SPLITS, belongs, read_table
+from ..pictures.outlines.finding import coco_of_splits
 from ..pictures.pixels import Grey
 from ..pictures.tables import read_rows
 from ..train.study.pictures import StudyPicture, StudyPictures

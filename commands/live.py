@@ -189,11 +189,13 @@ def _run(started_ns: int, source: str, wanted: _Wanted) -> int:
 
 def _look_at(source: str, wanted: _Wanted, progress: Callable[[int, int], None]) -> int | None:
     """Open the source here first: what is wrong with it is said once, and a phantom is drawn beforehand."""
-    if source.startswith("camera:"):
+    if source.startswith("camera:") and not Path(source).exists():
         return wanted.frames
+    from ..stream.capture import check_sizes
     from ..stream.sources import open_source
 
     with open_source(source, progress, wanted.mask_value, wanted.label) as opened:
+        check_sizes(opened)
         known = [number for number in (opened.count, wanted.frames) if number]
     return min(known, default=None)
 

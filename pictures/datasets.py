@@ -11,10 +11,10 @@ from typing import Protocol
 import numpy as np
 
 from ..errors import InputError, MissingFile
-from .annotation_files import coco_of_splits, common_file, find_annotations, labelme_files, looks_like_labelme
-from .annotations import Annotated
 from .filetypes import ANNOTATION_SUFFIXES
 from .labelled import ALL, LabelledFolder, spoken
+from .outlines.annotated import Annotated
+from .outlines.finding import coco_of_splits, common_file, find_annotations, labelme_files, looks_like_labelme
 from .pixels import Grey, Mask
 
 FORMS = (

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ..errors import FileError, InputError
 from .pixels import Mask
-from .stills import Page, pages
+from .stills import COPY_AGAIN, Page, pages
 
 # the last two are found so that what is wrong with them can be said
 _SUFFIXES = (".png", ".bmp", ".tif", ".tiff", ".gif", ".jpg", ".jpeg")
@@ -33,7 +33,7 @@ def read_mask(path: Path) -> NDArray[np.uint8]:
     try:
         (page,) = pages(path, single=True, indices=True)
     except OSError as error:
-        raise FileError(f"{str(error).rpartition(';')[0]}; give a PNG mask") from error
+        raise FileError(str(error).replace(COPY_AGAIN, "give a PNG mask")) from error
     if page.lossy:
         raise InputError(f"{path} is a JPEG, which blurs a mask's edges; export masks as PNG")
     marks = _marks(page, path)

@@ -7,15 +7,14 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-import av
 import cv2
 import numpy as np
-from av.error import FFmpegError
 
-from ..errors import FileError, InputError
+from ..errors import FileError, InputError, RunError
 from .filetypes import STILL_SUFFIXES, files_in, is_still
+from .films import read_film
 from .labelled import SPLITS, belongs, words_of
-from .pixels import Grey, Sector
+from .pixels import Grey, Sector, to_grey
 from .stills import read_greys
 from .tables import read_rows
 
@@ -94,34 +93,30 @@ def _line(place: str, row: dict[str, str | None]) -> _Line:
 
 def _cut(root: Path, line: _Line) -> Iterator[Grey]:
     """The pictures of one line, cut to its rectangle. Raises ValueError or OSError, naming the line."""
-    path, sector = root / line.file, line.sector
+    for frame in _frames(root / line.file, line):
+        try:
+            line.sector.check(frame.shape)
+        except ValueError as error:  # its own words are about an option
+            raise InputError(
+                f"{line.place}: the rectangle {','.join(map(str, line.sector))} (x,y,width,height) does not fit "
+                f"{line.file} of {frame.shape[1]} x {frame.shape[0]} pixels; correct it, at least 8 x 8"
+            ) from error
+        yield np.array(line.sector.cut(frame), np.uint8)
+
+
+def _frames(path: Path, line: _Line) -> Iterator[Grey]:
+    """Every n-th picture of a file, in grey."""
     try:
-        frames = islice(read_greys(path), 0, None, line.every) if is_still(path) else _clip(path, line.every)
-        for frame in frames:
-            try:
-                sector.check(frame.shape)
-            except ValueError as error:  # its own words are about an option
-                raise InputError(
-                    f"{line.place}: the rectangle {','.join(map(str, sector))} (x,y,width,height) does not fit "
-                    f"{line.file} of {frame.shape[1]} x {frame.shape[0]} pixels; correct it, at least 8 x 8"
-                ) from error
-            yield np.array(sector.cut(frame), np.uint8)
-    except OSError as error:
+        if not path.is_file():
+            raise FileError(f"{path} is missing; copy it there, or take its line out of the list")
+        if is_still(path):
+            yield from islice(read_greys(path), 0, None, line.every)
+        else:
+            yield from (to_grey(picture.pixels) for picture in read_film(path, every=line.every))
+    except InputError as error:
+        raise InputError(f"{line.place}: {error}") from error
+    except (OSError, RunError) as error:
         raise FileError(f"{line.place}: {error}") from error
-
-
-def _clip(path: Path, every: int) -> Iterator[Grey]:
-    """Every n-th frame of a clip, grey."""
-    if not path.is_file():
-        raise FileError(f"{path} is missing; copy it there, or take its line out of the list")
-    try:
-        with av.open(str(path), metadata_errors="replace") as container:
-            for number, frame in enumerate(container.decode(video=0)):
-                if number % every == 0:
-                    yield frame.to_ndarray(format="gray")
-    except (FFmpegError, OSError, IndexError) as error:  # IndexError: sound, but no pictures
-        told = getattr(error, "strerror", None) or "no pictures in it"
-        raise FileError(f"{path} cannot be read as a clip ({told}); correct its line in negatives.csv") from error
 
 
 def shrunk(pictures: Sequence[Grey], longest: int) -> list[Grey]:

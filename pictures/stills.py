@@ -7,6 +7,7 @@ say so in EXIF.
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -19,12 +20,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from ..errors import FileError, InputError, SmartcaError
+from ..errors import FileError, InputError, MissingFile, SmartcaError
 from .depth import Depth
 from .filetypes import DICOM_SUFFIXES
 from .pixels import Grey, to_grey
+from .unreadable import cause_of, content_of, film_of
 
 Array = NDArray[np.generic]
+NO_PICTURE, COPY_AGAIN = "is no picture that can be read", "copy it again, or take it out"
 _ORIENTATION = 0x0112  # of EXIF
 _SUBFILE, _REDUCED, _TRANSPARENCY = 254, 1, 4  # TIFF's tag, and its bits for pages that are no pictures of their own
 _TURNS: dict[int, Callable[[Array], Array]] = {
@@ -59,8 +62,7 @@ def pages(path: Path, start: int = 0, single: bool = False, indices: bool = Fals
     `single` refuses several, as a mask belongs to one picture; `indices` leaves what a palette's colours stand for.
     Raises OSError where the file cannot be read, after what could be, ValueError for several; both name it.
     """
-    if not path.is_file():
-        raise FileError(f"{path} is missing; copy it there, or take its line out of the list")
+    _refuse_unreadable(path)
     deep = cache(partial(_by_opencv, path))  # once for all pages
     try:
         with _quiet():
@@ -76,9 +78,7 @@ def pages(path: Path, start: int = 0, single: bool = False, indices: bool = Fals
     except Exception as error:  # each of Pillow's formats has its own
         known = _unknown_to_pillow(path) if isinstance(error, UnidentifiedImageError) else []
         if not known:
-            raise FileError(
-                f"{path} is no picture that can be read ({_told(error)}); copy it again, or take it out"
-            ) from error
+            raise _no_picture(path, error) from error
         if single and len(known) > 1:
             raise InputError(one_picture(path, len(known))) from error
         yield from known[start:]
@@ -89,13 +89,27 @@ def one_picture(path: Path, count: int) -> str:
     return f"{path} has {count} frames, but a mask belongs to one picture; export single frames"
 
 
-def count_pages(path: Path) -> int:
-    """How many pictures a file holds; 1 where it cannot be read, so that reading it says why."""
+def page_shapes(path: Path) -> list[tuple[int, ...] | None]:
+    """The shape of each of a file's pictures as `read_stills` gives them, told without decoding them.
+
+    Of a file that cannot be read it is one, None, so that reading it says why. ValueError for too many pixels.
+    """
     try:
         with _quiet(), Image.open(path) as image:
-            return len(_numbers(image))
+            return [_shape(image, number) for number in _numbers(image)]
+    except _TOO_LARGE as error:
+        raise _no_picture(path, error) from error
     except Exception:  # each of Pillow's formats has its own
-        return 1
+        return [None]
+
+
+def _shape(image: Image.Image, number: int) -> tuple[int, ...]:
+    image.seek(number)
+    columns, rows = image.size
+    if _orientation(image) >= 5:  # it is stored lying
+        columns, rows = rows, columns
+    grey = image.mode in {"1", "L", "LA", "La", "F"} or image.mode.startswith("I")
+    return (rows, columns) if grey else (rows, columns, 3)
 
 
 def read_stills(path: Path, depth: Depth, start: int = 0, single: bool = False) -> Iterator[NDArray[np.uint8]]:
@@ -128,7 +142,7 @@ def read_grey(path: Path) -> Grey:
 
 
 def _dicom(path: Path) -> Grey:
-    from .dicom import Dicom  # pydicom takes a moment
+    from .medical.dicom import Dicom  # pydicom takes a moment
 
     dicom = Dicom(path)
     if dicom.count != 1:
@@ -187,11 +201,16 @@ def _plain(image: Image.Image, indices: bool) -> Image.Image:
     return image.convert("RGB")
 
 
-def _upright(values: Array, image: Image.Image) -> Array:
+def _orientation(image: Image.Image) -> int:
     try:
-        turn = _TURNS.get(image.getexif().get(_ORIENTATION, 1))
+        said = image.getexif().get(_ORIENTATION, 1)
     except Exception:  # damaged EXIF, of which each part has its own errors: the pixels are whole
-        return values
+        return 1
+    return said if isinstance(said, int) else 1
+
+
+def _upright(values: Array, image: Image.Image) -> Array:
+    turn = _TURNS.get(_orientation(image))
     return values if turn is None else turn(values)
 
 
@@ -219,9 +238,32 @@ def _unknown_to_pillow(path: Path) -> list[Page]:
     return [Page(np.ascontiguousarray(page), page.ndim == 3 and page.shape[2] == 4, False) for page in found]
 
 
+def _refuse_unreadable(path: Path) -> None:
+    """OSError where a file cannot be read at all, whatever it holds, or plainly holds something else."""
+    cause = cause_of(path)
+    if isinstance(cause, MissingFile) or path.is_dir():
+        raise FileError(f"{path} is missing; copy it there, or take its line out of the list")
+    if cause is not None:
+        raise cause
+    found = content_of(path)
+    if found is not None:
+        raise FileError(f"{path} {NO_PICTURE} ({found[0]}); {found[1]}")
+
+
+def _no_picture(path: Path, error: BaseException) -> SmartcaError:
+    """What to say of what Pillow cannot read."""
+    if isinstance(error, _TOO_LARGE):
+        most = (Image.MAX_IMAGE_PIXELS or 0) / 1e6
+        said = re.search(r"\d{4,}", str(error))
+        has = f"; it has {int(said[0]) / 1e6:.1f}" if said else ""
+        return InputError(f"{path} {NO_PICTURE} (it has more than {most:.0f} million pixels){has}; scale it first")
+    film = film_of(path) if isinstance(error, UnidentifiedImageError) else ""
+    if film:
+        return FileError(f"{path} {NO_PICTURE} (it is {film} film); end its name as those do")
+    return FileError(f"{path} {NO_PICTURE} ({_told(error)}); {COPY_AGAIN}")
+
+
 def _told(error: BaseException) -> str:
     if isinstance(error, UnidentifiedImageError):
         return "not a picture"
-    if isinstance(error, _TOO_LARGE):
-        return f"it has more than {(Image.MAX_IMAGE_PIXELS or 0) / 1e6:.0f} million pixels"
     return (getattr(error, "strerror", None) or str(error) or type(error).__name__).splitlines()[0][:80]

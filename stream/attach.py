@@ -13,7 +13,7 @@ import zmq
 from ..errors import mendable, sentence
 from ..pictures.pixels import Sector, whole
 from ..pictures.sector import SectorFinder, blank_outside
-from .capture import Capture, Captured
+from .capture import Capture, Captured, check_sizes
 from .causes import NOBODY, TOO_OLD_AT_SCANNER
 from .frame import Frame
 from .link.credits import LEASE_NS
@@ -42,8 +42,10 @@ class AttachSettings:
 def attach(source: Source, to: str, settings: AttachSettings, keep: Callable[[int], bool]) -> str:
     """Send `source` to the engine at `to` until it ends or `keep(frames sent so far)` says no.
 
-    Returns why the source ended early, or ''. Raises EndpointError or ValueError (a crop that does not fit).
+    Returns why the source ended early, or ''. Raises EndpointError or ValueError (a crop that does not fit, a picture
+    that the link does not carry).
     """
+    check_sizes(source)
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context(io_threads=1)
     try:
         attached = _Attached(context, source, to, settings)

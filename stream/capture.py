@@ -14,11 +14,20 @@ import numpy as np
 from ..errors import InputError, mendable, sentence
 from .causes import NEWER_AT_SCANNER, NOBODY
 from .frame import Trail
-from .link.wire import check_carried
+from .link.wire import check_carried, check_shape
 from .sources import Picture, Source
 
 log = logging.getLogger(__name__)
 STOP_S = 1.0  # a camera may hold its thread longer; it ends with the process
+
+
+def check_sizes(source: Source) -> None:
+    """Raises InputError, naming the picture and its size, where the link does not carry one of which that is known."""
+    for name, shape in source.sizes():
+        try:
+            check_shape(shape)
+        except InputError as error:
+            raise InputError(f"{name}: {error}") from error
 
 
 @dataclass(frozen=True, slots=True)

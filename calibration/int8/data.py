@@ -110,7 +110,7 @@ class CalibrationData:
 
         crop, form = parse_crop(self.crop), form_of(data)
         value, label = self._choice(form)
-        if data.startswith("camera:"):
+        if data.startswith("camera:") and not Path(data).exists():
             refuse_choice(data, value, label)
             each: Iterable[Sample] = watched(data, crop, CANDIDATES + GATE)
         else:

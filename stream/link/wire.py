@@ -10,6 +10,7 @@ One message is one ZeroMQ part: PREFIX, a MessagePack head, then the pixels and 
 
 from __future__ import annotations
 
+import math
 import struct
 import zlib
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from numpy.typing import NDArray
 
 from ...engine.operating_point import PointName
 from ...errors import UNDECODABLE, InputError
-from ...pictures.pixels import Mask, Sector, check_picture
+from ...pictures.pixels import SMALLEST, Mask, Sector, check_picture
 from ..frame import Clock, Frame, Natural, Result, State, Trail
 
 VERSION = 2
@@ -44,8 +45,18 @@ def check_carried(pixels: object) -> None:
     """Raises InputError for what is no picture (see `check_picture`), or one too large to travel."""
     check_picture(pixels)
     assert isinstance(pixels, np.ndarray)
-    rows, columns = pixels.shape[:2]
-    size = pixels.nbytes + 3 * rows * (columns // 8 + 1) + LARGEST_HEAD  # with truth, mask and unsure regions
+    check_shape(pixels.shape)
+
+
+def check_shape(shape: tuple[int, ...]) -> None:
+    """Raises InputError for pixels (rows, columns[, 3]) too few to show anything, or too many to travel."""
+    rows, columns = shape[:2]
+    if min(rows, columns) < SMALLEST:
+        raise InputError(
+            f"a picture of {columns} x {rows} pixels is too small to show anything; "
+            f"give {SMALLEST} x {SMALLEST} pixels or more"
+        )
+    size = math.prod(shape) + 3 * rows * (columns // 8 + 1) + LARGEST_HEAD  # with truth, mask and unsure regions
     if max(rows, columns) > LONGEST_SIDE or size > LARGEST_MESSAGE:
         raise InputError(
             f"a picture of {columns} x {rows} pixels is too large to be shown: {LONGEST_SIDE} pixels a side and "

@@ -54,12 +54,10 @@ def _opened(spec: str | Path, progress: OnFrame | None, mask_value: int | None, 
         from ...pictures.datasets import refuse_choice
 
         refuse_choice(str(spec), mask_value, label)
-    if named is not None and named[0] in NAMED:
-        return NAMED[named[0]](named[1], progress)
-    if str(spec).strip() and path.exists():
+    if str(spec).strip() and path.exists():  # first, as a file's name may have a colon too
         return _folder(path, mask_value, label) if path.is_dir() else _file(path)
     if named is not None:
-        return _foreign(str(spec), *named)
+        return NAMED[named[0]](named[1], progress) if named[0] in NAMED else _foreign(str(spec), *named)
     if not str(spec).strip():
         raise InputError(f"'{spec}' is no source; give {FORMS}")
     raise MissingFile(f"there is no file or folder {spec}; check the path, or give {FORMS}")

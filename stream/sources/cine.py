@@ -103,7 +103,7 @@ class _Film:
     """H.264 with one thread, grey in and grey out."""
 
     def __init__(self, path: Path, about: About) -> None:
-        self._container = av.open(str(path), "w", format="mp4")
+        self._container = av.open(f"file:{path}", "w", format="mp4")
         options = {"crf": QUALITY, "preset": "medium", "threads": "1"}
         self._stream = self._container.add_stream("libx264", rate=about.fps, options=options)
         (self._stream.height, self._stream.width), self._stream.pix_fmt = about.shape, "yuv420p"
@@ -178,7 +178,7 @@ class Cine:
 
     def _decode(self) -> Iterator[Grey]:
         try:
-            with av.open(str(self.path), metadata_errors="replace") as film:
+            with av.open(f"file:{self.path}", metadata_errors="replace") as film:
                 stream = film.streams.video[0]
                 stream.codec_context.thread_count = 1
                 for picture in film.decode(stream):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from types import TracebackType
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ...pictures.pixels import Mask, Sector
 
 OnFrame = Callable[[int, int], None]  # (frames drawn, frames in all)
+Shape = tuple[int, ...]  # (rows, columns), or (rows, columns, 3) of colours
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,7 @@ class Picture:
 
     pixels: NDArray[np.uint8]
     truth: Mask | None = None  # bool (rows, columns)
+    media_ns: int | None = None  # since the first picture, by the film's own times; None where it has none
 
 
 class Source(ABC):
@@ -42,6 +44,13 @@ class Source(ABC):
         Raises RuntimeError (a damaged file) or OSError (a lost camera) with one sentence, after
         everything that could be read has been yielded.
         """
+
+    def sizes(self) -> Iterable[tuple[str, Shape]]:
+        """What pictures are called and how large they are, as far as that is known before they are read.
+
+        So that one which nobody could be shown is refused before anything starts.
+        """
+        return ()
 
     def prepare(self) -> None:  # noqa: B027 (most sources have nothing to do beforehand)
         """Do beforehand what would otherwise compete with the engine; called while the engine starts."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
-from ...pictures.dicom import Dicom
-from .contract import Picture, Source
+from ...errors import RunError
+from ...pictures.medical.dicom import Dicom
+from .contract import Picture, Shape, Source
 
 
 class DicomFile(Source):
@@ -20,6 +22,12 @@ class DicomFile(Source):
         self.sector = self.dicom.sector
         self.mm_per_pixel = self.dicom.mm_per_pixel
         self.unrelated = self.count == 1
+
+    def sizes(self) -> Iterator[tuple[str, Shape]]:
+        """See `Source.sizes`."""
+        yield self.name, self.dicom.shape
+        with suppress(RunError):  # which is told when it is read
+            yield self.name, next(self.dicom.frames()).shape  # whether it has colours is seen by decoding
 
     def pictures(self, start: int = 0) -> Iterator[Picture]:
         """See `Source.pictures`."""

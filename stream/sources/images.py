@@ -11,8 +11,8 @@ from ...pictures.depth import Depth
 from ...pictures.filetypes import STILL_SUFFIXES, files_in
 from ...pictures.masks import mask_path, read_truth
 from ...pictures.pixels import Mask
-from ...pictures.stills import count_pages, read_stills
-from .contract import Picture, Source
+from ...pictures.stills import page_shapes, read_stills
+from .contract import Picture, Shape, Source
 
 Truth = Callable[[Path, tuple[int, ...]], Mask | None]  # (a picture's file, its rows and columns) -> its tear
 
@@ -33,16 +33,24 @@ class Images(Source):
         self.mask_value = mask_value
         self.truth = truth or (self._mask if (path / "masks").is_dir() else None)
         self.masks = path / "masks"
-        self._pages = [count_pages(image) for image in self.paths]
-        self.count = sum(self._pages)
+        self._shapes = [page_shapes(image) for image in self.paths]
+        self.count = sum(map(len, self._shapes))
         self.unrelated = len(self.paths) > 1 or self.count == 1
         self._depth = Depth()
         next(self._of(self.paths[0]))
 
+    def sizes(self) -> Iterator[tuple[str, Shape]]:
+        """See `Source.sizes`."""
+        for path, shapes in zip(self.paths, self._shapes, strict=True):
+            for page, shape in enumerate(shapes, 1):
+                if shape is not None:
+                    yield (f"page {page} of {path}" if len(shapes) > 1 else str(path)), shape
+
     def pictures(self, start: int = 0) -> Iterator[Picture]:
         """See `Source.pictures`."""
         number = 0
-        for path, pages in zip(self.paths, self._pages, strict=True):
+        for path, shapes in zip(self.paths, self._shapes, strict=True):
+            pages = len(shapes)
             skipped = max(0, start - number)
             if skipped < pages:
                 try:

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import InputError, RunError
 from ...pictures.depth import Depth
-from ...pictures.headers import VolumeHeader, read_header
-from .contract import Picture, Source
+from ...pictures.medical.headers import read_header
+from ...pictures.medical.volume_bytes import volume_pictures
+from .contract import Picture, Shape, Source
 
-_CHUNK = 1 << 16
 _LARGEST = 1 << 28  # bytes a picture
 _ORIENTATIONS = {x + y for x, y in ("MF", "MN", "UF", "UN", "FM", "FU", "NM", "NU")}
 
@@ -49,29 +47,27 @@ class Volume(Source):
             self.mm_per_pixel = (column, row) if turned else (row, column)
         self.unrelated = self.count == 1
 
+    def sizes(self) -> Iterator[tuple[str, Shape]]:
+        """See `Source.sizes`."""
+        sides = self.header.rows, self.header.columns
+        yield self.name, sides if self.header.channels == 1 else (*sides, 3)
+
     def pictures(self, start: int = 0) -> Iterator[Picture]:
         """See `Source.pictures`."""
-        depth, wanted, read = Depth(), set(self._wanted[start:]), min(start, self.count or 0)
+        depth, wanted, read = Depth(signed=True), set(self._wanted[start:]), min(start, self.count or 0)
         problem = ""
         try:
-            for number, content in enumerate(_pictures(self.header)):
+            for number, image in enumerate(volume_pictures(self.header)):
                 if number in wanted:
-                    yield Picture(self._upright(depth(self._array(content))))
+                    yield Picture(self._upright(depth(image if image.ndim == 2 else image[..., 2::-1])))  # BGR
                     read += 1
-        except (OSError, zlib.error) as error:
-            problem = str(error)
+        except (OSError, EOFError, ValueError, zlib.error) as error:
+            problem = (str(error).splitlines() or [""])[0][:120]
         if problem or read < (self.count or 0):
             raise RunError(
                 f"{self.name} is damaged or cut off ({problem or 'it ends early'}): "
                 f"only {read} of {self.count} pictures could be read; copy it again"
             )
-
-    def _array(self, content: bytes) -> NDArray[np.generic]:
-        header = self.header
-        image = np.frombuffer(content, header.dtype).astype(header.dtype.newbyteorder("="), copy=False)
-        if header.channels == 1:
-            return image.reshape(header.rows, header.columns)
-        return image.reshape(header.rows, header.columns, header.channels)[..., 2::-1]  # RGB -> BGR
 
     def _upright(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         x, y = self._letters
@@ -79,35 +75,3 @@ class Volume(Source):
             image, x, y = image.swapaxes(0, 1), y, x
         image = image[:, ::-1] if x == "U" else image
         return np.ascontiguousarray(image[::-1] if y == "N" else image)
-
-
-def _pictures(header: VolumeHeader) -> Iterator[bytes]:
-    """The bytes of one picture after the other; fewer than there should be where the file ends early."""
-    with header.data.open("rb") as file:
-        file.seek(header.offset)
-        take = _Inflated(file).take if header.compressed else file.read
-        for _ in range(header.depth):
-            content = take(header.picture_bytes)
-            if len(content) < header.picture_bytes:
-                return
-            yield content
-
-
-@dataclass(slots=True)
-class _Inflated:
-    """A zlib or gzip stream, inflated only as far as it is asked for."""
-
-    file: BinaryIO
-    inflate: zlib._Decompress = field(default_factory=lambda: zlib.decompressobj(zlib.MAX_WBITS | 32))
-
-    def take(self, size: int) -> bytes:
-        """The next `size` bytes, or fewer at the end."""
-        parts: list[bytes] = []
-        while size > 0:
-            content = self.inflate.unconsumed_tail or self.file.read(_CHUNK)
-            part = self.inflate.decompress(content, size)
-            if not part and (self.inflate.eof or not content):
-                break
-            parts.append(part)
-            size -= len(part)
-        return b"".join(parts)

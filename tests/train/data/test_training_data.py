@@ -79,7 +79,7 @@ HEAD = "file,x,y,width,height,every,split"
         ([HEAD, "0.png,-1,0,20,20,1,"], "of 60 x 40 pixels; correct it, at least 8 x 8"),
         ([HEAD, "0.png,0,0,60,40,1,", "gone.png,0,0,9,9,1,"], "line 3: "),
         ([HEAD, "gone.mp4,0,0,9,9,1,"], "gone.mp4 is missing"),
-        ([HEAD, "text.mp4,0,0,9,9,1,"], "text.mp4 cannot be read as a clip"),
+        ([HEAD, "text.mp4,0,0,9,9,1,"], "text.mp4 is not a video that can be read"),
     ],
 )
 def test_every_mistake_in_the_table_of_negatives_is_one_sentence(tmp_path: Path, lines: list[str], told: str) -> None:

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from matplotlib.path import Path as Polygon
 from PIL import Image
-from smartca.pictures.annotations import MarkedOutline, rasterised
 from smartca.pictures.datasets import FilesOfSplits, Samples, check_samples, form_of, open_data
 from smartca.pictures.labelled import split_of
+from smartca.pictures.outlines.shapes import MarkedOutline, rasterised
 
 ROWS, COLUMNS = 40, 60
 BOX = [10, 5, 30, 5, 30, 25, 10, 25]  # x, y: 20 x 20 pixels
@@ -127,7 +127,9 @@ def test_a_picture_without_an_outline_is_one_without_a_tear(tmp_path: Path) -> N
         (drawn(segmentation={"counts": [200], "size": [10, 20]}), "run lengths of another size"),
         (drawn(image_id=7), "belongs to picture 7, which is not listed"),
         (drawn(category_id=7), "has category 7, which is not listed"),
-        (drawn(category_id="x"), "is not a COCO file"),
+        (drawn(category_id="x"), "has category x, which is not listed"),
+        (drawn(category_id=[1]), "is not a COCO file"),
+        (drawn(segmentation={"counts": "o" * 200_000, "size": [ROWS, COLUMNS]}), "run lengths that do not add up"),
     ],
 )
 def test_every_bad_annotation_is_named(tmp_path: Path, annotation: dict[str, Any], told: str) -> None:

@@ -7,26 +7,13 @@ from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
-from ..errors import FileError, InputError
-from .filetypes import is_hidden
-from .labelled import ALL, PICTURES, belongs, no_picture, read_table, split_of
-from .masks import check_size
-from .pixels import Grey, Mask
-from .stills import read_grey
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class MarkedOutline:
-    """One drawn region: a polygon (x, y, x, y, ...) in pixels or a mask; or, where neither, why it is none."""
-
-    label: str
-    polygon: tuple[float, ...] = ()
-    patch: Mask | None = None  # a part of the picture, or all of it
-    corner: tuple[int, int] = (0, 0)  # (row, column) of the patch
-    flaw: str = ""
+from ...errors import FileError, InputError
+from ..filetypes import is_hidden
+from ..labelled import ALL, PICTURES, belongs, no_picture, read_table, split_of
+from ..masks import check_size
+from ..pixels import Grey, Mask
+from ..stills import read_grey
+from .shapes import MarkedOutline, joined
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +33,14 @@ class Annotations:
     source: Path  # what messages name
     root: Path  # where the pictures lie, in it or in images/
     entries: Sequence[Entry]
-    labels: Sequence[str]  # in use
+    labels: Sequence[str]  # in use: see `labels_of`
     whole: bool = False
     declared: Sequence[str] = ()  # labels that the file knows, in use or not
+
+
+def labels_of(entries: Sequence[Entry]) -> tuple[str, ...]:
+    """Those in use, by name."""
+    return tuple(sorted({outline.label for entry in entries for outline in entry.outlines}))
 
 
 class Annotated:
@@ -92,13 +84,10 @@ class Annotated:
         entry = self.entries[index]
         if entry.rows and entry.columns:  # some tools leave them out
             check_size(Path(f"{self.source} ({entry.name})"), (entry.rows, entry.columns), shape)
-        mask = np.zeros(shape, np.bool_)
-        for outline in entry.outlines:
-            if outline.label in self.labels:
-                try:
-                    mask |= rasterised(outline, *shape)
-                except ValueError as error:
-                    raise InputError(f"{self.source}: an outline of {entry.name} {error}; draw it again") from error
+        try:
+            mask = joined(entry.outlines, self.labels, *shape)
+        except ValueError as error:
+            raise InputError(f"{self.source}: an outline of {entry.name} {error}; draw it again") from error
         if not mask.any() and any(one.label in self.labels and one.patch is None for one in entry.outlines):
             raise InputError(
                 f"{self.source}: the outlines of {entry.name} cover no pixel of it, so it would pass for a picture "
@@ -188,39 +177,3 @@ def refuse_twice(names: Sequence[str], root: Path, source: Path) -> None:
                 f"{path.relative_to(root).as_posix()}; join them, or export it again"
             )
         seen[path] = name
-
-
-def rasterised(outline: MarkedOutline, rows: int, columns: int) -> Mask:
-    """The region as bool (rows, columns). ValueError, without a subject, where it is none."""
-    if outline.flaw:
-        raise InputError(outline.flaw)
-    if outline.patch is not None:
-        return _placed(outline.patch, outline.corner, rows, columns)
-    points = np.asarray(outline.polygon, float)
-    if points.size < 6 or points.size % 2 or not np.isfinite(points).all():
-        raise InputError("is no polygon of three points or more")
-    return _filled(points.reshape(-1, 2), rows, columns)
-
-
-def _filled(corners: NDArray[np.float64], rows: int, columns: int) -> Mask:
-    """The pixels whose centres lie inside a polygon of (x, y), by even and odd; what reaches outside is cut."""
-    mask = np.zeros((rows, columns), np.bool_)
-    left, right = np.clip((np.floor(corners[:, 0].min()), np.ceil(corners[:, 0].max())), 0, columns).astype(int)
-    x = np.arange(left, right) + 0.5
-    for (x0, y0), (x1, y1) in zip(corners, np.roll(corners, -1, axis=0), strict=True):
-        top, bottom = np.clip(np.ceil(np.sort((y0, y1)) - 0.5), 0, rows).astype(int)
-        top, bottom = max(0, top - 1), min(rows, bottom + 1)
-        y = np.arange(top, bottom)[:, None] + 0.5
-        straddles, upwards = (y0 >= y) != (y1 >= y), y1 >= y
-        beyond = ((y1 - y) * (x0 - x1) >= (x1 - x) * (y0 - y1)) == upwards
-        mask[top:bottom, left:right] ^= straddles & beyond
-    return mask
-
-
-def _placed(patch: Mask, corner: tuple[int, int], rows: int, columns: int) -> Mask:
-    top, left = corner
-    if min(corner) < 0 or top + patch.shape[0] > rows or left + patch.shape[1] > columns:
-        raise InputError("reaches outside the picture")
-    mask = np.zeros((rows, columns), np.bool_)
-    mask[top : top + patch.shape[0], left : left + patch.shape[1]] = patch
-    return mask

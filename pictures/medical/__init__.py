@@ -1,0 +1,1 @@
+"""What scanners and research software write: DICOM, MetaImage and NRRD."""
