@@ -9,14 +9,14 @@ from typing import NamedTuple
 from ..errors import InputError
 
 
-class Rows(NamedTuple):
+class NumberedRows(NamedTuple):
     """A table's columns, and each row below them with the number of its line in the file."""
 
     columns: frozenset[str]
     each: list[tuple[int, dict[str, str | None]]]
 
 
-def read_rows(table: Path) -> Rows:
+def read_rows(table: Path) -> NumberedRows:
     """The table, with commas or semicolons, in UTF-8. Raises ValueError where it is none, OSError where unreadable."""
     try:
         text = table.read_text(encoding="utf-8-sig")  # a spreadsheet puts a mark before the first column
@@ -25,4 +25,4 @@ def read_rows(table: Path) -> Rows:
         each = [(reader.line_num, row) for row in reader]
     except (UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{table} is not a CSV table in UTF-8 ({error}); save it as CSV again") from error
-    return Rows(frozenset(reader.fieldnames or ()), each)
+    return NumberedRows(frozenset(reader.fieldnames or ()), each)

@@ -13,7 +13,7 @@ from ..labelled import ALL, PICTURES, belongs, no_picture, read_table, split_of
 from ..masks import check_size
 from ..pixels import Grey, Mask
 from ..stills import read_grey
-from .shapes import MarkedOutline, joined
+from .shapes import MarkedOutline, tear_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ class Annotated:
         if entry.rows and entry.columns:  # some tools leave them out
             check_size(Path(f"{self.source} ({entry.name})"), (entry.rows, entry.columns), shape)
         try:
-            mask = joined(entry.outlines, self.labels, *shape)
+            mask = tear_of(entry.outlines, self.labels, *shape)
         except ValueError as error:
             raise InputError(f"{self.source}: an outline of {entry.name} {error}; draw it again") from error
         if not mask.any() and any(one.label in self.labels and one.patch is None for one in entry.outlines):

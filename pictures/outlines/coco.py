@@ -10,7 +10,7 @@ import msgspec
 from ...errors import InputError
 from .annotated import Annotations, Entry, labels_of
 from .decoding import decoded
-from .shapes import RUNS, MarkedOutline, no_outline, runs
+from .shapes import RUNS, MarkedOutline, no_outline, run_lengths
 
 _LONGEST = 60  # bits of a run length: no picture has one so long
 Id = int | str  # which tools write either way, and may mix
@@ -73,7 +73,7 @@ def _outlines(drawn: list[list[float]] | _Runs | None, label: str, picture: _Pic
         if picture.height and picture.width and (rows, columns) != (picture.height, picture.width):
             return [MarkedOutline(label, flaw="has run lengths of another size than its picture")]
         lengths = _unpacked(drawn.counts) if isinstance(drawn.counts, str) else drawn.counts
-        patch = runs(lengths, rows, columns, down=True)
+        patch = run_lengths(lengths, rows, columns, down=True)
         return [MarkedOutline(label, flaw=RUNS) if patch is None else MarkedOutline(label, patch=patch)]
     boxed = [MarkedOutline(label, flaw=no_outline("bbox"))]
     return [MarkedOutline(label, polygon=tuple(points)) for points in drawn or []] or boxed

@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 
 from ...errors import InputError
 from .annotated import Annotations, Entry, labels_of
-from .shapes import RUNS, Ellipse, MarkedOutline, no_outline, runs
+from .shapes import RUNS, Ellipse, MarkedOutline, no_outline, run_lengths
 
 
 def read_cvat(path: Path) -> Annotations:
@@ -45,7 +45,7 @@ def _outline(shape: ElementTree.Element) -> MarkedOutline:
         return MarkedOutline(label, ellipse=Ellipse(x, y, across, down, float(told.get("rotation", "0"))), z=z)
     if shape.tag == "mask":
         width, height = int(told["width"]), int(told["height"])
-        patch = runs([int(run) for run in told["rle"].split(",")], height, width, down=False)
+        patch = run_lengths([int(run) for run in told["rle"].split(",")], height, width, down=False)
         if patch is None:
             return MarkedOutline(label, flaw=RUNS, z=z)
         return MarkedOutline(label, patch=patch, corner=(int(told["top"]), int(told["left"])), z=z)

@@ -60,7 +60,7 @@ def no_outline(kind: str | None) -> str:
     return f"is a box or a line and not an outline ({kind or 'without points'})"
 
 
-def runs(lengths: Sequence[int], rows: int, columns: int, down: bool) -> Runs | None:
+def run_lengths(lengths: Sequence[int], rows: int, columns: int, down: bool) -> Runs | None:
     """None where the lengths do not fill (rows, columns), or no picture is so large."""
     fits = rows > 0 and columns > 0 and rows * columns <= MOST_PIXELS
     if not fits or min(lengths, default=-1) < 0 or sum(lengths) != rows * columns:
@@ -68,7 +68,7 @@ def runs(lengths: Sequence[int], rows: int, columns: int, down: bool) -> Runs | 
     return Runs(np.asarray(lengths, np.int64), rows, columns, down)
 
 
-def joined(outlines: Sequence[MarkedOutline], labels: Sequence[str], rows: int, columns: int) -> Mask:
+def tear_of(outlines: Sequence[MarkedOutline], labels: Sequence[str], rows: int, columns: int) -> Mask:
     """What has any of `labels`, as bool (rows, columns), without what shapes of other labels that lie higher hide.
 
     ValueError, without a subject, where a wanted one cannot be drawn.

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 from smartca.pictures.datasets import open_data
-from smartca.pictures.outlines.shapes import Ellipse, MarkedOutline, joined, rasterised, runs
+from smartca.pictures.outlines.shapes import Ellipse, MarkedOutline, rasterised, run_lengths, tear_of
 
 ROWS, COLUMNS = 240, 320
 
@@ -40,7 +40,7 @@ def near(mask: np.ndarray, area: float) -> bool:
 
 
 def test_a_circle_of_labelme_is_a_disc(tmp_path: Path) -> None:
-    for edge in ([190, 120], [160, 150], [160 - 18, 120 + 24]):  # 30 pixels away, wherever
+    for edge in ([190.0, 120.0], [160.0, 150.0], [160.0 - 18, 120.0 + 24]):  # 30 pixels away, wherever
         mask = truth(labelme(tmp_path, "circle", [[160, 120], edge]))
         assert near(mask, np.pi * 900)
         rows, columns = np.nonzero(mask)
@@ -141,8 +141,8 @@ def test_ids_may_be_words_and_numbers(tmp_path: Path) -> None:
 
 def test_run_lengths_of_no_picture_take_no_memory() -> None:
     for lengths, rows, columns in (([10**18], 10**9, 10**9), ([10**30], 10**15, 10**15), ([], 0, 0), ([-1, 5], 2, 2)):
-        assert runs(lengths, rows, columns, down=True) is None
+        assert run_lengths(lengths, rows, columns, down=True) is None
 
 
 def test_nothing_wanted_is_nothing() -> None:
-    assert not joined([MarkedOutline("bone", polygon=(0, 0, 9, 0, 9, 9))], ["tear"], 20, 20).any()
+    assert not tear_of([MarkedOutline("bone", polygon=(0, 0, 9, 0, 9, 9))], ["tear"], 20, 20).any()
