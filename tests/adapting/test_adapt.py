@@ -132,7 +132,10 @@ def test_healthy_pictures_find_the_points_too(
     code, told = smartca(*given(frames, start, out, cache, "--no-int8", "--negatives", healthy))
     assert code == code_of(out), told
     point = msgspec.json.decode((out / "adapted.json").read_bytes())
-    assert "; 2 real pictures without a tear, as they are and lit as a shoulder's, each also with a simulated one" in point["fitted_on"]
+    assert (
+        "; 2 real pictures without a tear, as they are and lit as a shoulder's, each also with a simulated one"
+        in point["fitted_on"]
+    )
     assert point["reached"]["empty_outlined"] is not None and "healthy after" in (out / "adapted.html").read_text()
     (healthy / "7.png").unlink()
     code, told = smartca(*given(frames, start, out, cache, "--no-int8", "--negatives", healthy))
