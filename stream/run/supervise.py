@@ -86,12 +86,13 @@ class Child:
             self.done = True
         elif code is not None:
             self._restart("lost its device" if code == DEVICE_LOST else f"ended with code {code}", code)
-        elif time.monotonic() - self._heard > self._patience_s:
+        elif time.monotonic() - self._heard > self.patience_s:
             self.kill()
             self._restart("does not answer", 1)
 
     @property
-    def _patience_s(self) -> float:
+    def patience_s(self) -> float:
+        """How long it may be silent now."""
         if self.finishing:
             return FINISHING_S
         return HUNG_S if self.ready else STARTING_S[self.role]

@@ -23,18 +23,6 @@ from support.waiting import wait_until
 
 SHAPE = (96, 128)
 SINCE = ("unsure", "point", "source", "sector", "mm_per_pixel", "size")  # not in the first recordings
-    "index",
-    "epoch",
-    "seq",
-    "captured_ns",
-    "state",
-    "reason",
-    "confidence",
-    "engine",
-    "latency_ms",
-    "inference_ms",
-    "mask",
-]
 
 
 def frame(seq: int, live: bool = False, captured_ns: int = 0, epoch: int = 1) -> Frame:
