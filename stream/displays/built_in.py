@@ -17,7 +17,7 @@ from .contract import Display, Shown
 from .overlay import draw_overlay, outlines
 from .page.hub import PageHeader, PageServer
 from .recorder import Recorder
-from .recording import Recorded
+from .recording import FilmRecord
 
 JPEG_QUALITY = 90
 
@@ -108,11 +108,11 @@ class DrawnDisplay(Display):
                     raise
                 self._fail(sentence(error))
 
-    def recorded(self) -> Recorded | None:
+    def recorded(self) -> FilmRecord | None:
         """What became of the recording; None where there is none."""
         if self._recorder is not None:
             return self._recorder.recorded()
-        return Recorded(self._film, problem=self._problem) if self._problem else None
+        return FilmRecord(self._film, problem=self._problem) if self._problem else None
 
     def _add(self, record: Callable[[Shown], Recorder], drawn: NDArray[np.uint8], shown: Shown) -> None:
         if self._recorder is None:

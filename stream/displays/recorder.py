@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from ...errors import FileError, InputError, MissingFile, RunError
 from ..frame import Frame, Result
 from .film import Film, WholeFile
-from .recording import FORMAT, Recorded, RecordedFrame, frame_line, frame_log_path
+from .recording import FORMAT, FilmRecord, RecordedFrame, frame_line, frame_log_path
 
 log = logging.getLogger(__name__)
 _WAITING = 64  # frames between the view and the encoder; then the view waits, as nothing may be lost
@@ -89,9 +89,9 @@ class Recorder:
         self._jobs.put(_Job(drawn, line, frame.live))
         self.count += 1
 
-    def recorded(self) -> Recorded:
+    def recorded(self) -> FilmRecord:
         """What it holds so far; once closed, what it holds."""
-        return Recorded(self.path.name, self._written, self._film.fitted, self.problem)
+        return FilmRecord(self.path.name, self._written, self._film.fitted, self.problem)
 
     def close(self) -> None:
         """Write what waits and end the film; may be called twice. Look at `recorded` afterwards."""

@@ -53,7 +53,7 @@ class RecordedFrame(msgspec.Struct, frozen=True, eq=False):
     size: tuple[int, int] | None = None
 
 
-class Recorded(msgspec.Struct, frozen=True):
+class FilmRecord(msgspec.Struct, frozen=True):
     """What became of one recording: frames in film and frame log, how many of them were fitted into the film's size."""
 
     film: str
@@ -72,7 +72,7 @@ class Recorded(msgspec.Struct, frozen=True):
         )
 
 
-def shortfall(recordings: Sequence[Recorded], shown: int) -> list[str]:
+def shortfall(recordings: Sequence[FilmRecord], shown: int) -> list[str]:
     """Why `recordings` do not hold every one of the frames `shown`, in sentences; [] if they do."""
     told = [recorded.problem for recorded in recordings if recorded.problem]
     missing = shown - sum(recorded.frames for recorded in recordings)

@@ -12,7 +12,7 @@ from typing import Literal
 import msgspec
 import zmq
 
-from ..displays.recording import Recorded
+from ..displays.recording import FilmRecord
 from ..link.credits import ANNOUNCE_NS
 from ..tally import Tally
 
@@ -31,7 +31,7 @@ class Pulse(msgspec.Struct):
     engine: dict[str, str | list[int]] | None = None
     ended: bool = False
     problem: str = ""
-    recorded: Recorded | None = None
+    recorded: FilmRecord | None = None
     stage: Literal["", "finishing", "finished"] = ""  # finishing: what is recorded is written out, without a beat
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..displays.recording import Recorded, shortfall
+from ..displays.recording import FilmRecord, shortfall
 from .pulse import Pulse
 
 
@@ -10,7 +10,7 @@ class Recordings:
     """The films of a run: one, or one more with each viewer that had to be started again."""
 
     def __init__(self) -> None:
-        self._by_pid: dict[int, Recorded] = {}  # by the viewer's process
+        self._by_pid: dict[int, FilmRecord] = {}  # by the viewer's process
         self._finished: set[int] = set()
 
     def hear(self, pulse: Pulse) -> None:
@@ -25,7 +25,7 @@ class Recordings:
         return pid in self._finished
 
     @property
-    def films(self) -> list[Recorded]:
+    def films(self) -> list[FilmRecord]:
         """What each of them holds."""
         return list(self._by_pid.values())
 

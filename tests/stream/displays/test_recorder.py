@@ -16,7 +16,7 @@ import smartca.stream.displays.film as film_module
 from smartca.pictures.pixels import Mask, whole
 from smartca.stream.displays.film import Film, WholeFile, fitted
 from smartca.stream.displays.recorder import Recorder
-from smartca.stream.displays.recording import Recorded, decoded_mask, frame_log_path, read_recording, runs
+from smartca.stream.displays.recording import FilmRecord, decoded_mask, frame_log_path, read_recording, runs
 from smartca.stream.frame import Frame, Result, State
 from support.paths import import_path
 from support.waiting import wait_until
@@ -52,7 +52,7 @@ def test_every_frame_comes_back_with_its_mask(tmp_path: Path) -> None:
         for seq in range(40):
             recorder.add(drawn(seq), frame(seq), result(seq), 12.5)
         recorder.add(drawn(40), frame(40), Result(State.NO_RESULT, reason="no engine"), 3.0)
-    assert recorder.problem == "" and recorder.recorded() == Recorded("a.mp4", 41)
+    assert recorder.problem == "" and recorder.recorded() == FilmRecord("a.mp4", 41)
     pictures = film(recorder.path)
     assert [round(picture.time * 25, 6) for picture in pictures] == list(range(41))
     greys = [picture.to_ndarray(format="gray").mean() for picture in pictures]
@@ -140,7 +140,7 @@ def test_a_picture_of_another_size_is_fitted_in_and_its_mask_keeps_its_size(
             recorder.add(drawn(seq, size), frame(seq), result(seq, size), 1.0)
     even = (other[0] + other[0] % 2, other[1] + other[1] % 2)
     fitted_in = 0 if even == SHAPE else 2
-    assert recorder.recorded() == Recorded("a.mp4", 4, fitted_in)
+    assert recorder.recorded() == FilmRecord("a.mp4", 4, fitted_in)
     assert bool(recorder.recorded().note) == bool(fitted_in)
     assert [(picture.height, picture.width) for picture in film(recorder.path)] == [SHAPE] * 4
     for seq, (size, got) in enumerate(zip(sizes, read_recording(recorder.path), strict=True)):

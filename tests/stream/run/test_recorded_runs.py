@@ -15,7 +15,7 @@ import av
 import cv2
 import numpy as np
 import pytest
-from smartca.stream.displays.recording import Recorded, read_recording, shortfall
+from smartca.stream.displays.recording import FilmRecord, read_recording, shortfall
 from smartca.stream.run.pulse import Pulse
 from smartca.stream.run.recordings import Recordings
 from smartca.stream.run.supervise import FINISHING_S, HUNG_S, Child
@@ -120,12 +120,12 @@ def viewer_of(run: int) -> int:
 
 def test_what_is_missing_is_counted_over_all_viewers() -> None:
     recordings = Recordings()
-    recordings.hear(Pulse("view", 1, True, recorded=Recorded("o.mp4", 50)))
-    recordings.hear(Pulse("view", 2, True, recorded=Recorded("o-2.mp4", 30, 3), stage="finished"))
+    recordings.hear(Pulse("view", 1, True, recorded=FilmRecord("o.mp4", 50)))
+    recordings.hear(Pulse("view", 2, True, recorded=FilmRecord("o-2.mp4", 30, 3), stage="finished"))
     assert recordings.lapses(80, 2) == [
         "the viewer that wrote o.mp4 did not end it; up to its last second may be missing"
     ]
-    recordings.hear(Pulse("view", 1, True, recorded=Recorded("o.mp4", 50), stage="finished"))
+    recordings.hear(Pulse("view", 1, True, recorded=FilmRecord("o.mp4", 50), stage="finished"))
     assert recordings.lapses(80, 2) == []
     assert recordings.lapses(81, 2) == ["1 of 81 frames shown are not in the recording"]
     assert recordings.lapses(80, 3) == ["a viewer was lost before it said what it recorded"]
@@ -133,11 +133,11 @@ def test_what_is_missing_is_counted_over_all_viewers() -> None:
 
 
 def test_a_reason_comes_before_the_count() -> None:
-    assert shortfall([Recorded("o.mp4", 5, 0, "the disk is full")], 7) == [
+    assert shortfall([FilmRecord("o.mp4", 5, 0, "the disk is full")], 7) == [
         "the disk is full",
         "2 of 7 frames shown are not in the recording",
     ]
-    assert shortfall([Recorded("o.mp4", 7)], 7) == []
+    assert shortfall([FilmRecord("o.mp4", 7)], 7) == []
     assert shortfall([], 2) == ["2 of 2 frames shown are not in the recording"]
 
 
