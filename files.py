@@ -68,6 +68,29 @@ def write_json(path: Path, content: object) -> None:
     write_whole(path, msgspec.json.format(msgspec.json.encode(content), indent=2) + b"\n")
 
 
+def try_to_write(path: Path) -> None:
+    """Raises OSError where `whole_file` could not write `path`: what a system allows is known by doing it.
+
+    The file goes at once. The folder must be there.
+    """
+    with tempfile.NamedTemporaryFile(dir=path.absolute().parent, prefix=f".{path.name}.", suffix=".partial"):
+        pass
+    if path.exists():
+        with path.open("ab"):
+            pass
+
+
+def try_to_fill(folder: Path) -> None:
+    """Raises OSError where files could not be written into `folder`, which may still have to be made; makes nothing."""
+    there = folder.absolute()
+    with suppress(FileNotFoundError):
+        there.lstat()  # says so where the name is too long, or stands inside a file
+    while not there.exists() and there != there.parent:
+        there = there.parent
+    with tempfile.TemporaryFile(dir=there):
+        pass
+
+
 def sha256(path: Path) -> str:
     """Hex digest of a file's bytes."""
     return hashlib.sha256(path.read_bytes()).hexdigest()

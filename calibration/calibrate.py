@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from itertools import chain
@@ -20,6 +19,7 @@ from ..engine.letterbox import to_input
 from ..engine.opening import open_runner
 from ..engine.operating_point import save_point
 from ..errors import InputError, MissingPackage
+from ..files import try_to_write
 from ..phantom import CALIBRATED_ON, KINDS, VALIDATE, Close, Phantom, isotropic, kind_of, screen
 from ..pictures.composites.composite import composite
 from ..pictures.composites.exposure import lit
@@ -120,8 +120,10 @@ def _check_diagram(path: Path | None) -> None:
         raise InputError(f"{path} is a folder; give --diagram a file's name")
     if not folder.is_dir():
         raise InputError(f"there is no folder {folder}; make it first, for --diagram")
-    if not os.access(path if path.exists() else folder, os.W_OK):
-        raise InputError(f"{path} may not be written; choose another place for --diagram")
+    try:
+        try_to_write(path)
+    except OSError as error:
+        raise InputError(f"{path} may not be written ({error.strerror}); choose another place for --diagram") from error
 
 
 def phantoms(seeds: Sequence[int], frames: int) -> Iterator[Labelled]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from .options import FILE, FOLDER, finite, label_option, mask_value_option, needs_torch, say, threads_option
+from .options import FILE, FOLDER, fillable, finite, label_option, mask_value_option, needs_torch, say, threads_option
 
 
 @click.command()
@@ -90,6 +90,7 @@ def _go_back() -> None:
 
 
 def _adapt(folder: Path, out: Path, options: dict[str, object]) -> None:
+    fillable(out, "--out")
     with needs_torch():
         from ..adapting.adapt import adapt as make
         from ..adapting.finishing import commands

@@ -137,7 +137,9 @@ def _tell(engine: Path, seconds: float, built: bool) -> None:
         change = gate.get("dice_change")
         lost = "" if change is None else f"pooled Dice {gate['dice']:.4f} ({change:+.4f} against fp32), "
         shown = f"{lost}agreement {gate['agreement']:.4f} on {gate['frames']} frames of {gate['data']}"
-        say(f"the gate let it pass: {shown}")
+        elsewhere = gate.get("judged_on_target") is False  # sheets of before do not say
+        by = f"; judged by {gate['judged_by']}, not on what will run it" if elsewhere else ""
+        say(f"the gate let it pass: {shown}{by}")
 
 
 def calibration_of(data: CalibrationData) -> Int8Calibration:

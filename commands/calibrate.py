@@ -185,7 +185,7 @@ def _check_page(out: Path) -> None:
     """Find out before the work that the page could not be written. Raises UsageError."""
     if out.suffix.lower() not in (".html", ".htm"):
         raise click.UsageError(f"{out} does not end in .html; the report is a page for a browser")
-    writable(out, "-o")
+    writable(out, "-o", make=True)
 
 
 def _asked(model: Path, backend: str) -> Asked:

@@ -8,8 +8,19 @@ from typing import Any
 
 import click
 
-from ..calibration.int8.data import WORST_FRAME, CalibrationData
+from ..calibration.int8.data import POOLED_DICE, RECALL, WORST_FRAME, CalibrationData
 from .options import crop_option, finite, label_option, mask_value_option
+
+
+def _limit(name: str, usual: float, words: str) -> Any:
+    return click.option(
+        name,
+        type=click.FloatRange(0, 1, min_open=name == "--worst-frame"),
+        callback=finite,
+        default=usual,
+        show_default=True,
+        help=f"{words} The build sheet tells it.",
+    )
 
 
 def data_options(required: bool) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -24,23 +35,24 @@ def data_options(required: bool) -> Callable[[Callable[..., None]], Callable[...
             label: tuple[str, ...],
             crop: str,
             worst_frame: float,
+            gate_dice: float,
+            gate_recall: float,
             **more: Any,
         ) -> None:
-            if calibrate is None and (gate or mask_value or label or worst_frame != WORST_FRAME):
-                raise click.UsageError("--gate, --mask-value, --label and --worst-frame go with --calibrate DATA")
-            chosen = (gate, crop, mask_value, worst_frame, label)
+            others = (worst_frame, gate_dice, gate_recall) != (WORST_FRAME, POOLED_DICE, RECALL)
+            if calibrate is None and (gate or mask_value or label or others):
+                raise click.UsageError(
+                    "--gate, --mask-value, --label, --worst-frame, --gate-dice and --gate-recall go with --calibrate "
+                    "DATA"
+                )
+            chosen = (gate, crop, mask_value, worst_frame, label, gate_dice, gate_recall)
             command(data=None if calibrate is None else CalibrationData(calibrate, *chosen), **more)
 
         for option in (
             crop_option,
-            click.option(
-                "--worst-frame",
-                type=click.FloatRange(0, 1, min_open=True),
-                callback=finite,
-                default=WORST_FRAME,
-                show_default=True,
-                help="Dice that any one frame may lose at the gate; it is told in the build sheet.",
-            ),
+            _limit("--gate-recall", RECALL, "Recall that all frames of the gate together may lose."),
+            _limit("--gate-dice", POOLED_DICE, "Pooled Dice that all frames of the gate together may lose."),
+            _limit("--worst-frame", WORST_FRAME, "Dice that any one frame may lose at the gate."),
             label_option,
             mask_value_option,
             click.option(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import webbrowser
@@ -154,7 +155,9 @@ class _Wanted:
     def view(self) -> list[str]:
         """The view process' arguments."""
         words = ["--headless"] if self.headless else ["--port", str(self.port), "--stay"]
-        words += ["--record", str(self.record.absolute())] if self.record else []
+        if self.record:
+            asked = {"crop": self.crop, "threshold": self.threshold}
+            words += ["--record", str(self.record.absolute()), "--asked", json.dumps(asked)]
         return words + [word for spec in self.displays for word in ("--display", spec)]
 
 
@@ -163,7 +166,15 @@ def _run(started_ns: int, source: str, wanted: _Wanted) -> int:
     from .progress import Line
 
     wanted.check(source)
-    settings = RunSettings(wanted.attach(source), wanted.serve(), wanted.view(), not wanted.headless, started_ns)
+    settings = RunSettings(
+        wanted.attach(source),
+        wanted.serve(),
+        wanted.view(),
+        not wanted.headless,
+        started_ns,
+        wanted.record is not None,
+    )
+    told: list[str] = []
     with private_folder() as folder, Line(source, wanted.headless) as line:
         page = None if wanted.headless else f"http://127.0.0.1:{wanted.port}/"
 
@@ -176,9 +187,11 @@ def _run(started_ns: int, source: str, wanted: _Wanted) -> int:
                 _open_page(page, wanted.no_browser)
                 page = None
             line.tell(live)
+            _tell(live.recordings.problems, told)
 
         live = Run(settings, folder)
         code = live.execute(prepare, tell)
+    _tell([live.problem, *live.lapses, *([] if live.lapses else live.recordings.notes)], told)
     _close(live, code)
     if live.total().shown or code == 0:
         write_report(live.report(), wanted.report)
@@ -209,10 +222,16 @@ def _open_page(url: str, no_browser: bool) -> None:
         webbrowser.open(url)
 
 
+def _tell(sentences: list[str], told: list[str]) -> None:
+    """Say each once."""
+    for sentence in sentences:
+        if sentence and sentence not in told:
+            told.append(sentence)
+            say(sentence)
+
+
 def _close(live: Run, code: int) -> None:
     total = live.total()
-    if live.problem:
-        say(live.problem)
     if not total.shown:
         if code == 0:
             say("no frame was shown")
@@ -220,8 +239,12 @@ def _close(live: Run, code: int) -> None:
     latency = total.latency_ms()
     drops = ", ".join(f"{n} {cause}" for cause, n in total.dropped.items()) or "none"
     states = ", ".join(f"{n} {name.lower().replace('_', ' ')}" for name, n in total.states.items())
+    films = live.recordings.films
     stale = total.absences.get("STALE", 0)
     click.echo(f"{total.shown} of {total.captured} frames shown; dropped: {drops}")
+    if films:
+        frames = sum(film.frames for film in films)
+        click.echo(f"{frames} of {total.shown} frames recorded: {' and '.join(film.film for film in films)}")
     click.echo(f"{states}; {total.fps or 0} frames/s" + (f"; went stale {stale} time(s)" if stale else ""))
     click.echo(f"capture to overlay: p50 {latency['p50']} ms, p99 {latency['p99']} ms, max {latency['max']} ms")
     if total.counts is not None and total.counts.dice_pooled is not None:

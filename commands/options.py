@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +14,7 @@ from ..engine.contract import PRECISIONS, SHIPPED_MODEL, Engine, engine_at
 from ..engine.operating_point import POINT_NAMES, PointName, point_path
 from ..engine.usual import usual_model
 from ..errors import FileError, MissingPackage
-from ..files import write_json
+from ..files import try_to_fill, try_to_write, write_json
 
 F = TypeVar("F", bound=Callable[..., object])
 FILE = click.Path(path_type=Path)
@@ -169,18 +168,39 @@ def apart(source: str, record: Path | None, report: Path | None) -> None:
         taken.append(path)
 
 
-def writable(path: Path | None, what: str) -> None:
-    """Find out before the work, not after it, that a result could not be written."""
+def writable(path: Path | None, what: str, make: bool = False) -> None:
+    """Find out before the work, not after it, that a result could not be written; `make` its folder where it lacks.
+
+    Raises UsageError.
+    """
     if path is None:
         return
+    folder = path.absolute().parent
     if path.is_dir():
         raise click.UsageError(f"{path} is a folder; give {what} a file's name")
     if path.exists() and not path.is_file():  # a device or a pipe: it would give way to a file
         raise click.UsageError(f"{path} is no file that could be replaced; choose another place for {what}")
-    if not path.absolute().parent.is_dir():
-        raise click.UsageError(f"there is no folder {path.absolute().parent}; make it first, for {what}")
-    if not os.access(path if path.exists() else path.absolute().parent, os.W_OK):
-        raise click.UsageError(f"{path} may not be written; choose another place for {what}")
+    if not make and not folder.is_dir():
+        raise click.UsageError(f"there is no folder {folder}; make it first, for {what}")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        try_to_write(path)
+    except OSError as error:
+        raise _not_there(path, what, error) from error
+
+
+def fillable(folder: Path | None, what: str) -> None:
+    """Find out before the work that results could not be written into `folder`; makes nothing. Raises UsageError."""
+    if folder is None:
+        return
+    try:
+        try_to_fill(folder)
+    except OSError as error:
+        raise _not_there(folder, what, error) from error
+
+
+def _not_there(path: Path, what: str, error: OSError) -> click.UsageError:
+    return click.UsageError(f"{path} may not be written ({error.strerror}); choose another place for {what}")
 
 
 def write_report(report: dict[str, object], path: Path | None) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from .options import FILE, say, writable
+from .options import FILE, fillable, say, writable
 from .progress import bar
 
 
@@ -34,5 +34,6 @@ def phantom(seed: int, frames: int, out: Path) -> None:
             writable(out, "--out")
             write_cine(out, seed, frames, progress=tick)
         else:
+            fillable(out, "--out")
             write_folder(out, seed, frames, progress=tick)
     say(f"{frames} frames of seed {seed} ({kind_of(seed)}) are in {out}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -130,6 +131,7 @@ def serve(
 @click.option("--stay", is_flag=True, help="Stay after the feed has ended.")
 @insecure_option
 @click.option("--from-start", is_flag=True, hidden=True)
+@click.option("--asked", hidden=True, help="What else the head of a recording says, as JSON.")
 @click.option("--keep-record", is_flag=True, help="Do not replace an earlier recording; take the next free name.")
 @_pulse
 def view(
@@ -143,6 +145,7 @@ def view(
     stay: bool,
     insecure: bool,
     from_start: bool,
+    asked: str | None,
     keep_record: bool,
     pulse: str | None,
 ) -> int:
@@ -154,7 +157,8 @@ def view(
     writable(report, "--report")
     writable(record, "--record")
     apart("", record, report)
-    writing = Viewing(None if headless else port, record, not keep_record, say, pulse is not None, displays)
+    known = json.loads(asked) if asked else {}
+    writing = Viewing(None if headless else port, record, not keep_record, say, pulse is not None, displays, known)
 
     def finish(state: ViewState) -> None:
         writing.close()
@@ -169,4 +173,4 @@ def view(
     def make(state: ViewState) -> list[Display]:
         return writing.open(state)
 
-    return run_view(endpoint, make, finish, stay, insecure, from_start, source, pulse)
+    return run_view(endpoint, make, finish, stay, insecure, from_start, source, pulse, say)

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from ..errors import MissingPackage
-from .options import FILE, FOLDER, say
+from .options import FILE, FOLDER, fillable, say
 
 
 @click.command()
@@ -34,5 +34,7 @@ def study(plan: Path, **options: object) -> None:
             f"{error.name} is not installed; training needs the extra 'train': "
             "uv sync --extra train, or pip install 'smartca[train]'"
         ) from error
+    out = options["out"]
+    fillable(out if isinstance(out, Path) else Path(), "--out")
     table = compare(plan=plan, **options)  # type: ignore[arg-type]
     say(f"the table is {table}; figures and results.csv stand beside it")

@@ -14,6 +14,7 @@ from .options import (
     FILE,
     FOLDER,
     data_option,
+    fillable,
     finite,
     label_option,
     mask_value_option,
@@ -35,13 +36,23 @@ F = TypeVar("F", bound=Callable[..., object])
 _cache = click.option("--cache", type=FOLDER, help="Where rendered phantom frames are kept.")
 
 
+def _room(context: click.Context, option: click.Parameter, value: Path) -> Path:
+    """Before a step is learnt: checkpoints can be written there."""
+    fillable(value, "--out")
+    return value
+
+
 def _fitting(epochs: int, rate: float) -> Callable[[F], F]:
     """The options that both steps of training share; `epochs` and `rate` are what they are unless given."""
     number, natural = click.IntRange(1), click.IntRange(0)
     options = [
         data_option,
         click.option(
-            "--out", type=FOLDER, required=True, help="Checkpoints, log and curves; the same command resumes."
+            "--out",
+            type=FOLDER,
+            required=True,
+            callback=_room,
+            help="Checkpoints, log and curves; the same command resumes.",
         ),
         click.option("--negatives", type=FOLDER, help="Pictures and clips without a tear, learnt as such."),
         click.option("--lesions", type=FOLDER, help="Breast lesions (BUSI) to set into the negatives beside tears."),
@@ -192,7 +203,7 @@ def _first() -> bool:
 def export(checkpoint: Path, out: Path, start: Path | None) -> None:
     """Turn a checkpoint into an ONNX model whose answers are held against the checkpoint's."""
     for result, name in ((out, "--out"), (start, "--start")):
-        writable(result, name)
+        writable(result, name, make=True)
         spared(result, name, checkpoint)
     if start is not None and start.resolve() == out.resolve():
         raise click.UsageError("--out and --start are one file; give each a name of its own")

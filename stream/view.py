@@ -13,6 +13,7 @@ import zmq
 
 from ..engine.operating_point import PointName
 from .displays.contract import Display, Shown
+from .displays.recording import FilmRecord
 from .frame import Clock, Frame, State
 from .link.clock import chain
 from .link.credits import LEASE_NS
@@ -46,6 +47,7 @@ class ViewState:
     problem: str = ""
     rejected: int = 0
     wish: Wish = Wish()
+    recorded: Callable[[], FilmRecord | None] = lambda: None  # what became of the recording, if there is one
 
     def ask(self, point: PointName) -> None:
         """Ask the engine to outline at `point`, for all its viewers; called from any thread."""

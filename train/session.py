@@ -16,11 +16,13 @@ from ..errors import InputError
 from ..phantom import TRAIN, VALIDATE
 from ..pictures.composites.breast_lesions import lesions_for
 from ..pictures.datasets import Labels, Samples, check_samples, digest_of, needs_tear, open_data, refuse_choice
+from ..pictures.labelled import LabelledFolder
 from ..pictures.negatives import read_negatives, shrunk
 from . import parallel
 from .classify import Classify, ClassifySettings
 from .curves import plot_curves
 from .data.cache import Recipe, rendered
+from .data.doubts import doubts
 from .export import export as write_onnx
 from .fit import Fit, FitSettings
 from .loop import Loop
@@ -91,6 +93,13 @@ class _Session:
         rows = fit.run()
         if self.crew.first:
             plot_curves(rows, curves)
+            if fit.step < fit.total:
+                self.progress.console.print(
+                    f"smartca: ended early at step {fit.step} of {fit.total}: {fit.settings.patience} epochs without a "
+                    "better validation (--patience)",
+                    soft_wrap=True,
+                    highlight=False,
+                )
         return fit.best
 
 
@@ -119,6 +128,9 @@ def _session(kind: type[Settings], options: dict[str, Any]) -> Iterator[_Session
             session = _Session(crew, progress, kind(**rest))
             with crew.first_alone():
                 samples, told = _samples(**source, workers=threads, progress=progress, first=crew.first)
+            if crew.first and isinstance(samples[0], LabelledFolder) and isinstance(samples[1], LabelledFolder):
+                for words in doubts(samples[0], samples[1], session.settings.size):
+                    progress.console.print(f"smartca: warning: {words}", soft_wrap=True, markup=False, highlight=False)
             without = shrunk(read_negatives(negatives), 400) if negatives else []
             cut_out = lesions_for("train", lesions) if lesions else []
             real = [*without, *(part for one in cut_out for part in (one.grey, one.mask.astype(np.uint8)))]

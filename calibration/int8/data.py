@@ -26,13 +26,15 @@ CALIBRATE_PHANTOM = "phantom:seeds=0..63,frames=3"
 # validation seeds: nothing was learnt from them, and no operating point was chosen by these
 GATE_PHANTOM = "phantom:seeds=86000..86031,frames=3"
 WORST_FRAME = 0.05  # of Dice, that a frame may lose
+POOLED_DICE, RECALL = 0.005, 0.01  # that all frames together may lose
 
 
 @dataclass(frozen=True, slots=True)
 class CalibrationData:
     """What was typed: calibrate and gate (None: other frames of the same), the picture's place, the tear's class.
 
-    worst_frame: how much of its Dice any one frame of the gate may lose.
+    worst_frame: how much of its Dice any one frame of the gate may lose. gate_dice, gate_recall: how much of
+    pooled Dice and of recall all of them together may.
     """
 
     calibrate: str
@@ -41,11 +43,14 @@ class CalibrationData:
     mask_value: int | None = None
     worst_frame: float = WORST_FRAME
     label: tuple[str, ...] = ()
+    gate_dice: float = POOLED_DICE
+    gate_recall: float = RECALL
 
     def digest(self) -> str:
         """Of everything that decides the pictures: names and bytes of all files, and the options."""
         options = f"{self.crop} {self.mask_value} {self.worst_frame} {CALIBRATE_PHANTOM} {GATE_PHANTOM}"
         options += f" {self.label}" if self.label else ""
+        options += "" if self._usual_pooled() else f" {self.gate_dice} {self.gate_recall}"
         digest = hashlib.sha256(options.encode())
         for place in (self.calibrate, self.gate):
             there = place is not None and Path(place).exists()
@@ -60,6 +65,8 @@ class CalibrationData:
         typed += ["--mask-value", str(self.mask_value)] if self.mask_value else []
         typed += [word for name in self.label for word in ("--label", name)]
         typed += ["--worst-frame", f"{self.worst_frame:g}"] if self.worst_frame != WORST_FRAME else []
+        typed += ["--gate-dice", f"{self.gate_dice:g}"] if self.gate_dice != POOLED_DICE else []
+        typed += ["--gate-recall", f"{self.gate_recall:g}"] if self.gate_recall != RECALL else []
         return tuple(typed)
 
     def findings(self, asked: Asked, progress: Progress) -> Int8Findings:
@@ -73,8 +80,12 @@ class CalibrationData:
         progress(READING, 0, 1)
         material = self.material(asked.size)
         progress(READING, 1, 1)
-        limits, on_cpu = Limits(worst=self.worst_frame), asked.backend == "openvino"
+        limits = Limits(dice=self.gate_dice, worst=self.worst_frame, recall=self.gate_recall)
+        on_cpu = asked.backend == "openvino"
         return find(asked.data, asked.name, material, asked.point, progress, on_cpu, limits)
+
+    def _usual_pooled(self) -> bool:
+        return (self.gate_dice, self.gate_recall) == (POOLED_DICE, RECALL)
 
     def material(self, size: int) -> Material:
         """The pictures, on squares of `size` pixels. Raises ValueError or OSError with one sentence."""

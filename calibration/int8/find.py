@@ -54,7 +54,7 @@ def find(
     require_outlines(answers, point, limits, material.gate_words)
     search = Search(exact, material, point, progress, limits, threads, run)
     found = search.run()
-    found.exact, found.judged_by = answers, judged_by
+    found.exact, found.judged_by, found.judged_on_target = answers, judged_by, on_cpu
     progress(ASKING, 0, 1)
     while True:
         found.narrow, _ = ask(found.network, name, material.gate, threads)

@@ -34,6 +34,7 @@ class Int8Findings:
     narrow_layers: int = 0
     layers: int = 0
     judged_by: str = ""
+    judged_on_target: bool = False  # by the library that will run it, on this machine
     verdict: Verdict = field(default_factory=lambda: Verdict({}))
     asked: int = 0  # times that the gate was asked: after a refusal, with one more group in fp32
     network: bytes = b""
@@ -54,6 +55,9 @@ class Int8Findings:
             "kept_in_fp32": ", ".join(self.kept) or None,
             "gate_asked": self.asked,
             "worst_allowed": -self.limits.worst,
+            "dice_allowed": -self.limits.dice,
+            "recall_allowed": -self.limits.recall,
+            "judged_on_target": self.judged_on_target,
         }
 
     def require(self) -> None:
@@ -61,8 +65,10 @@ class Int8Findings:
         if self.verdict.accepted:
             return
         lost = "; ".join(self.verdict.refusals)
+        judge = f", judged by {self.judged_by}" if self.judged_by else ""
         raise EngineError(
             f"the gate refuses this INT8 engine ({self.verdict.scores.get('frames', 0)} frames of "
-            f"{self.material.gate_words}): {lost}. Calibrate with pictures that show what the engine will see "
-            "(--calibrate, --gate), say what one frame may lose (--worst-frame), or build with --precision bf16 or fp16"
+            f"{self.material.gate_words}): {lost}{judge}. Calibrate with pictures that show what the engine will see "
+            "(--calibrate, --gate), say what may be lost (--gate-dice, --gate-recall, --worst-frame), or build with "
+            "--precision bf16 or fp16"
         )

@@ -101,6 +101,7 @@ def deliver(engine: Path, model: Path, out: Path) -> Path:
     together = whole.parent == out.resolve().parent
     sheet = msgspec.structs.replace(plan.load_sheet(engine), model=whole.name if together else str(whole))
     plan.sheet_path(out).unlink(missing_ok=True)
+    out.parent.mkdir(parents=True, exist_ok=True)
     write_whole(out, engine.read_bytes())
     point = points.point_path(engine)
     if point.is_file():

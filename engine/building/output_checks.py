@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 
 from ...errors import UNDECODABLE, FileError, InputError
-from ...files import sha256
+from ...files import sha256, try_to_fill, try_to_write
 from .. import operating_point as points
 from .. import plan
 from ..contract import EngineError
@@ -20,10 +19,10 @@ def refuse_engine(out: Path) -> None:
 
     Ours is an engine that its build sheet beside it describes, and the two files that stand beside one.
     """
-    if out.is_dir() or not out.absolute().parent.is_dir():
-        raise EngineError(f"{out} cannot be a file there; make its folder first, or change -o")
+    if out.is_dir():
+        raise EngineError(f"{out} cannot be a file there, as it is a folder; change -o")
     try:
-        _try_to_write(out)
+        try_to_fill(out.absolute().parent)
     except OSError as error:
         raise EngineError(
             f"{out} cannot be written there ({error.strerror}); make its folder writable, or change -o"
@@ -54,7 +53,7 @@ def refuse_point(model: Path) -> None:
             "take it away, or give the model another name"
         )
     try:
-        _try_to_write(path)
+        try_to_write(path)
     except OSError as error:
         raise FileError(
             f"{path} cannot be written ({error.strerror}); make its folder writable, or copy the model elsewhere"
@@ -74,9 +73,3 @@ def _told(is_ours: Callable[[], bool]) -> bool:
         return is_ours()
     except (EngineError, OSError):
         return False
-
-
-def _try_to_write(path: Path) -> None:
-    """What a system allows is known by doing it; the file goes at once. Raises OSError."""
-    with tempfile.TemporaryFile(dir=path.absolute().parent):
-        pass

@@ -17,6 +17,7 @@ from .contract import Display, Shown
 from .overlay import draw_overlay, outlines
 from .page.hub import PageHeader, PageServer
 from .recorder import Recorder
+from .recording import FilmRecord
 
 JPEG_QUALITY = 90
 
@@ -90,9 +91,10 @@ class DrawnDisplay(Display):
     A recording that fails is told of through `tell`; the view goes on.
     """
 
-    def __init__(self, record: Callable[[float | None], Recorder] | None, tell: Callable[[str], None]) -> None:
-        self.recorder: Recorder | None = None
-        self._record, self._tell = record, tell
+    def __init__(self, record: Callable[[Shown], Recorder] | None, film: str, tell: Callable[[str], None]) -> None:
+        self._recorder: Recorder | None = None
+        self._record, self._film, self._tell = record, film, tell
+        self._problem = ""
 
     def show(self, shown: Shown, tally: Tally) -> None:
         """See `Display.show`."""
@@ -106,24 +108,30 @@ class DrawnDisplay(Display):
                     raise
                 self._fail(sentence(error))
 
-    def _add(self, record: Callable[[float | None], Recorder], drawn: NDArray[np.uint8], shown: Shown) -> None:
-        if self.recorder is None:
-            self.recorder = record(shown.frame.fps)
+    def recorded(self) -> FilmRecord | None:
+        """What became of the recording; None where there is none."""
+        if self._recorder is not None:
+            return self._recorder.recorded()
+        return FilmRecord(self._film, problem=self._problem) if self._problem else None
+
+    def _add(self, record: Callable[[Shown], Recorder], drawn: NDArray[np.uint8], shown: Shown) -> None:
+        if self._recorder is None:
+            self._recorder = record(shown)
         latency = (time.monotonic_ns() - shown.captured_local_ns) / 1e6
-        self.recorder.add(drawn, shown.frame, shown.result, latency)
-        if self.recorder.problem:
-            self._fail(self.recorder.problem)
+        self._recorder.add(drawn, shown.frame, shown.result, latency)
+        if self._recorder.problem:
+            self._fail(self._recorder.problem)
 
     def _fail(self, problem: str) -> None:
-        self._record = None
+        self._record, self._problem = None, problem
         self._tell(problem)
 
     def close(self) -> None:
         """Finish the recording."""
-        if self.recorder is not None:
-            self.recorder.close()
-            if self.recorder.problem and self._record is not None:
-                self._fail(self.recorder.problem)
+        if self._recorder is not None:
+            self._recorder.close()
+            if self._recorder.problem and self._record is not None:
+                self._fail(self._recorder.problem)
 
     def status(self, state: State, note: str, tally: Tally) -> None:
         """A recording holds frames and what was said of them; a pause is in its times."""

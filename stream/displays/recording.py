@@ -7,7 +7,7 @@ run lengths `{"size": [rows, columns], "counts": [...]}`, down the columns, begi
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -29,6 +29,9 @@ class RecordedFrame(msgspec.Struct, frozen=True, eq=False):
     engine: first 12 hex digits of the model's sha256. latency_ms: from capture until it was drawn. inference_ms: at the
     engine. mask: bool (rows, columns); None where there was no result. unsure: regions that may be tear and are not
     outlined, of the same shape; None where there are none. point: the operating point; '' for a threshold of one's own.
+    source: the feed's name. sector: x, y, width, height in pixels of the frame. mm_per_pixel: (row, column), None where
+    unknown. size: (rows, columns) of the frame and its masks; the film keeps the size of its first. The last four are
+    empty in recordings of before.
     """
 
     index: int
@@ -44,6 +47,36 @@ class RecordedFrame(msgspec.Struct, frozen=True, eq=False):
     mask: Mask | None = None
     unsure: Mask | None = None
     point: str = ""
+    source: str = ""
+    sector: tuple[int, ...] = ()
+    mm_per_pixel: tuple[float, float] | None = None
+    size: tuple[int, int] | None = None
+
+
+class FilmRecord(msgspec.Struct, frozen=True):
+    """What became of one recording: frames in film and frame log, how many of them were fitted into the film's size."""
+
+    film: str
+    frames: int = 0
+    fitted: int = 0
+    problem: str = ""  # why it ended before the view did
+
+    @property
+    def note(self) -> str:
+        """What a person should know of a film that is whole."""
+        if not self.fitted:
+            return ""
+        return (
+            f"{self.fitted} of {self.frames} pictures in {self.film} are of another size than its first, and were "
+            "fitted in; the frame log has their masks in full"
+        )
+
+
+def shortfall(recordings: Sequence[FilmRecord], shown: int) -> list[str]:
+    """Why `recordings` do not hold every one of the frames `shown`, in sentences; [] if they do."""
+    told = [recorded.problem for recorded in recordings if recorded.problem]
+    missing = shown - sum(recorded.frames for recorded in recordings)
+    return [*told, f"{missing} of {shown} frames shown are not in the recording"] if missing > 0 else told
 
 
 class _Head(msgspec.Struct, frozen=True):

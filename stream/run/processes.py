@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import cv2
 
@@ -20,6 +21,7 @@ from ...errors import SmartcaError
 from ..attach import AttachSettings, attach
 from ..displays.contract import Display
 from ..displays.printed import Say
+from ..displays.recording import shortfall
 from ..order import Order
 from ..serve import serve
 from ..sources import NO_CHOICE, Source, TruthChoice, open_source
@@ -183,8 +185,11 @@ def run_view(
     from_start: bool,
     source: str,
     pulse: str | None,
+    say: Say,
 ) -> int:
-    """View answers until the feed ends (unless `stay`) or the process is told to stop; returns the exit code.
+    """View answers until the feed ends (unless `stay`) or the process is told to stop.
+
+    Returns the exit code: 1 if what was shown is not all in the recording.
 
     make_displays may raise OSError (port in use, no such folder); `finish` is called at the end in any case.
     """
@@ -192,7 +197,7 @@ def run_view(
     heart = Heart("view", pulse)
     state = ViewState(Tally(), Order(source))
 
-    def beat() -> None:
+    def beat(stage: Literal["", "finishing", "finished"] = "") -> None:
         heart.beat(
             Pulse(
                 "view",
@@ -203,6 +208,8 @@ def run_view(
                 state.engine,
                 state.ended,
                 state.problem,
+                state.recorded(),
+                stage,
             )
         )
 
@@ -216,6 +223,14 @@ def run_view(
         try:
             view(endpoint, displays, state, keep, insecure, from_start, one_feed=pulse is not None)
         finally:
+            beat("finishing")
             finish(state)
-            beat()
-    return 0
+            beat("finished")
+    recorded = state.recorded()
+    if pulse is not None or recorded is None:  # the supervisor counts over all its viewers, and tells
+        return 0
+    lacks = shortfall([recorded], state.tally.shown)
+    for sentence in lacks or ([recorded.note] if recorded.note else []):
+        if sentence != recorded.problem:  # which was told when it came
+            say(sentence)
+    return 1 if lacks else 0

@@ -12,9 +12,11 @@ from typing import Literal
 import msgspec
 import zmq
 
+from ..displays.recording import FilmRecord
 from ..link.credits import ANNOUNCE_NS
 from ..tally import Tally
 
+LAST_WORDS_MS = 2000  # so long they wait for a supervisor that is busy
 Role = Literal["attach", "serve", "view"]
 
 
@@ -29,6 +31,8 @@ class Pulse(msgspec.Struct):
     engine: dict[str, str | list[int]] | None = None
     ended: bool = False
     problem: str = ""
+    recorded: FilmRecord | None = None
+    stage: Literal["", "finishing", "finished"] = ""  # finishing: what is recorded is written out, without a beat
 
 
 class Heart:
@@ -44,7 +48,7 @@ class Heart:
         if endpoint is not None:
             self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
             socket = self._context.socket(zmq.PUSH)
-            socket.setsockopt(zmq.LINGER, 500)
+            socket.setsockopt(zmq.LINGER, LAST_WORDS_MS)
             socket.setsockopt(zmq.SNDHWM, 4)
             socket.connect(endpoint)
             self._socket = socket
@@ -63,12 +67,13 @@ class Heart:
         return not self.stopping and (self._socket is None or os.getppid() == self._parent)
 
     def beat(self, pulse: Pulse) -> None:
-        """Send `pulse`; a supervisor that does not listen is not waited for."""
+        """Send `pulse`; for a supervisor that does not listen only the last words wait a while."""
         if self._socket is None:
             return
         self._due = time.monotonic_ns() + ANNOUNCE_NS
+        self._socket.setsockopt(zmq.SNDTIMEO, LAST_WORDS_MS if pulse.stage else 0)
         with contextlib.suppress(zmq.Again):
-            self._socket.send(msgspec.json.encode(pulse), zmq.NOBLOCK)
+            self._socket.send(msgspec.json.encode(pulse))
 
     def ready(self, ready: bool = True) -> None:
         """A plain beat, if one is due."""
@@ -76,10 +81,10 @@ class Heart:
             self.beat(Pulse(self._role, os.getpid(), ready))
 
     def close(self) -> None:
-        """Let the last beat out, and signals go where they went before."""
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
+        """Let the last beat out, and then signals go where they went before: one must not cut the beat off."""
         if self._socket is not None:
             self._socket.close()
             self._socket = None
             self._context.term()  # waits for what lingers: the last beat may hold the reason of the end
+        for number, handler in self._before.items():
+            signal.signal(number, handler)

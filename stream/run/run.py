@@ -18,6 +18,7 @@ from ... import logs
 from ...engine.machine import versions
 from ..tally import Tally
 from .pulse import Pulse, Role
+from .recordings import Recordings
 from .supervise import Child, ProcessesStopped
 
 END_WITHIN_S = 5.0
@@ -32,6 +33,7 @@ class RunSettings:
     view: list[str]
     stay: bool  # keep the page after the feed has ended, until Ctrl-C
     started_ns: int  # monotonic: when the user's command began
+    record: bool = False  # every frame shown must be in a film, or it is told
 
 
 class Run:
@@ -42,6 +44,8 @@ class Run:
         self.tally = Tally()  # of view processes that are gone
         self.current: Pulse | None = None  # of the view process that is there
         self.problem = ""
+        self.recordings = Recordings()
+        self.lapses: list[str] = []  # of the recordings, once the run is over
         self.engine: dict[str, str | list[int]] | None = None
         self.stopping = False
         self._next_seq = 0  # of the first frame that no viewer has shown
@@ -75,10 +79,12 @@ class Run:
                 self._part()
             except ProcessesStopped as error:
                 self.problem = str(error)
+                self._part()
                 return error.code
             finally:
                 self._end_all()
-        return 1 if self.problem else 0
+                self.lapses = self._missed()
+        return 1 if self.problem or self.lapses else 0
 
     def report(self) -> dict[str, object]:
         """Everything measured, as JSON types."""
@@ -89,7 +95,8 @@ class Run:
             "engine": self.engine,
             "first_overlay_s": round((first - self.settings.started_ns) / 1e9, 3) if first else None,
             "restarts": {role: child.restarts for role, child in self.children.items()},
-            "problem": self.problem or None,
+            "problem": "; ".join(filter(None, [self.problem, *self.lapses])) or None,
+            "recording": self.recordings.as_report(),
             "versions": versions(),
         }
 
@@ -121,18 +128,32 @@ class Run:
         if self.current is not None and self.current.pid != pulse.pid and self.current.tally is not None:
             self.tally.merge(self.current.tally)
         self.current = pulse
+        self.recordings.hear(pulse)
         self._next_seq = max(self._next_seq, pulse.next_seq)
         self.engine = pulse.engine or self.engine
         self.problem = pulse.problem or self.problem
 
     def _part(self) -> None:
-        """In the order of the stream, so that what is under way still arrives and is counted."""
-        until = time.monotonic() + END_WITHIN_S
+        """In the order of the stream, so that what is under way still arrives and is counted, and recorded."""
         for role in ("attach", "view", "serve"):
-            self.children[role].terminate()
-            while self.children[role].running and time.monotonic() < until:
+            child = self.children[role]
+            child.terminate()
+            until = time.monotonic() + END_WITHIN_S
+            while child.running and time.monotonic() < until:
                 self._listen(20)
+                if child.finishing:
+                    until = child.finishing_until
+        until = time.monotonic() + END_WITHIN_S
+        view = self.children["view"]  # its last word may come after its end
+        while view.finishing and not self.recordings.finished(view.pid) and time.monotonic() < until:
+            self._listen(20)
         self._listen(50)
+
+    def _missed(self) -> list[str]:
+        shown = self.total().shown
+        if not self.settings.record or not shown:
+            return []
+        return self.recordings.lapses(shown, self.children["view"].restarts + 1)
 
     def _end_all(self) -> None:
         for child in self.children.values():

@@ -15,6 +15,7 @@ from .pulse import Pulse, Role
 log = logging.getLogger(__name__)
 
 HUNG_S = 1.0  # without a beat, once ready
+FINISHING_S = 60.0  # without a beat, while what was recorded is written out
 # until ready: compiling a network for the first time may take long on a small machine, and cameras wake slowly
 STARTING_S: dict[Role, float] = {"serve": 60.0, "attach": 20.0, "view": 10.0}
 MOST_RESTARTS = 5
@@ -38,6 +39,7 @@ class Child:
         self.role: Role = role
         self.done = False  # it ended as it should
         self.ready = False
+        self.finishing = False  # it writes out what was recorded, and does not beat meanwhile
         self.restarts = 0
         self._arguments = arguments
         self._process: subprocess.Popen[bytes] | None = None
@@ -51,6 +53,11 @@ class Child:
         return self._process.pid if self._process else 0
 
     @property
+    def finishing_until(self) -> float:
+        """time.monotonic() until which it may write out what was recorded."""
+        return self._heard + FINISHING_S
+
+    @property
     def running(self) -> bool:
         """Whether the process is there."""
         return self._process is not None and self._process.poll() is None
@@ -61,13 +68,13 @@ class Child:
         self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
         log.info("process started", extra={"role": self.role, "child": self.pid, "restarts": self.restarts})
         self._heard = time.monotonic()
-        self.ready = False
+        self.ready = self.finishing = False
 
     def hear(self, pulse: Pulse) -> None:
         """Take a sign of life; one of an earlier process of the same role does not count."""
         if pulse.pid == self.pid:
             self._heard = time.monotonic()
-            self.ready = pulse.ready
+            self.ready, self.finishing = pulse.ready, pulse.stage == "finishing"
             self._was_ready = self._was_ready or pulse.ready
 
     def watch(self) -> None:
@@ -79,9 +86,16 @@ class Child:
             self.done = True
         elif code is not None:
             self._restart("lost its device" if code == DEVICE_LOST else f"ended with code {code}", code)
-        elif time.monotonic() - self._heard > (HUNG_S if self.ready else STARTING_S[self.role]):
+        elif time.monotonic() - self._heard > self.patience_s:
             self.kill()
             self._restart("does not answer", 1)
+
+    @property
+    def patience_s(self) -> float:
+        """How long it may be silent now."""
+        if self.finishing:
+            return FINISHING_S
+        return HUNG_S if self.ready else STARTING_S[self.role]
 
     def _restart(self, why: str, code: int) -> None:
         now = time.monotonic()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -24,13 +24,22 @@ log = logging.getLogger(__name__)
 class Viewing:
     """A page at `port` (None: none), a recording (None: none), and `others`: displays of plugins, as NAME:REST.
 
-    replace: an earlier recording of that name gives way, once there is a first frame to take its place.
+    replace: an earlier recording of that name gives way, once there is a first frame to take its place. asked: what
+    else the recording's head is to say, e.g. the crop.
     """
 
     def __init__(
-        self, port: int | None, record: Path | None, replace: bool, say: Say, quiet: bool, others: Sequence[str] = ()
+        self,
+        port: int | None,
+        record: Path | None,
+        replace: bool,
+        say: Say,
+        quiet: bool,
+        others: Sequence[str] = (),
+        asked: Mapping[str, object] | None = None,
     ) -> None:
         self._port, self._record, self._replace = port, record, replace
+        self._asked = asked or {}
         self._say, self._quiet, self._others = say, quiet, others
         self._displays: list[Display] = []
 
@@ -38,14 +47,17 @@ class Viewing:
         """The displays. Raises OSError if the port is in use, ValueError or RuntimeError for a plugin that fails."""
 
         def tell(problem: str) -> None:
-            state.problem = problem
             if not self._quiet:
                 self._say(problem)
 
+        def failed(problem: str) -> None:
+            state.problem = problem
+            tell(problem)
+
         for spec in self._others:
-            self._displays.append(Guarded(open_display(spec), spec, tell))
+            self._displays.append(Guarded(open_display(spec), spec, failed))
         if self._port is None or self._record is not None:
-            self._displays.append(DrawnDisplay(None if self._record is None else self._recorder, tell))
+            self._displays.append(self._drawn(state, tell))
         if self._port is not None:
             server = PageServer(self._port, on_point=state.ask)
             server.start()
@@ -56,9 +68,26 @@ class Viewing:
             self._displays.append(PrintedDisplay(self._say))
         return self._displays
 
-    def _recorder(self, fps: float | None) -> Recorder:
-        assert self._record is not None
-        return Recorder(self._record, fps, {}, self._replace)
+    def _drawn(self, state: ViewState, tell: Say) -> DrawnDisplay:
+        if self._record is None:
+            return DrawnDisplay(None, "", tell)
+        record, replace, asked = self._record, self._replace, self._asked
+
+        def begin(shown: Shown) -> Recorder:
+            frame = shown.frame
+            head = {
+                "source": frame.source,
+                "sector": frame.sector,
+                "mm_per_pixel": frame.mm_per_pixel,
+                "engine": state.engine or {"model_sha256": shown.result.engine},
+                "point": shown.result.point,
+                **asked,
+            }
+            return Recorder(record, frame.fps, head, replace)
+
+        drawn = DrawnDisplay(begin, record.name, tell)
+        state.recorded = drawn.recorded
+        return drawn
 
     def close(self) -> None:
         """Finish the recording and close the page."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -78,6 +79,46 @@ def test_evaluate_and_phantom(tmp_path: Path, network: Path, capfd: pytest.Captu
     assert len(list((tmp_path / "p" / "masks").iterdir())) == 2
     assert run(capfd, "phantom", "--seed", 4, "--frames", 2, "--out", tmp_path / "p.mp4")[0] == 0
     assert (tmp_path / "p.mp4").stat().st_size > 1000
+
+
+LONG = "n" * 260
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["run", "phantom", "--headless", "--report", "PLACE.json"],
+        ["run", "phantom", "--headless", "--record", "PLACE.mp4"],
+        ["demo", "--headless", "--report", "PLACE.json"],
+        ["view", "--headless", "--report", "PLACE.json"],
+        ["view", "--headless", "--record", "PLACE.mp4"],
+        ["evaluate", "--data", "phantom:seeds=1..2", "--report", "PLACE.json"],
+        ["bench", "--report", "PLACE.json"],
+        ["doctor", "--report", "PLACE.json"],
+        ["calibrate", "--model", "m.onnx", "--diagram", "PLACE.png"],
+        ["calibrate", "report", "--calibrate", "phantom", "-o", "PLACE.html"],
+        ["build", "--backend", "openvino", "--precision", "fp32", "-o", "PLACE.onnx"],
+        ["phantom", "--out", "PLACE"],
+        ["phantom", "--out", "PLACE.mp4"],
+        ["train", "segment", "--out", "PLACE"],
+        ["train", "classify", "--out", "PLACE"],
+        ["export", "--checkpoint", "c.pt", "--out", "PLACE.onnx"],
+        ["study", "study.toml", "--out", "PLACE"],
+        ["adapt", "labelled", "--out", "PLACE"],
+    ],
+)
+def test_what_cannot_be_written_is_refused_before_the_work(
+    arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A name that is too long, and a place inside a file: both look well until they are tried."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_text("of somebody")
+    for place in ("file/in", LONG):
+        code, _, err = run(capfd, *(word.replace("PLACE", place) for word in arguments))
+        assert code == 2, err
+        assert re.search("writ|no folder|too long|Not a directory", err), err
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+    assert (tmp_path / "file").read_text() == "of somebody"
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,15 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from smartca.calibration.int8.data import BLOCK, CALIBRATE_PHANTOM, GATE, GATE_PHANTOM, CalibrationData
+from smartca.calibration.int8.data import (
+    BLOCK,
+    CALIBRATE_PHANTOM,
+    GATE,
+    GATE_PHANTOM,
+    POOLED_DICE,
+    RECALL,
+    CalibrationData,
+)
 from smartca.calibration.int8.gate import Limits
 from support.int8_network import clip, several
 
@@ -109,6 +117,10 @@ def test_what_was_typed_is_told_again() -> None:
     assert told == ("--gate", "other.mp4", "--crop", "0,0,9,9", "--mask-value", "2", "--worst-frame", "0.2")
     assert CalibrationData("phantom", worst_frame=0.2).digest() != CalibrationData("phantom").digest()
     assert Limits().worst == CalibrationData("phantom").worst_frame
+    assert (Limits().dice, Limits().recall) == (POOLED_DICE, RECALL)
+    loose = CalibrationData("phantom", gate_dice=0.02, gate_recall=0.03)
+    assert loose.as_typed() == ("--gate-dice", "0.02", "--gate-recall", "0.03")
+    assert loose.digest() != CalibrationData("phantom").digest()
 
 
 @pytest.mark.parametrize(

@@ -51,6 +51,8 @@ def test_a_sound_calibration_passes_with_all_layers(on_cpu: bool) -> None:
     assert scores["layers_in_int8"] == "4 of 4 convolutions"
     assert scores["data"] == "those" and scores["kept_in_fp32"] is None
     assert str(scores["judged_by"]).startswith("openvino" if on_cpu else "onnxruntime")
+    assert scores["judged_on_target"] is on_cpu
+    assert [scores[f"{name}_allowed"] for name in ("dice", "worst", "recall")] == [-0.005, -0.05, -0.01]
     assert found.exact[0].strange == pytest.approx(found.narrow[0].strange, abs=0.01)
 
 

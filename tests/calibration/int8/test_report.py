@@ -222,7 +222,7 @@ def test_figures_have_room_for_what_they_show(monkeypatch: pytest.MonkeyPatch) -
         (["-o", "new.html"], "Missing option '--calibrate'"),
         (["--calibrate", "nowhere"], "Missing option '-o'"),
         (["--calibrate", "nowhere", "-o", "new.pdf"], "does not end in .html"),
-        (["--calibrate", "nowhere", "-o", "no/such/new.html"], "no folder"),
+        (["--calibrate", "nowhere", "-o", "old.html/new.html"], "may not be written"),
         (["--calibrate", "nowhere", "-o", "taken.html"], "is a folder"),
         (["gone.onnx", "--calibrate", "nowhere", "-o", "new.html"], "no .onnx file at gone.onnx"),
         (["narrow.onnx", "--calibrate", "nowhere", "-o", "new.html"], "INT8 ranges of its own"),

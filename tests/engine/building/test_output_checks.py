@@ -63,6 +63,12 @@ def test_a_place_that_cannot_be_written_is_found_before_the_work(tmp_path: Path,
         build_engine(network, options, silent, tmp_path / "cache")
 
 
+def test_the_folder_of_an_engine_is_made(tmp_path: Path, network: Path) -> None:
+    out = tmp_path / "new" / "deep" / "out.onnx"
+    assert build_engine(network, Options("openvino", "fp32", out=out), silent, tmp_path / "cache") == out
+    assert out.is_file()
+
+
 def test_a_missing_library_is_found_before_the_ranges(
     tmp_path: Path, network: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

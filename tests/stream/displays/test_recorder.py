@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -11,13 +12,17 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+import smartca.stream.displays.film as film_module
 from smartca.pictures.pixels import Mask, whole
+from smartca.stream.displays.film import Film, WholeFile, fitted
 from smartca.stream.displays.recorder import Recorder
-from smartca.stream.displays.recording import decoded_mask, frame_log_path, read_recording, runs
+from smartca.stream.displays.recording import FilmRecord, decoded_mask, frame_log_path, read_recording, runs
 from smartca.stream.frame import Frame, Result, State
 from support.paths import import_path
+from support.waiting import wait_until
 
 SHAPE = (96, 128)
+SINCE = ("unsure", "point", "source", "sector", "mm_per_pixel", "size")  # not in the first recordings
 
 
 def frame(seq: int, live: bool = False, captured_ns: int = 0, epoch: int = 1) -> Frame:
@@ -47,7 +52,7 @@ def test_every_frame_comes_back_with_its_mask(tmp_path: Path) -> None:
         for seq in range(40):
             recorder.add(drawn(seq), frame(seq), result(seq), 12.5)
         recorder.add(drawn(40), frame(40), Result(State.NO_RESULT, reason="no engine"), 3.0)
-    assert recorder.problem is None and recorder.count == 41
+    assert recorder.problem == "" and recorder.recorded() == FilmRecord("a.mp4", 41)
     pictures = film(recorder.path)
     assert [round(picture.time * 25, 6) for picture in pictures] == list(range(41))
     greys = [picture.to_ndarray(format="gray").mean() for picture in pictures]
@@ -82,7 +87,7 @@ def test_a_recording_of_before_is_read(tmp_path: Path) -> None:
         recorder.add(drawn(0), frame(0), result(0), 1.0)
     log = frame_log_path(recorder.path)
     head, line, _ = log.read_bytes().split(b"\n")
-    old = {name: value for name, value in json.loads(line).items() if name not in ("unsure", "point")}
+    old = {name: value for name, value in json.loads(line).items() if name not in SINCE}
     log.write_bytes(head.replace(b"recording 2", b"recording 1") + b"\n" + json.dumps(old).encode() + b"\n")
     (got,) = read_recording(recorder.path)
     assert got.mask is not None and np.array_equal(got.mask, mask(0))
@@ -125,12 +130,34 @@ def test_run_lengths_are_those_of_coco() -> None:
     assert runs(~two) == {"size": [2, 2], "counts": [0, 1, 3]}
 
 
-def test_a_picture_of_another_size_is_refused_and_the_film_stays(tmp_path: Path) -> None:
+@pytest.mark.parametrize("other", [(48, 64), (200, 90), (95, 127), (97, 128), (8, 300)])
+def test_a_picture_of_another_size_is_fitted_in_and_its_mask_keeps_its_size(
+    tmp_path: Path, other: tuple[int, int]
+) -> None:
+    sizes = [SHAPE, other, SHAPE, other]
     with Recorder(tmp_path / "a.mp4", 25.0, {}) as recorder:
-        recorder.add(drawn(0), frame(0), result(0), 1.0)
-        with pytest.raises(RuntimeError, match="begun with pictures of 128 x 96 pixels and now gets 64 x 48"):
-            recorder.add(drawn(1, (48, 64)), frame(1), result(1), 1.0)
-    assert len(film(recorder.path)) == 1
+        for seq, size in enumerate(sizes):
+            recorder.add(drawn(seq, size), frame(seq), result(seq, size), 1.0)
+    even = (other[0] + other[0] % 2, other[1] + other[1] % 2)
+    fitted_in = 0 if even == SHAPE else 2
+    assert recorder.recorded() == FilmRecord("a.mp4", 4, fitted_in)
+    assert bool(recorder.recorded().note) == bool(fitted_in)
+    assert [(picture.height, picture.width) for picture in film(recorder.path)] == [SHAPE] * 4
+    for seq, (size, got) in enumerate(zip(sizes, read_recording(recorder.path), strict=True)):
+        assert got.size == size and got.mask is not None and np.array_equal(got.mask, mask(seq, size))
+
+
+def test_a_fitted_picture_keeps_its_shape_and_stands_in_the_middle() -> None:
+    placed = fitted(np.full((50, 20, 3), 200, np.uint8), (100, 128))
+    assert np.array_equal(np.flatnonzero(placed.any(axis=(0, 2))), np.arange(44, 84))
+    assert placed.any(axis=(1, 2)).all()
+
+
+def test_what_a_line_says_of_its_frame(tmp_path: Path) -> None:
+    with Recorder(tmp_path / "a.mp4", 25.0, {}) as recorder:
+        recorder.add(drawn(0), replace(frame(0), mm_per_pixel=(0.1, 0.2)), result(0), 1.0)
+    (got,) = read_recording(recorder.path)
+    assert (got.source, got.sector, got.mm_per_pixel, got.size) == ("test", (0, 0, 128, 96), (0.1, 0.2), SHAPE)
 
 
 def test_an_earlier_recording_is_never_written_over(tmp_path: Path) -> None:
@@ -226,3 +253,74 @@ def test_a_full_disk_ends_the_recording_with_a_sentence_and_not_the_view(tmp_pat
     assert len(ended.stdout.splitlines()) == 1
     assert len(film(tmp_path / "a.mp4")) >= 1
     assert len(list(read_recording(tmp_path / "a.mp4"))) >= 1
+
+
+def test_what_a_full_disk_took_is_counted(tmp_path: Path) -> None:
+    counted = FULL.replace("recorder.problem", "recorder.recorded().frames, bool(recorder.problem)")
+    frames, told = child(counted, tmp_path / "a.mp4").stdout.split()
+    assert told == "True" and 1 <= int(frames) < 200
+    assert int(frames) == len(list(read_recording(tmp_path / "a.mp4")))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="an open file cannot be taken away there")
+@pytest.mark.parametrize("gone", ["folder", "film", "log", "moved"])
+def test_a_recording_that_is_taken_away_is_told(tmp_path: Path, gone: str) -> None:
+    folder = tmp_path / "records"
+    folder.mkdir()
+    recorder = Recorder(folder / "a.mp4", 25.0, {})
+    recorder.add(drawn(0), frame(0), result(0), 1.0)
+    if gone == "folder":
+        shutil.rmtree(folder)
+    elif gone == "moved":
+        folder.rename(tmp_path / "elsewhere")
+    else:
+        (recorder.path if gone == "film" else frame_log_path(recorder.path)).unlink()
+    recorder.close()
+    assert "a.mp4 cannot be kept (it was moved or deleted meanwhile" in recorder.recorded().problem
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="an open file cannot be taken away there")
+def test_a_recording_that_is_taken_away_is_told_while_it_goes_on(tmp_path: Path) -> None:
+    with Recorder(tmp_path / "a.mp4", 25.0, {}) as recorder:
+        recorder.path.unlink()
+        for seq in range(25):
+            recorder.add(drawn(seq), frame(seq), result(seq), 1.0)
+        wait_until(lambda: recorder.problem)
+    assert recorder.recorded().frames == 25
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="an open file cannot be taken away there")
+def test_another_recording_in_its_place_is_told(tmp_path: Path) -> None:
+    first = Recorder(tmp_path / "a.mp4", 25.0, {})
+    with Recorder(tmp_path / "a.mp4", 25.0, {}, replace=True) as second:
+        second.add(drawn(0), frame(0), result(0), 1.0)
+    first.close()
+    assert first.problem and not second.problem
+    assert len(film(second.path)) == 1
+
+
+def test_an_encoder_that_fails_is_a_sentence_and_what_was_written_plays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An FFmpeg that was built without x264."""
+    monkeypatch.setattr(film_module, "ENCODER", "no such encoder")
+    with Recorder(tmp_path / "a.mp4", 25.0, {}) as recorder:
+        recorder.add(drawn(0), frame(0), result(0), 1.0)
+    assert recorder.problem.startswith("the recording a.mp4 could not be encoded (")
+    assert recorder.recorded().frames == 0
+
+
+def test_a_write_that_a_library_passes_over_is_found(tmp_path: Path) -> None:
+    with WholeFile(tmp_path / "f") as file:
+        file.failed = OSError(28, "No space left on device")
+        with pytest.raises(OSError, match="No space left"):
+            file.settle()
+
+
+def test_a_picture_that_the_encoder_keeps_is_missed(tmp_path: Path) -> None:
+    with WholeFile(tmp_path / "a.mp4") as file:
+        whole_film = Film(file, 25.0)
+        whole_film.add(drawn(0), False, 1, 0)
+        whole_film.pictures += 1
+        with pytest.raises(RuntimeError, match="gave back 1 of 2 pictures"):
+            whole_film.end()
