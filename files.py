@@ -14,6 +14,8 @@ from typing import BinaryIO
 
 import msgspec
 
+from . import onnx_bytes
+
 ABANDONED_S = 600.0  # without a change: a file half written whose process is gone
 
 
@@ -65,7 +67,7 @@ def write_whole(path: Path, data: bytes) -> None:
 
 def write_json(path: Path, content: object) -> None:
     """Write what msgspec can encode as indented JSON, as `whole_file` does it."""
-    write_whole(path, msgspec.json.format(msgspec.json.encode(content), indent=2) + b"\n")
+    write_whole(path, json_bytes(content))
 
 
 def try_to_write(path: Path) -> None:
@@ -91,6 +93,16 @@ def try_to_fill(folder: Path) -> None:
         pass
 
 
-def sha256(path: Path) -> str:
-    """Hex digest of a file's bytes."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+def json_bytes(content: object) -> bytes:
+    """What msgspec can encode as indented JSON."""
+    return msgspec.json.format(msgspec.json.encode(content), indent=2) + b"\n"
+
+
+def sha256(path: Path, data: bytes | None = None) -> str:
+    """Hex digest of a file's bytes; of an .onnx file that of its network, wherever its weights lie (`onnx_bytes`).
+
+    data: the bytes, where they were read already.
+    """
+    if path.suffix == ".onnx":
+        return onnx_bytes.network_digest(path, data)
+    return hashlib.sha256(path.read_bytes() if data is None else data).hexdigest()

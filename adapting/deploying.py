@@ -17,7 +17,7 @@ from ..engine.cpu.openvino_runner import most_exact
 from ..engine.cpu.ready_int8 import place
 from ..engine.letterbox import letterbox, letterbox_mask, to_input
 from ..engine.opening import open_runner
-from ..engine.operating_point import OperatingPoint, point_path, save_point
+from ..engine.operating_point import OperatingPoint, point_path, store_point
 from ..engine.paths import sheet_path
 from ..errors import MissingPackage
 from ..files import sha256
@@ -37,7 +37,7 @@ def write_model(best: Path, model: Path, shown: FittingFrames, threads: int) -> 
     export(best, model)
     with open_runner(model, most_exact(model), threads) as runner:
         point = shown.point(lambda square: runner.infer(to_input(square)), runner.info.size, runner.info.model_sha256)
-    save_point(point, model)
+    store_point(point, model)
     return point
 
 

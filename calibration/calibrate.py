@@ -17,7 +17,7 @@ from ..engine.contract import Answer, EngineError
 from ..engine.cpu.openvino_runner import most_exact
 from ..engine.letterbox import to_input
 from ..engine.opening import open_runner
-from ..engine.operating_point import save_point
+from ..engine.operating_point import store_point
 from ..errors import InputError, MissingPackage
 from ..files import try_to_write
 from ..phantom import CALIBRATED_ON, KINDS, VALIDATE, Close, Phantom, isotropic, kind_of, screen
@@ -89,7 +89,7 @@ def calibrate(
         # a simulator's own pictures are the easiest; tears set into real ones are to be found as well
         by_all = data == "phantom"
         found = find(predict, tracked, recall, runner.info.size, fitted_on, runner.info.model_sha256, by_all)
-    save_point(found.point, model)
+    store_point(found.point, model)
     if diagram:
         plot_reliability(found.histograms, Platt(found.point.slope, found.point.intercept), diagram, near=found.near)
     return found

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -194,6 +193,7 @@ def _asked(model: Path, backend: str) -> Asked:
     from ..engine import operating_point as points
     from ..engine.building.assembly import Asked
     from ..engine.contract import EngineError
+    from ..files import sha256
 
     if model.suffix != ".onnx" or not model.is_file():
         raise EngineError(f"there is no .onnx file at {model}; `smartca export` writes one from a checkpoint")
@@ -202,4 +202,4 @@ def _asked(model: Path, backend: str) -> Asked:
     size = onnx_graph.contract(network, model.name).size
     if onnx_graph.is_quantised(network):
         raise EngineError(f"{model.name} brings INT8 ranges of its own: give the fp32 model that it was made of")
-    return Asked(data, model.name, size, points.load_point(model, sha256(data).hexdigest()), backend)
+    return Asked(data, model.name, size, points.load_point(model, sha256(model)), backend)

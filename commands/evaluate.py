@@ -9,6 +9,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from ..engine.contract import NONSENSE
 from .options import (
     FILE,
     LABELLED,
@@ -18,6 +19,7 @@ from .options import (
     mask_value_option,
     model_options,
     one_of_both,
+    say,
     spared,
     split_option,
     writable,
@@ -91,19 +93,31 @@ def evaluate(
         found = score(segmenter, chosen, tick, speckle)
     found = {"data": data, **found, "versions": versions()}
     write_report(found, report)
-    _tell(found)
+    if not _tell(found):
+        raise click.exceptions.Exit(1)
 
 
-def _tell(found: dict[str, object]) -> None:
+def _tell(found: dict[str, object]) -> bool:
+    """Say what was found; whether the network answered, and nothing that no sound one would answer."""
     frames, truth = found["frames"], found.get("truth")
     assert isinstance(frames, dict)
     speckle = "" if found["speckle"] == "none" else f", {found['speckle']} speckle"
     states = found["states"]
     assert isinstance(states, dict)
+    reasons = found["no_result"]
+    assert isinstance(reasons, dict)
+    for why, number in reasons.items():
+        say(f"{number} of {frames['evaluated']} frames have no result: {why}")
+    if found["outlined_share"] is None:
+        click.echo(f"{frames['evaluated']} frames, no result{speckle}")
+        return False
     unsure = f", {states['unsure']} unsure" if states["unsure"] else ""
-    click.echo(f"{frames['evaluated']} frames, {found['outlined_share']:.1%} with an outline{unsure}{speckle}")
+    without = f", {states['no_result']} without a result" if states["no_result"] else ""
+    shown = f"{found['outlined_share']:.1%} with an outline{unsure}{without}"
+    click.echo(f"{frames['evaluated']} frames, {shown}{speckle}")
+    sound = not set(reasons).intersection(NONSENSE)
     if not isinstance(truth, dict):
-        return
+        return sound
     table = Table("score", "value", "of")
     for name, key, of in _rows(truth):
         value = truth[key]
@@ -112,6 +126,7 @@ def _tell(found: dict[str, object]) -> None:
     unsure = f", {truth['unsure_negative_frames']} of them unsure" if truth["unsure_negative_frames"] else ""
     empty = truth["negative_frames"]
     click.echo(f"outlines on {truth['false_positive_frames']} of {empty} frames without a tear{unsure}")
+    return sound
 
 
 def _rows(truth: dict[str, object]) -> list[tuple[str, str, str]]:

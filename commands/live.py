@@ -193,11 +193,14 @@ def _run(started_ns: int, source: str, wanted: _Wanted) -> int:
         code = live.execute(prepare, tell)
     _tell([live.problem, *live.lapses, *([] if live.lapses else live.recordings.notes)], told)
     _close(live, code)
+    failed = live.total().failed
+    if failed:
+        say(failed)
     if live.total().shown or code == 0:
         write_report(live.report(), wanted.report)
         if wanted.report is not None:
             click.echo(f"report: {wanted.report}")
-    return code
+    return code or int(bool(failed))
 
 
 def _look_at(source: str, wanted: _Wanted, progress: Callable[[int, int], None]) -> int | None:

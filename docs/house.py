@@ -21,6 +21,7 @@ ELSEWHERE = ("tests", "benchmarks", "docs", "studies", "examples", "build", "dis
 # from the ground up: a room imports only rooms of lower floors; a file at the root is a room of its own
 FLOORS = (
     ("version", "errors"),
+    ("onnx_bytes",),
     ("files",),
     ("logs",),
     ("plugins",),

@@ -67,7 +67,15 @@ class Answer(NamedTuple):
     strange: float = 0.0
 
 
-NOT_FINITE = "the network answered with numbers outside 0..1; export it again with `smartca export`"
+NOT_FINITE = (
+    "the network answered with numbers outside 0..1, so it does not end in a confidence: `smartca adopt` puts one at "
+    "the end of anybody's network, `smartca export` of a checkpoint made here"
+)
+FLAT = (
+    "the network answered with one and the same number everywhere, so it saw nothing in the picture: its weights or "
+    "its normalisation are wrong; see `smartca adopt` for anybody's network, train again for one made here"
+)
+NONSENSE = (NOT_FINITE, FLAT)  # what no sound network ever answers
 
 
 def checked_answer(q: NDArray[np.float32], picture: NDArray[np.float32] | None = None) -> Answer:

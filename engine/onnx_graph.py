@@ -9,10 +9,12 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .. import onnx_bytes
 from ..errors import MissingPackage, SmartcaError
 from .contract import EngineError
 
@@ -45,6 +47,26 @@ def need_onnx() -> None:
         ) from error
 
 
+def whole_bytes(model: Path) -> bytes:
+    """The ONNX file's bytes with all of its weights inside, also where it keeps them in files beside it.
+
+    Raises MissingFile for one that is not there, EngineError where they do not fit into one file.
+    """
+    data = model.read_bytes()
+    if not onnx_bytes.weight_files(model, data):
+        return data
+    need_onnx()
+    import onnx
+
+    with damage_told(data, model.name):
+        network = onnx.load_model_from_string(data)
+        onnx.load_external_data_for_model(network, str(model.parent))
+        try:
+            return network.SerializeToString()
+        except Exception as error:  # protobuf's, of a class of its own: 2 GB is its limit
+            raise EngineError(f"{model.name} does not fit into one ONNX file with its weights ({error})") from error
+
+
 def read_network(data: bytes, name: str) -> ModelProto:
     """Parse an ONNX file's bytes. Raises EngineError where they are cut short or something else."""
     need_onnx()
@@ -59,7 +81,7 @@ def read_network(data: bytes, name: str) -> ModelProto:
     if not model.graph.node or not model.graph.output:
         raise EngineError(broken)
     if any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in model.graph.initializer):
-        raise EngineError(f"{name} keeps its weights in other files; `smartca export` writes all into one")
+        raise EngineError(f"{name} keeps its weights in other files; `smartca adopt` writes all into one")
     return model
 
 

@@ -9,7 +9,8 @@ from typing import Literal
 
 import msgspec
 
-from .. import plugins
+from .. import onnx_bytes, plugins
+from ..errors import SmartcaError
 from .contract import SHIPPED, Engine, EngineError, Foreign, Remote, Runner, engine_at
 from .cpu.ready_int8 import chosen
 from .foreign_runner import Judged
@@ -99,11 +100,20 @@ def open_runner(
             f"{engine.name} is not an .onnx file or .engine file; `smartca export` writes the one from a checkpoint, "
             "`smartca build` the other from that"
         )
+    _weights_there(engine)
     if backend == "onnxruntime":
         from .cpu.onnxruntime_runner import OnnxRuntimeRunner
 
         return OnnxRuntimeRunner(engine, precision, threads)
     return _on_cpu(chosen(engine, precision), precision, threads)
+
+
+def _weights_there(model: Path) -> None:
+    """Raises EngineError where a file that holds some of the weights of `model` is missing."""
+    try:
+        onnx_bytes.weight_files(model)
+    except SmartcaError as error:
+        raise EngineError(str(error)) from error
 
 
 def built_in(engine: Path, precision: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Literal, cast, get_args
 
@@ -9,8 +10,10 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import onnx_bytes
 from ..errors import UNDECODABLE, InputError
-from ..files import write_json
+from ..files import json_bytes, write_json, write_whole
+from .paths import sheet_path
 
 NOT_CALIBRATED = "not calibrated"
 PointName = Literal["careful", "balanced", "searching"]
@@ -144,30 +147,82 @@ def point_path(model: Path) -> Path:
 
 def how_to_calibrate(model: Path) -> str:
     """Only a model itself can be: what `smartca build` made of one takes its operating point along."""
-    from .paths import sheet_path
-
     if model.suffix == ".onnx" and not sheet_path(model).exists():
         return f"run `smartca calibrate --model {model}`"
     return "run `smartca calibrate` on the .onnx model that it was built from, then `smartca build` again"
 
 
-def load_point(model: Path, digest: str) -> OperatingPoint:
-    """The operating point stored beside `model`, or the default one where there is none.
+def stored_point(model: Path) -> bytes | None:
+    """The operating point stored for `model`, as JSON: in the file beside it or, where that is missing, inside it.
 
-    Raises ValueError if the file is damaged or was made for other weights than those with `digest`.
+    None where there is neither.
     """
     path = point_path(model)
-    if not path.exists():
-        return OperatingPoint(model_sha256=digest)
+    if path.exists():
+        return path.read_bytes()
+    if model.suffix != ".onnx" or not model.is_file():
+        return None
+    inside = onnx_bytes.metadata(model.read_bytes()).get(onnx_bytes.POINT_KEY)
+    return None if inside is None else inside.encode()
+
+
+def point_digest(model: Path) -> str | None:
+    """Hex digest of `stored_point`; None where there is none."""
+    stored = stored_point(model)
+    return None if stored is None else hashlib.sha256(stored).hexdigest()
+
+
+def load_point(model: Path, digest: str) -> OperatingPoint:
+    """The operating point stored for `model`, or the default one where there is none.
+
+    It stands beside it. Where that file is missing, of a built engine it is the copy in its build sheet, and of an
+    ONNX file what stands inside.
+    Raises ValueError if it is damaged or was made for other weights than those with `digest`.
+    """
+    path = point_path(model)
+    copy = None if path.exists() else _point_in_sheet(model, digest)
+    stored = stored_point(model) if copy is None else None
+    if copy is not None or stored is None:
+        return copy or OperatingPoint(model_sha256=digest)
+    where = path if path.exists() else f"the operating point inside {model.name}"
+    away = "take it away, then " if path.exists() else ""
     try:
-        point = msgspec.json.decode(path.read_bytes(), type=OperatingPoint)
+        point = msgspec.json.decode(stored, type=OperatingPoint)
     except UNDECODABLE as error:
-        raise InputError(
-            f"{path} is not an operating point ({error}): take it away, then {how_to_calibrate(model)}"
-        ) from error
+        raise InputError(f"{where} is not an operating point ({error}): {away}{how_to_calibrate(model)}") from error
     if point.model_sha256 != digest:
-        raise InputError(f"{path} was made for other weights than {model.name}; {how_to_calibrate(model)}")
+        raise InputError(f"{where} was made for other weights than {model.name}; {how_to_calibrate(model)}")
     return point
+
+
+class _PlanTold(msgspec.Struct):
+    operating_point: str | None = None
+
+
+class _Told(msgspec.Struct):
+    """What matters here of an engine's build sheet (`plan.BuildSheet`)."""
+
+    plan: _PlanTold
+    point: OperatingPoint | None = None
+
+
+def _point_in_sheet(engine: Path, digest: str) -> OperatingPoint | None:
+    """The copy in the build sheet of an engine that lost its operating point; None where it had none, or no sheet.
+
+    Raises InputError where it had one of which there is no copy, or the copy is of another engine.
+    """
+    try:
+        told = msgspec.json.decode(sheet_path(engine).read_bytes(), type=_Told)
+    except (OSError, *UNDECODABLE):  # no engine that was built; or its door says so
+        return None
+    if told.point is not None and told.point.model_sha256 == digest:
+        return told.point
+    if told.plan.operating_point is None or (told.point is None and engine.suffix == ".onnx" and stored_point(engine)):
+        return None
+    raise InputError(
+        f"{engine.name} was built with an operating point, and {point_path(engine).name} is not beside it: put it "
+        "back, or build the engine again with `smartca build`"
+    )
 
 
 def save_point(point: OperatingPoint, model: Path) -> Path:
@@ -175,3 +230,12 @@ def save_point(point: OperatingPoint, model: Path) -> Path:
     path = point_path(model)
     write_json(path, point)
     return path
+
+
+def store_point(point: OperatingPoint, model: Path) -> Path:
+    """Write the operating point into the ONNX file `model`, which keeps it when it is moved alone, and beside it.
+
+    Each all of it or nothing. The file beside it is what counts, and is written last.
+    """
+    write_whole(model, onnx_bytes.with_metadata(model.read_bytes(), onnx_bytes.POINT_KEY, json_bytes(point).decode()))
+    return save_point(point, model)

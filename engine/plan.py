@@ -92,7 +92,7 @@ class BuildSheet(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     model: path of the ONNX file when it was built, a bare name where that stands in the engine's own folder.
     calibrated_on, calibration_options: as they were typed. gate: scores of the gate that let a lower precision pass,
-    None before it was asked.
+    None before it was asked. point: a copy of the engine's operating point, for when its file is left behind.
     """
 
     plan: EnginePlan
@@ -105,6 +105,7 @@ class BuildSheet(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     calibration_options: tuple[str, ...] = ()
     build_seconds: float = 0.0
     gate: Gate | None = None
+    point: points.OperatingPoint | None = None
 
     def command(self, engine: Path) -> str:
         """The command that builds this engine again, from the model at its path."""
@@ -169,8 +170,7 @@ def here(
     if model.is_file():
         now["onnx_sha256"] = sha256(model)
         if now["onnx_sha256"] == plan.onnx_sha256:
-            point = points.point_path(model)
-            now["operating_point"] = sha256(point) if point.is_file() else None
+            now["operating_point"] = points.point_digest(model)
     if found and plan.compute_capability is not None:
         gpu = next((gpu for gpu in found if gpu.name == plan.gpu), found[0])
         now |= {"gpu": gpu.name, "compute_capability": gpu.target, "driver": gpu.driver}
@@ -199,7 +199,7 @@ def misfit(engine: Path) -> str | None:
     except OSError as error:
         return f"{engine} cannot be read ({error.strerror}); build it again with {REMAKE}"
     again = f"build it again with `{sheet.command(engine)}`"
-    if hashlib.sha256(data).hexdigest() != sheet.engine_sha256:
+    if sha256(engine, data) != sheet.engine_sha256:
         return f"{engine.name} is damaged or was exchanged: its bytes are not those its build sheet tells of; {again}"
     version = library_version(sheet.plan.backend)
     if version is None:

@@ -15,11 +15,15 @@ from typing_extensions import Self
 
 from ..errors import InputError
 from ..pictures.pixels import Mask, Sector, as_sector, check_picture, whole
-from .contract import Answer, Runner
+from .contract import FLAT, Answer, EngineError, Runner
 from .letterbox import Letterbox, from_letterbox, letterbox, to_input
 from .operating_point import USUAL, OperatingPoint, PointName
 
 ECHO = 24  # grey that only an echo, and no noise, reaches
+FLAT_ZEROS = 10  # answers of 0 everywhere: a sound network may be as sure of a few pictures, in half precision
+DARK = "the picture is dark: is the probe on the skin, the feed the right one and --crop right?"
+UNLIKE = "this picture is unlike the muscle and tendon learnt from: is it B-mode, and is --crop right?"
+NO_PICTURE = (DARK, UNLIKE)  # why there is no result though the engine is sound
 ECHO_SHARE = 0.10  # of the sector: tissue fills 15 % of it and more, a probe in the air 6 %
 
 
@@ -65,6 +69,7 @@ class Segmenter:
         self.runner = runner
         self.stored = stored
         self._cut = _cut(stored, name)
+        self._zeros: int | None = 0  # answers of one number so far; None once one was not
         self._one_at_a_time = threading.Lock()  # threads that share it take turns
 
     @property
@@ -105,18 +110,33 @@ class Segmenter:
         square = letterbox(pixels, sector, self.runner.info.size)
         rows, columns = Letterbox(square.shape[0], sector.width, sector.height).inner
         if np.count_nonzero(square >= ECHO) < ECHO_SHARE * rows * columns:
-            raise NoPicture("the picture is dark: is the probe on the skin, the feed the right one and --crop right?")
+            raise NoPicture(DARK)
         self.runner.start(to_input(square))
 
     def finish(self) -> Answer:
-        """Wait for what was started. Raises EngineError, and NoPicture for a picture unlike all that was learnt."""
+        """Wait for what was started.
+
+        Raises EngineError, also for an answer that is the same everywhere, and NoPicture for a picture unlike all that
+        was learnt.
+        """
         answer = self.runner.finish()
+        self._refuse_flat(answer)
         limit = self.point.strange_limit
         if limit is not None and answer.strange > limit:
-            raise NoPicture(
-                "this picture is unlike the muscle and tendon learnt from: is it B-mode, and is --crop right?"
-            )
+            raise NoPicture(UNLIKE)
         return answer
+
+    def _refuse_flat(self, answer: Answer) -> None:
+        """The pictures asked about are not dark, so no sound network says one number of all their pixels."""
+        if self._zeros is None:
+            return
+        first = float(answer.q.flat[0])
+        if not (answer.q == first).all():
+            self._zeros = None  # it does tell pixels apart
+            return
+        self._zeros += 1
+        if first > 0.0 or self._zeros >= FLAT_ZEROS:
+            raise EngineError(FLAT)
 
     def outline(self, answer: Answer, shape: tuple[int, ...], sector: Sector | None = None) -> Segmentation:
         """From an answer on the network's square to the mask of a picture of `shape` (rows, columns, ...)."""

@@ -11,7 +11,7 @@ from platformdirs import user_config_dir
 from ..errors import UNDECODABLE, InputError
 from ..files import sha256, write_json
 from .contract import SHIPPED_MODEL
-from .operating_point import load_point, point_path
+from .operating_point import load_point, stored_point
 
 BACK = "`smartca adapt --back` returns to the shipped weights"
 
@@ -64,7 +64,7 @@ def use(model: Path) -> str:
         raise InputError(f"there is no {model}; give --use the folder that `smartca adapt` wrote")
     digest = sha256(model)
     load_point(model, digest)  # one of other weights is refused
-    if not point_path(model).is_file():
+    if stored_point(model) is None:
         raise InputError(f"{model} has no operating point; run `smartca calibrate --model {model}` first")
     path = record_path()
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -21,6 +21,7 @@ from ..scores.surface import SurfaceScores
 from ..stream.frame import State
 from .samples import EvaluationSet, Sample
 
+MOST_REASONS = 8  # why there is no result, in a report
 OnPicture = Callable[[int, int | None], None]
 
 
@@ -99,10 +100,10 @@ def evaluate(
     `speckle`, one of phantom.corruption's levels, is put on the sector of every picture first. Raises ValueError
     where there is no picture, or no such level.
     """
-    scores, states, done = Scores(), Counter[str](), 0
+    scores, states, reasons, done = Scores(), Counter[str](), Counter[str](), 0
     for number, sample in enumerate(samples.each):
         noisy = sample.pixels if speckle == "none" else speckled_sample(sample, speckle, samples.name, number)
-        state, found, q = ask(segmenter, noisy, sample.sector)
+        state, found, q = ask(segmenter, noisy, sample.sector, reasons)
         states[state.name.lower()] += 1
         scores.add(sample, None if found is None else found.mask, q, None if found is None else found.unsure)
         done += 1
@@ -113,7 +114,9 @@ def evaluate(
         "speckle": speckle,
         "frames": {"evaluated": done, "inferred": done - states["no_result"], "with_truth": scores.pictures},
         "states": {state.name.lower(): states[state.name.lower()] for state in State},
-        "outlined_share": round(states["tear_outlined"] / done, 4),
+        "no_result": dict(reasons.most_common(MOST_REASONS)),
+        # None where not one frame has a result: nothing can then be said of outlines
+        "outlined_share": round(states["tear_outlined"] / done, 4) if states["no_result"] < done else None,
         "engine": segmenter.runner.info.as_report(),
         "threshold": segmenter.point.threshold,
         "point": segmenter.point_name,
@@ -146,13 +149,18 @@ def on_square(q: NDArray[np.float32], truth: Mask, sector: Sector) -> tuple[NDAr
 
 
 def ask(
-    segmenter: Segmenter, pixels: NDArray[np.uint8], sector: Sector
+    segmenter: Segmenter, pixels: NDArray[np.uint8], sector: Sector, reasons: Counter[str] | None = None
 ) -> tuple[State, Segmentation | None, NDArray[np.float32] | None]:
-    """What may be said of a picture, its masks, and the fitted q on the network's square; None without a result."""
+    """What may be said of a picture, its masks, and the fitted q on the network's square; None without a result.
+
+    reasons: counts why there is none.
+    """
     try:
         segmenter.start(pixels, sector)
         answer: Answer = segmenter.finish()
-    except (EngineError, NoPicture):
+    except (EngineError, NoPicture) as error:
+        if reasons is not None:
+            reasons[str(error)] += 1
         return State.NO_RESULT, None, None
     found = segmenter.outline(answer, pixels.shape, sector)
     return State.of(found.mask, found.unsure), found, segmenter.point.fitted(answer.q)

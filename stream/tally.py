@@ -7,11 +7,15 @@ from collections import Counter
 import msgspec
 import numpy as np
 
+from ..engine.contract import NONSENSE
+from ..engine.segmenter import NO_PICTURE
 from ..scores.counts import Counts
 from .causes import LOST_IN_A_RESTART
 from .frame import Frame, Result, State, Trail
 from .link.wire import End
 
+MOST_REASONS = 8  # an engine's own words may differ from frame to frame
+OTHER_REASONS = "other reasons"
 BIN_MS = 0.1  # latencies are kept as a histogram: any run fits, and two can be added
 
 
@@ -21,6 +25,7 @@ class Tally(msgspec.Struct):
     shown: int = 0
     states: dict[str, int] = {}  # frames
     points: dict[str, int] = {}  # frames by operating point, '' for a threshold of one's own
+    failures: dict[str, int] = {}  # frames without a result by the reason, MOST_REASONS of them
     absences: dict[str, int] = {}  # times, without frames
     latencies: dict[int, int] = {}  # histogram: bin of BIN_MS -> frames
     attached: dict[str, Trail] = {}  # by the feed's epoch
@@ -38,6 +43,10 @@ class Tally(msgspec.Struct):
         self.states[result.state.name] = self.states.get(result.state.name, 0) + 1
         if result.state is not State.NO_RESULT:
             self.points[result.point] = self.points.get(result.point, 0) + 1
+        else:
+            known = result.reason in self.failures or len(self.failures) < MOST_REASONS
+            reason = result.reason if known else OTHER_REASONS
+            self.failures[reason] = self.failures.get(reason, 0) + 1
         where = max(0, round(latency_ms / BIN_MS))
         self.latencies[where] = self.latencies.get(where, 0) + 1
         if frame.truth is not None and result.mask is not None:
@@ -74,6 +83,7 @@ class Tally(msgspec.Struct):
         self.shown += other.shown
         self.states = dict(Counter(self.states) + Counter(other.states))
         self.points = dict(Counter(self.points) + Counter(other.points))
+        self.failures = dict(Counter(self.failures) + Counter(other.failures))
         self.absences = dict(Counter(self.absences) + Counter(other.absences))
         self.latencies = dict(Counter(self.latencies) + Counter(other.latencies))
         for mine, theirs in ((self.attached, other.attached), (self.served, other.served)):
@@ -147,11 +157,22 @@ class Tally(msgspec.Struct):
             },
             # frames with a result, by the operating point it was made at
             "points": {point or "own threshold": count for point, count in self.points.items()},
+            # frames without a result, by the reason
+            "no_result": dict(self.failures),
             "engine_absences": self.absences.get(State.NO_RESULT.name, 0),
         }
         if self.counts is not None:
             report["truth"] = self.counts.as_report()
         return report
+
+    @property
+    def failed(self) -> str:
+        """What a run must not pass over, '' where there is nothing: a network's nonsense, or not one result at all."""
+        reasons = {why: n for why, n in self.failures.items() if why not in NO_PICTURE}
+        if not reasons or (self.points and not set(reasons).intersection(NONSENSE)):
+            return ""
+        told = "; ".join(f"{n} times: {why}" for why, n in reasons.items())
+        return f"{sum(reasons.values())} of {self.shown} frames have no result ({told})"
 
     def _base(self, key: str) -> Trail:
         return self.base.get(key, Trail())

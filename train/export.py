@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ..engine.cpu.openvino_import import ov
+from ..engine.passport import passport
 from ..errors import InputError, RunError, SmartcaError
 from ..files import write_whole
-from ..version import __version__
 from . import loss_names
 from .checkpoint import FOREIGN, read_checkpoint
 from .fit import FitSettings
@@ -97,8 +97,7 @@ def to_onnx(confident: Confident, name: str, size: int) -> bytes:
         )
     model = program.model_proto
     _forget_origins(model)
-    facts = {"smartca.version": __version__, "smartca.network": name, "smartca.size": str(size)}
-    onnx.helper.set_model_props(model, facts)
+    onnx.helper.set_model_props(model, passport(name, size, confident.tells_more))
     onnx.checker.check_model(model)
     return model.SerializeToString()
 

@@ -100,7 +100,7 @@ def _assemble(folder: Path, model: Path, data: bytes, made: EnginePlan, options:
     else:
         timings = folder.parent / f"timings-{made.backend_version}-{made.compute_capability}.cache"
         write_whole(engine, compile_network(ready, ends, made, progress, timings))
-    _write_point(engine, model)
+    point = _write_point(engine, model)
     plan.save_sheet(
         engine,
         BuildSheet(
@@ -114,6 +114,7 @@ def _assemble(folder: Path, model: Path, data: bytes, made: EnginePlan, options:
             calibration_options=options.calibration.others if options.calibration else (),
             build_seconds=round(time.perf_counter() - started, 3),
             gate=gate or _gate_of(model, made),
+            point=point,
         ),
     )
 
@@ -170,13 +171,16 @@ def _open_once(engine: Path, precision: str, progress: Progress) -> None:
     progress(OPENING, 1, 1)
 
 
-def _write_point(engine: Path, model: Path) -> None:
-    """The model's operating point, as the engine's own."""
-    if not points.point_path(model).is_file():
-        return
+def _write_point(engine: Path, model: Path) -> OperatingPoint | None:
+    """The model's operating point, as the engine's own; None where it has none."""
+    if points.stored_point(model) is None:
+        return None
     point = points.load_point(model, sha256(model))
     told = f"{point.fitted_on}; taken over from {model.name}"
-    points.save_point(msgspec.structs.replace(point, model_sha256=sha256(engine), fitted_on=told), engine)
+    own = msgspec.structs.replace(point, model_sha256=sha256(engine), fitted_on=told)
+    same = engine.suffix != ".onnx" or engine.read_bytes() == model.read_bytes()
+    (points.save_point if same else points.store_point)(own, engine)
+    return own
 
 
 def _counts(network: ModelProto) -> dict[str, dict[str, int]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import logging
 from importlib import metadata
 from pathlib import Path
@@ -81,13 +80,12 @@ def make_plan(model: Path, data: bytes, options: Options) -> EnginePlan:
     version = library_version(options.backend)
     if version is None:
         raise EngineError(f"{options.backend} is not installed: {LIBRARIES[options.backend][2]}")
-    digest = hashlib.sha256(data).hexdigest()
+    digest = sha256(model)
     try:
         points.load_point(model, digest)  # one of other weights is refused
     except ValueError:
         onnx_graph.read_network(data, model.name)  # a file that is cut short has other bytes, too
         raise
-    point = points.point_path(model)
     known = EnginePlan(
         onnx_sha256=digest,
         backend=options.backend,
@@ -97,7 +95,7 @@ def make_plan(model: Path, data: bytes, options: Options) -> EnginePlan:
         workspace_mb=options.workspace_mb,
         calibration=options.calibration and options.calibration.digest,
         quantiser=_quantiser() if options.calibration else None,
-        operating_point=sha256(point) if point.is_file() else None,
+        operating_point=points.point_digest(model),
         smartca_version=__version__,
     )
     if options.backend == "openvino":

@@ -16,6 +16,7 @@ import uuid
 from dataclasses import replace
 from pathlib import Path
 
+from ... import onnx_bytes
 from ...files import sha256
 from .. import operating_point, plan
 from ..contract import EngineError
@@ -35,6 +36,7 @@ def write_repository(
     Raises EngineError for what cannot be served, ValueError for another network's operating point, OSError.
     """
     onnx, told = _origin(model, source)
+    onnx_bytes.weight_files(onnx)  # one that is missing is named
     network = _look_at(onnx, told)
     serving = _settled(serving or Serving(), model, network, told)
     target = _target(repository, name)
@@ -43,18 +45,34 @@ def write_repository(
         partial.mkdir(parents=True)
         weights = partial / file_name(serving.backend)
         shutil.copyfile(model, weights)
+        others = _copy_weights(model, partial)
         digest = sha256(onnx if told else weights)  # of what was copied, whatever happens meanwhile
         if told and (digest, sha256(weights)) != (told.plan.onnx_sha256, told.engine_sha256):
             raise EngineError(f"{model.name} is not what was built from {onnx}: build it again with `smartca build`")
-        point = operating_point.load_point(onnx, digest) if operating_point.point_path(onnx).exists() else None
+        stored = operating_point.stored_point(onnx) is not None
+        point = operating_point.load_point(onnx, digest) if stored else None
         (partial / "config.pbtxt").write_text(config(name, network, serving, digest, point))
         version = partial / model_version(digest)
         version.mkdir()
-        weights.rename(version / weights.name)
+        for file in (weights, *others):
+            (version / file.relative_to(partial)).parent.mkdir(parents=True, exist_ok=True)
+            file.rename(version / file.relative_to(partial))
         _swap(partial, target)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return target
+
+
+def _copy_weights(model: Path, folder: Path) -> list[Path]:
+    """Copies in `folder` of the files beside an ONNX file that hold some of its weights."""
+    if model.suffix != ".onnx":
+        return []
+    copies = []
+    for file in onnx_bytes.weight_files(model):
+        copies.append(folder / file.relative_to(model.parent))
+        copies[-1].parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(file, copies[-1])
+    return copies
 
 
 def _origin(model: Path, source: Path | None) -> tuple[Path, plan.BuildSheet | None]:
