@@ -30,6 +30,7 @@ Pixels = NDArray[np.uint8]
 _TEXT = "tty"  # FFmpeg plays any .txt file as an animation of letters
 _FEWEST, _FASTEST = 0.01, 1000.0  # frames a second of a header that may be believed
 _SQUARE = 0.01  # so far from 1 a pixel's width to height is rounding of whoever wrote the film
+_DEFAULT, _COVERS = 1, 0x400 | 0x800  # FFmpeg's bits: the stream to be played; a cover, or thumbnails
 _WIDEST = 8.0  # times its height: a header that says more is damaged
 
 
@@ -52,7 +53,8 @@ class FilmHead:
 def film_head(path: Path) -> FilmHead:
     """Raises OSError where there is no such file, ValueError where it is no film; both name it."""
     with open_film(path) as container:
-        stream = container.streams.video[0]
+        stream = _played(container)
+        assert stream is not None
         fps = float(stream.average_rate) if stream.average_rate else 0.0
         first, width = next(_decode(container, stream, []), None), _pixel_width(stream)
         shape = None if first is None else _shown(first, width).shape
@@ -66,7 +68,8 @@ def read_film(path: Path, start: int = 0, every: int = 1) -> Iterator[FilmPictur
     """
     read, errors = 0, list[av.error.FFmpegError]()
     with open_film(path) as container:
-        stream = container.streams.video[0]
+        stream = _played(container)
+        assert stream is not None
         width, count, zero = _pixel_width(stream), stream.frames, None
         for frame in _whole_pictures(_decode(container, stream, errors)):
             now = None if frame.time is None else round(frame.time * 1e9)
@@ -100,10 +103,13 @@ def open_film(path: Path) -> InputContainer:
         container = av.open(f"file:{path}", options={"pattern_type": "none"}, metadata_errors="replace")
     except av.error.FFmpegError as error:
         raise _no_film(path, error) from error
-    if not container.streams.video or container.format.name == _TEXT:
+    if film_of(path) and not (container.streams.video or container.streams.audio):
+        container.close()
+        raise InputError(_cut_off(path))
+    stream = _played(container)
+    if stream is None or container.format.name == _TEXT:
         container.close()
         raise InputError(f"{path} holds no video ({container.format.name}); give a video file, e.g. an .mp4")
-    stream = container.streams.video[0]
     if stream.codec_context is None:
         container.close()
         raise InputError(f"{path} is of a kind that FFmpeg cannot decode here; convert it, e.g. to an .mp4")
@@ -111,13 +117,24 @@ def open_film(path: Path) -> InputContainer:
     return container
 
 
+def _played(container: InputContainer) -> VideoStream | None:
+    """The stream of pictures that players choose, which is no cover; None where there is none."""
+    told = [(int(getattr(stream, "disposition", 0)), stream) for stream in container.streams.video]
+    films = [(said, stream) for said, stream in told if not said & _COVERS]
+    return next((stream for said, stream in films if said & _DEFAULT), films[0][1] if films else None)
+
+
+def _cut_off(path: Path) -> str:
+    return (
+        f"{path} is not a video that can be read (it begins as {film_of(path)} film, and was cut off before its end "
+        "was written); copy it again, or record it again"
+    )
+
+
 def _no_film(path: Path, error: av.error.FFmpegError) -> InputError:
-    film, still = film_of(path), still_of(path)
-    if film:
-        return InputError(
-            f"{path} is not a video that can be read (it begins as {film} film, and was cut off before its end was "
-            "written); copy it again, or record it again"
-        )
+    still = still_of(path)
+    if film_of(path):
+        return InputError(_cut_off(path))
     if still:
         return InputError(f"{path} is not a video that can be read (it is {still} picture); end its name as those do")
     return InputError(
@@ -212,7 +229,11 @@ def _turned(frame: VideoFrame) -> Callable[[Pixels], Pixels]:
     """What turns and mirrors a stored picture as its display matrix says, to the nearest quarter."""
     from av.sidedata.sidedata import Type
 
-    held: Any = frame.side_data  # which its types say is asked by words
+    try:
+        held: Any = frame.side_data  # which its types say is asked by words
+    except ValueError:  # beside it stands what this PyAV does not know, such as EXIF
+        quarters = round(getattr(frame, "rotation", 0) / 90)
+        return lambda stored: np.ascontiguousarray(np.rot90(stored, quarters))
     data = held.get(Type.DISPLAYMATRIX)
     if data is None:
         return lambda stored: stored

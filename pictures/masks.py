@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,21 +13,24 @@ from .pixels import Mask
 from .stills import COPY_AGAIN, Page, pages
 
 # the last two are found so that what is wrong with them can be said
-_SUFFIXES = (".png", ".bmp", ".tif", ".tiff", ".gif", ".jpg", ".jpeg")
+_SUFFIXES = (".png", ".bmp", ".tif", ".tiff", ".gif", ".webp", ".jpg", ".jpeg")
 _MOST_VALUES = 32  # in a mask: a photograph has some 200, a mask scaled with smooth edges as well
+_FINEST_STEPS = 16  # classes are numbered 0, 1, 2 ...; edges are smoothed from black to white
+_MOSTLY = 0.9
 
 
 def mask_path(folder: Path, name: str) -> Path:
     """The mask of a picture: of the same name, or with another suffix; where there is none, of the same name."""
     same = folder / name
-    others = (same.with_suffix(written) for suffix in _SUFFIXES for written in (suffix, suffix.upper()))
+    others = (same.with_suffix(written) for suffix in _SUFFIXES for written in (suffix, suffix.upper(), suffix.title()))
     return same if same.is_file() else next((path for path in others if path.is_file()), same)
 
 
-def read_mask(path: Path) -> NDArray[np.uint8]:
+def read_mask(path: Path, smooth: bool = True) -> NDArray[np.uint8]:
     """A mask's own values, uint8 (rows, columns); of a palette PNG its indices, not its colours.
 
-    Raises OSError where it is missing or no picture, ValueError where its values are no mask's.
+    Raises OSError where it is missing or no picture, ValueError where its values are no mask's. Unless `smooth` is
+    allowed, values that stand on edges only are none.
     """
     if not path.is_file():
         raise FileError(f"{path} is missing; every picture needs a mask of the same name, empty where there is no tear")
@@ -35,16 +39,43 @@ def read_mask(path: Path) -> NDArray[np.uint8]:
     except OSError as error:
         raise FileError(str(error).replace(COPY_AGAIN, "give a PNG mask")) from error
     if page.lossy:
-        raise InputError(f"{path} is a JPEG, which blurs a mask's edges; export masks as PNG")
+        raise InputError(f"{path} is a {page.lossy}, which blurs a mask's edges; export masks as PNG")
     marks = _marks(page, path)
-    values = int(np.count_nonzero(np.bincount(marks.ravel(), minlength=1)))
-    if values > _MOST_VALUES:
-        raise InputError(f"{path} has {values} grey values, as a photograph has; export a mask with one value a class")
-    return marks
+    values = np.unique(marks).astype(float)
+    if len(values) > _MOST_VALUES:
+        raise InputError(
+            f"{path} has {len(values)} grey values, as a photograph has; export a mask with one value a class"
+        )
+    if not smooth and _has_smooth_edges(marks):
+        between = ", ".join(f"{value:.0f}" for value in values[1:-1][:3])
+        raise InputError(
+            f"{path} has smooth edges (values such as {between} stand on edges only); export masks without "
+            "anti-aliasing, or name the tear's mask value"
+        )
+    if np.count_nonzero(values >= 255) > 1:
+        raise InputError(f"{path} has several values above 254, up to {values[-1]:.0f}; export classes as 1, 2, 3 ...")
+    return np.clip(marks, 0, 255).astype(np.uint8)
 
 
-def _marks(page: Page, path: Path) -> NDArray[np.uint8]:
-    """The one channel that a mask has, in effect. ValueError where colours, transparency or fractions say more."""
+def _has_smooth_edges(marks: NDArray[np.generic]) -> bool:
+    """Whether nothing but what lies between the lowest and the highest value is a step from one to the other."""
+    grey = marks.astype(np.float32)
+    low, high = grey.min(), grey.max()
+    between = (grey > low) & (grey < high)
+    if high - low < _FINEST_STEPS or not between.any():
+        return False
+    around = np.ones((3, 3), np.uint8)
+    lowest, highest = cv2.erode(grey, around), cv2.dilate(grey, around)
+    inner = between & (lowest == highest)
+    steps = between & (lowest < grey) & (grey < highest)
+    return not bool(inner.any()) and np.count_nonzero(steps) >= _MOSTLY * np.count_nonzero(between)
+
+
+def _marks(page: Page, path: Path) -> NDArray[np.generic]:
+    """The one channel that a mask has, in effect, of the file's own depth, nothing below 0.
+
+    ValueError where colours, transparency or fractions say more.
+    """
     values = page.values
     if values.ndim == 3:
         if page.alpha:
@@ -58,7 +89,7 @@ def _marks(page: Page, path: Path) -> NDArray[np.uint8]:
         raise InputError(
             f"{path} has {values.dtype} values with fractions; export a mask with one whole number a class"
         )
-    return np.clip(values, 0, 255).astype(np.uint8)
+    return np.maximum(values, 0) if values.dtype != np.bool_ else values.astype(np.uint8)
 
 
 def check_size(path: Path, size: tuple[int, ...], wanted: tuple[int, ...]) -> None:
@@ -74,6 +105,6 @@ def read_truth(path: Path, shape: tuple[int, ...], mask_value: int | None) -> Ma
 
     Raises OSError or ValueError, naming the file.
     """
-    marks = read_mask(path)
+    marks = read_mask(path, smooth=mask_value is not None)
     check_size(path, marks.shape, shape)
     return marks != 0 if mask_value is None else marks == mask_value

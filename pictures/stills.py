@@ -53,7 +53,7 @@ class Page(NamedTuple):
 
     values: Array
     alpha: bool
-    lossy: bool  # JPEG, which changes values
+    lossy: str  # what changes values: "JPEG", "lossy WebP"; or ""
 
 
 def pages(path: Path, start: int = 0, single: bool = False, indices: bool = False) -> Iterator[Page]:
@@ -72,7 +72,7 @@ def pages(path: Path, start: int = 0, single: bool = False, indices: bool = Fals
             if single and len(wanted) > 1:
                 raise InputError(one_picture(path, len(wanted)))
             for number in wanted[start:]:
-                yield _page(image, number, indices, deep)
+                yield _page(image, path, number, indices, deep)
     except SmartcaError:
         raise
     except Exception as error:  # each of Pillow's formats has its own
@@ -175,12 +175,11 @@ def _own(image: Image.Image, number: int) -> bool:
     return not getattr(image, "tag_v2", {}).get(_SUBFILE, 0) & (_REDUCED | _TRANSPARENCY)
 
 
-def _page(image: Image.Image, number: int, indices: bool, deep: Callable[[], Sequence[Array]]) -> Page:
+def _page(image: Image.Image, path: Path, number: int, indices: bool, deep: Callable[[], Sequence[Array]]) -> Page:
     with _quiet():
         image.seek(number)
         cut = image.mode in {"RGB", "RGBA"} and ";16" in str(getattr(image, "tile", ""))
         image.load()  # which turns a TIFF; and finds out that a file is cut off, which OpenCV may not
-        lossy = image.format in {"JPEG", "MPO"} or "jpeg" in str(image.info.get("compression"))
         if cut:  # OpenCV turns a TIFF as well
             if number >= len(deep()):
                 raise FileError("colours of 16 bits that are not known here")
@@ -189,7 +188,13 @@ def _page(image: Image.Image, number: int, indices: bool, deep: Callable[[], Seq
         else:
             plain = _plain(image, indices)
             values, alpha = np.asarray(plain), plain.getbands()[-1] in {"A", "a"}
-        return Page(np.ascontiguousarray(_upright(values, image)), alpha, lossy)
+        return Page(np.ascontiguousarray(_upright(values, image)), alpha, _lossy(image, path))
+
+
+def _lossy(image: Image.Image, path: Path) -> str:
+    if image.format == "WEBP" and b"VP8 " in path.read_bytes():  # the kind of chunk that changes values
+        return "lossy WebP"
+    return "JPEG" if image.format in {"JPEG", "MPO"} or "jpeg" in str(image.info.get("compression")) else ""
 
 
 def _plain(image: Image.Image, indices: bool) -> Image.Image:
@@ -235,7 +240,7 @@ def _unknown_to_pillow(path: Path) -> list[Page]:
         if file.read(4) not in (b"II*\0", b"MM\0*"):
             return []
     found = [_ordered(np.asarray(page)) for page in _by_opencv(path)]
-    return [Page(np.ascontiguousarray(page), page.ndim == 3 and page.shape[2] == 4, False) for page in found]
+    return [Page(np.ascontiguousarray(page), page.ndim == 3 and page.shape[2] == 4, "") for page in found]
 
 
 def _refuse_unreadable(path: Path) -> None:

@@ -89,3 +89,64 @@ def test_a_mask_is_found_by_its_name_and_then_by_its_stem(tmp_path: Path) -> Non
         assert mask_path(tmp_path, "below/a.dcm").name == name
     (tmp_path / "below" / "._b.png").touch()
     assert not mask_path(tmp_path, "below/b.png").exists()
+
+
+def drawn(values: np.ndarray, scale: float, how: int) -> np.ndarray:
+    return np.asarray(cv2.resize(values, None, fx=scale, fy=scale, interpolation=how))
+
+
+def test_smooth_edges_of_few_greys_are_refused(tmp_path: Path) -> None:
+    """Each of them would make a tear larger by its rim."""
+    square = np.zeros((60, 80), np.uint8)
+    square[20:41, 31:62] = 255
+    smooth = {
+        "blurred": cv2.GaussianBlur(square, (3, 3), 0),
+        "smaller": drawn(square, 0.5, cv2.INTER_AREA),
+        "larger": drawn(square, 2, cv2.INTER_LINEAR),
+        "deep": drawn(square.astype(np.uint16) * 257, 2, cv2.INTER_LINEAR),
+        "upside": 255 - cv2.GaussianBlur(square, (3, 3), 0),
+    }
+    for name, values in smooth.items():
+        assert 3 <= len(np.unique(values)) < 32
+        cv2.imwrite(str(tmp_path / f"{name}.png"), values)
+        with pytest.raises(ValueError, match=r"has smooth edges \(values such as \d.* without anti-aliasing"):
+            read_truth(tmp_path / f"{name}.png", values.shape, None)
+    blurred = smooth["blurred"]
+    assert (read_truth(tmp_path / "blurred.png", blurred.shape, 255) == (blurred == 255)).all()  # a class was named
+
+
+def test_classes_are_no_smooth_edges(tmp_path: Path) -> None:
+    nested = np.zeros((60, 80), np.uint8)
+    nested[10:50, 10:70], nested[20:30, 20:40], nested[35:37, 30:60] = 128, 255, 64  # one of them thin
+    few = np.zeros((60, 80), np.uint8)
+    few[20:40, 20:40], few[21:39, 21:39] = 1, 2  # one around the other
+    thin = np.zeros((60, 80), np.uint8)
+    thin[20:40, 20:40], thin[50:52, 5:70] = 255, 100
+    for name, values in (("nested", nested), ("few", few), ("thin", thin), ("empty", nested * 0), ("full", few | 255)):
+        cv2.imwrite(str(tmp_path / f"{name}.png"), values)
+        assert (read_truth(tmp_path / f"{name}.png", values.shape, None) == (values > 0)).all(), name
+
+
+def test_sixteen_bits_are_not_made_one_class(tmp_path: Path) -> None:
+    two = np.zeros((60, 80), np.uint16)
+    two[20:40, 20:40], two[45:, :] = 300, 700
+    cv2.imwrite(str(tmp_path / "two.png"), two)
+    with pytest.raises(ValueError, match="has several values above 254, up to 700; export classes as 1, 2, 3"):
+        read_mask(tmp_path / "two.png")
+    photograph = np.random.default_rng(0).integers(300, 60000, (60, 80)).astype(np.uint16)
+    cv2.imwrite(str(tmp_path / "photograph.png"), photograph)
+    with pytest.raises(ValueError, match="grey values, as a photograph has"):
+        read_mask(tmp_path / "photograph.png")
+    for value in (1, 255, 256, 257, 65535):
+        cv2.imwrite(str(tmp_path / "one.png"), np.where(two > 0, value, 0).astype(np.uint16))
+        assert ((read_mask(tmp_path / "one.png") > 0) == (two > 0)).all(), value
+
+
+def test_a_webp_may_be_a_mask_where_it_keeps_values(tmp_path: Path) -> None:
+    Image.fromarray(CLASSES).save(tmp_path / "kept.webp", lossless=True)
+    assert np.array_equal(read_mask(tmp_path / "kept.webp"), CLASSES)
+    assert mask_path(tmp_path, "kept.jpg").name == "kept.webp"
+    for exif in (b"", Image.Exif().tobytes()):
+        Image.fromarray(CLASSES * np.uint8(60)).save(tmp_path / "blurred.webp", quality=90, exif=exif)
+        with pytest.raises(ValueError, match="is a lossy WebP, which blurs"):
+            read_mask(tmp_path / "blurred.webp")
