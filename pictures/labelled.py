@@ -20,6 +20,9 @@ SPLITS = {"train": ("train",), "validate": ("val", "validate", "valid"), "test":
 PICTURES = (*STILL_SUFFIXES, *DICOM_SUFFIXES)
 
 
+UNFINISHED = ".unfinished"  # stands in a folder of phantoms while it is written; it says what was asked for
+
+
 class LabelledFolder:
     """`images/` and `masks/` with the same file names, and `split.csv` with at least the columns file,split.
 
@@ -32,6 +35,7 @@ class LabelledFolder:
         for part in ("images", "masks"):
             if not (root / part).is_dir():
                 raise InputError(f"{root / part} is missing; give a folder with images/ and masks/ in it")
+        refuse_unfinished(root)
         self.root, self.split, self.mask_value = root, split, mask_value
         self.files = [name for name, word in read_splits(root, root / "images") if belongs(word, split)]
         if not self.files:
@@ -59,6 +63,20 @@ class LabelledFolder:
             f"no mask of {self.root}, split {spoken(self.split)}, has the value {self.mask_value}; they have {values}: "
             "give one of those"
         )
+
+
+def refuse_unfinished(root: Path) -> None:
+    """ValueError for a folder of phantoms whose writing was interrupted: what is missing, and how to go on."""
+    mark = root / UNFINISHED
+    if not mark.is_file():
+        return
+    asked = mark.read_text(encoding="utf-8")
+    seed = asked.rpartition(" ")[2]
+    pairs = [path for path in (root / "images").glob(f"{seed}_*.png") if (root / "masks" / path.name).is_file()]
+    raise InputError(
+        f"{root} was interrupted while it was written: it holds {len(pairs)} of {asked}, and split.csv does not list "
+        "them; give the same `smartca phantom` command again"
+    )
 
 
 def words_of(split: str) -> tuple[str, ...]:

@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from ...errors import UNDECODABLE, FileError, InputError, MissingFile, RunError, mendable
 from ...files import whole_file, write_json, write_whole
 from ...pictures.filetypes import is_hidden
+from ...pictures.labelled import UNFINISHED
 from ...pictures.pixels import Grey, Mask, Sector
 from ...version import __version__
 from .contract import OnFrame
@@ -270,6 +271,8 @@ def write_folder(folder: Path, seed: int, frames: int, progress: OnFrame | None 
     _refuse_others(folder)
     for part in ("images", "masks"):
         (folder / part).mkdir(parents=True, exist_ok=True)
+    mark = folder / UNFINISHED
+    write_whole(mark, f"{frames} frames of seed {seed}".encode())
     split = "test" if seed >= HELD_OUT_FROM else "val" if seed in VALIDATE else "train"
     phantom, table, names = Phantom(seed), folder / "split.csv", []
     for number in range(frames):
@@ -287,6 +290,7 @@ def write_folder(folder: Path, seed: int, frames: int, progress: OnFrame | None 
     lines = io.StringIO(newline="")
     csv.writer(lines).writerows([("file", "split"), *sorted(listed.items())])
     write_whole(table, lines.getvalue().encode())
+    mark.unlink(missing_ok=True)
     return folder
 
 
