@@ -68,7 +68,7 @@ def _has_smooth_edges(marks: NDArray[np.generic]) -> bool:
     lowest, highest = cv2.erode(grey, around), cv2.dilate(grey, around)
     inner = between & (lowest == highest)
     steps = between & (lowest < grey) & (grey < highest)
-    return not bool(inner.any()) and np.count_nonzero(steps) >= _MOSTLY * np.count_nonzero(between)
+    return bool(not inner.any() and np.count_nonzero(steps) >= _MOSTLY * np.count_nonzero(between))
 
 
 def _marks(page: Page, path: Path) -> NDArray[np.generic]:
