@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 THEIRS = "their/"  # before every name of theirs
 OLDEST = 11  # opset: Resize, Pad and Slice are then as they are today
+HALF, HALF_ROUNDING = 10, 2e-3  # ONNX' number of float16; of a confidence that is computed in it
 APART = 1e-4  # of a mask's pixels: one in 10,000
 
 
@@ -69,32 +70,37 @@ class _Fit:
     """
 
     def __init__(self, around: _Around, taken: Understood) -> None:
-        self.around, self.side, (rows, columns) = around, taken.side, (taken.rows, taken.columns)
-        self.rows, self.columns, self.least = rows, columns, min(rows, columns)
-        self.same = (rows, columns) == (self.side, self.side)
-        self.top, self.left = (self.side - rows) // 2, (self.side - columns) // 2
+        self.around, self.taken, self.longer, self.least = around, taken, taken.longer, min(taken.rows, taken.columns)
+        self.square = taken.rows == taken.columns
         self.outside = ""
 
     def into(self, image: str) -> str:
-        if self.same:
-            return image
-        a, least = self.around, self.least
-        bars = np.ones((1, 1, self.side, self.side), np.float32)
-        bars[..., self.top : self.top + self.rows, self.left : self.left + self.columns] = 0
-        brightest = a.add("ReduceMax", a.add("Mul", image, a.constant(bars)), keepdims=0)
+        a, taken, least, longer = self.around, self.taken, self.least, self.longer
+        x = a.resize(image, (1, 1, longer, longer)) if longer != taken.side else image
+        if self.square:
+            return x
+        blurred = int(longer != taken.side)  # a picture's edge then reaches one pixel further
+        (top, bottom), (left, right) = _around(longer, taken.rows), _around(longer, taken.columns)
+        bars = np.ones((1, 1, longer, longer), np.float32)
+        bars[
+            ...,
+            max(top - blurred, 0) : longer - bottom + blurred,
+            max(left - blurred, 0) : longer - right + blurred,
+        ] = 0
+        brightest = a.add("ReduceMax", a.add("Mul", x, a.constant(bars)), keepdims=0)
         self.outside = a.add("Greater", brightest, a.constant(0.0))
-        cut = a.slice(image, [self.top, self.left], [self.top + self.rows, self.left + self.columns], [2, 3])
-        small = a.pad(a.resize(image, (1, 1, least, least)), _around(self.rows, least), _around(self.columns, least))
+        cut = a.slice(x, [top, left], [top + taken.rows, left + taken.columns], [2, 3])
+        small = a.pad(a.resize(x, (1, 1, least, least)), _around(taken.rows, least), _around(taken.columns, least))
         return a.add("Where", self.outside, small, cut)
 
     def back(self, q: str) -> str:
-        if self.same:
-            return q
-        a, least, side = self.around, self.least, self.side
-        first = [_around(self.rows, least)[0], _around(self.columns, least)[0]]
-        large = a.resize(a.slice(q, first, [n + least for n in first], [2, 3]), (1, 1, side, side))
-        whole = a.pad(q, _around(side, self.rows), _around(side, self.columns))
-        return a.add("Where", self.outside, large, whole)
+        a, taken, least, longer = self.around, self.taken, self.least, self.longer
+        if not self.square:
+            first = [_around(taken.rows, least)[0], _around(taken.columns, least)[0]]
+            large = a.resize(a.slice(q, first, [n + least for n in first], [2, 3]), (1, 1, longer, longer))
+            whole = a.pad(q, _around(longer, taken.rows), _around(longer, taken.columns))
+            q = a.add("Where", self.outside, large, whole)
+        return a.resize(q, (1, 1, taken.side, taken.side)) if longer != taken.side else q
 
 
 def _around(outer: int, inner: int) -> tuple[int, int]:
@@ -165,8 +171,8 @@ def plainly(opened: Any, taken: Understood, grey: NDArray[np.float32]) -> NDArra
         values /= values.sum(2, keepdims=True)
     one = np.ascontiguousarray(values[..., taken.index])
     if one.shape != grey.shape:
-        one = cv2.resize(one, grey.shape[::-1], interpolation=cv2.INTER_LINEAR)
-    return 1 / (1 + np.exp(-one)) if taken.form == "logits" else one
+        one = np.asarray(cv2.resize(one, grey.shape[::-1], interpolation=cv2.INTER_LINEAR), np.float32)
+    return (1 / (1 + np.exp(-one))).astype(np.float32) if taken.form == "logits" else one
 
 
 def adopt(model: Path, wanted: Wanted, threshold: float) -> tuple[bytes, Understood, float]:
@@ -193,20 +199,40 @@ def _apart(ready: bytes, data: bytes, taken: Understood, threshold: float, name:
         compiled = core.compile_model(core.read_model(ready), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     except RuntimeError as error:
         raise EngineError(f"OpenVINO cannot run {name}: {str(error).strip().splitlines()[-1]}") from error
-    rng, differing, flat = np.random.default_rng(0), [], True
-    top, left = (taken.side - taken.rows) // 2, (taken.side - taken.columns) // 2
+    rng, flat, differing, count = np.random.default_rng(0), True, 0, 0
     for grain in (1, 4, 16):
         coarse = rng.integers(0, 256, (-(-taken.rows // grain), -(-taken.columns // grain))).astype(np.float32) / 255
         grey = np.kron(coarse, np.ones((grain, grain), np.float32))[: taken.rows, : taken.columns]
-        square = np.zeros((1, 1, taken.side, taken.side), np.float32)
-        square[0, 0, top : top + taken.rows, left : left + taken.columns] = grey
-        ours = compiled(square)[0][0, 0, top : top + taken.rows, left : left + taken.columns]
-        theirs = plainly(opened, taken, grey)
+        square = _scaled(_placed(grey, taken.longer), taken.side)
+        seen = _scaled(square, taken.longer)[_middle(taken)]
+        theirs = plainly(opened, taken, np.ascontiguousarray(seen))
         flat = flat and float(np.ptp(theirs)) == 0.0
-        differing.append(float(np.mean((ours >= threshold) != (theirs >= threshold))))
+        ours = compiled(square[None, None])[0][0, 0]
+        # a network in half precision rounds its answers, in each library otherwise
+        told = _scaled(_placed(theirs, taken.longer), taken.side)
+        sure = np.abs(told - threshold) > (HALF_ROUNDING if taken.kind == HALF else 0.0)
+        differing += int(np.count_nonzero(sure & ((ours >= threshold) != (told >= threshold))))
+        count += taken.rows * taken.columns
     if flat:
         raise EngineError(f"{name} answers with one number everywhere: is the normalisation the right one?")
-    return max(differing)
+    return differing / count
+
+
+def _middle(taken: Understood) -> tuple[slice, slice]:
+    """Where the network's rectangle lies in the square around it."""
+    top, left = _around(taken.longer, taken.rows)[0], _around(taken.longer, taken.columns)[0]
+    return slice(top, top + taken.rows), slice(left, left + taken.columns)
+
+
+def _placed(picture: NDArray[np.float32], side: int) -> NDArray[np.float32]:
+    """`picture` in the middle of a black square."""
+    return np.pad(picture, [_around(side, n) for n in picture.shape])
+
+
+def _scaled(square: NDArray[np.float32], side: int) -> NDArray[np.float32]:
+    if square.shape == (side, side):
+        return square
+    return np.asarray(cv2.resize(square, (side, side), interpolation=cv2.INTER_LINEAR), np.float32)
 
 
 def deliver_adopted(ready: bytes, out: Path, name: str, threshold: float) -> None:

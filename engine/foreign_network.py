@@ -60,7 +60,12 @@ class Understood:
     @property
     def side(self) -> int:
         """Side of SMART-CA's square that the network's picture lies in: a multiple of 16."""
-        return max(32, -(-max(self.rows, self.columns) // 16) * 16)
+        return max(32, -(-self.longer // 16) * 16)
+
+    @property
+    def longer(self) -> int:
+        """The longer side of the network's picture."""
+        return max(self.rows, self.columns)
 
     def sentences(self) -> list[str]:
         """What was understood, for people."""
