@@ -33,6 +33,7 @@ COMMANDS = {
     "train": ("commands.train", "Train SMART-CA on phantoms or on your own masks."),
     "adapt": ("commands.adapt", "Make the network your own with ten labelled frames."),
     "export": ("commands.train", "Turn a checkpoint into an ONNX model, and prove it is the same."),
+    "adopt": ("commands.adopt", "Take anybody's segmentation network (ONNX) as a model."),
     "calibrate": ("commands.calibrate", "Find a model's threshold and fit its confidence; report on INT8."),
     "study": ("commands.study", "Compare networks and losses, one training a cell, in one table."),
     "build": ("commands.build", "Turn a model into the fastest engine for this machine or for other GPUs."),

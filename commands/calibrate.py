@@ -192,11 +192,11 @@ def _asked(model: Path, backend: str) -> Asked:
     from ..engine import onnx_graph
     from ..engine import operating_point as points
     from ..engine.building.assembly import Asked
-    from ..engine.contract import EngineError
+    from ..engine.contract import MAKES_MODELS, EngineError
     from ..files import sha256
 
     if model.suffix != ".onnx" or not model.is_file():
-        raise EngineError(f"there is no .onnx file at {model}; `smartca export` writes one from a checkpoint")
+        raise EngineError(f"there is no .onnx file at {model}; one is made by {MAKES_MODELS}")
     data = model.read_bytes()
     network = onnx_graph.read_network(data, model.name)
     size = onnx_graph.contract(network, model.name).size

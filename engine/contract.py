@@ -67,6 +67,8 @@ class Answer(NamedTuple):
     strange: float = 0.0
 
 
+# how a model comes about: of a checkpoint of ours, or of anybody's network
+MAKES_MODELS = "`smartca export` of a checkpoint, or by `smartca adopt` of anybody's segmentation ONNX"
 NOT_FINITE = (
     "the network answered with numbers outside 0..1, so it does not end in a confidence: `smartca adopt` puts one at "
     "the end of anybody's network, `smartca export` of a checkpoint made here"

@@ -73,7 +73,7 @@ def read_network(data: bytes, name: str) -> ModelProto:
     import onnx
     from google.protobuf.message import DecodeError
 
-    broken = f"{name} is cut short or is no ONNX file; export it again with `smartca export`"
+    broken = f"{name} is cut short or is no ONNX file; copy or export it again"
     try:
         model = onnx.load_model_from_string(data)
     except DecodeError as error:
@@ -102,7 +102,7 @@ def damage_told(data: bytes, name: str) -> Iterator[None]:
             onnx.checker.check_model(data)
         except onnx.checker.ValidationError as found:
             reason = str(found).strip().split("\n")[0]
-            raise EngineError(f"{name} is damaged ({reason}); export it again with `smartca export`") from error
+            raise EngineError(f"{name} is damaged ({reason}); copy or export it again") from error
         raise
 
 
@@ -114,7 +114,7 @@ def contract(model: ModelProto, name: str) -> Contract:
     inputs = [value for value in model.graph.input if value.name not in weights]
     ends = [*inputs, *model.graph.output]
     shapes = [_shape(value) for value in ends]
-    wrong = f"{name} is no SMART-CA network ({CONTRACT}); export one with `smartca export`"
+    wrong = f"{name} is no SMART-CA network ({CONTRACT}); `smartca adopt {name}` makes one of it"
     if len(inputs) != 1 or any(v.type.tensor_type.elem_type != TensorProto.FLOAT for v in ends):
         raise EngineError(wrong)
     square = len(shapes[0]) == 4 and shapes[0][:2] == (1, 1) and shapes[0][2] == shapes[0][3] > 0

@@ -11,7 +11,7 @@ import msgspec
 
 from .. import onnx_bytes, plugins
 from ..errors import SmartcaError
-from .contract import SHIPPED, Engine, EngineError, Foreign, Remote, Runner, engine_at
+from .contract import MAKES_MODELS, SHIPPED, Engine, EngineError, Foreign, Remote, Runner, engine_at
 from .cpu.ready_int8 import chosen
 from .foreign_runner import Judged
 from .operating_point import USUAL, OperatingPoint, PointName, point_name
@@ -88,7 +88,7 @@ def open_runner(
         return _agreed(engine, _foreign(engine), precision)
     if not engine.is_file():
         raise EngineError(
-            f"there is no model at {engine}; give an .onnx file made by `smartca export`, or an engine "
+            f"there is no model at {engine}; give an .onnx file made by {MAKES_MODELS}, or an engine "
             "made by `smartca build`"
         )
     if engine.suffix == ".engine":
@@ -97,8 +97,8 @@ def open_runner(
         return trt.open_engine(engine, built_in(engine, precision))
     if engine.suffix != ".onnx":
         raise EngineError(
-            f"{engine.name} is not an .onnx file or .engine file; `smartca export` writes the one from a checkpoint, "
-            "`smartca build` the other from that"
+            f"{engine.name} is not an .onnx file or .engine file; the one is made by {MAKES_MODELS}; "
+            "the other from that by `smartca build`"
         )
     _weights_there(engine)
     if backend == "onnxruntime":
@@ -152,7 +152,7 @@ def _foreign(engine: Foreign) -> Runner:
     if runner is None:
         raise EngineError(
             f"there is no model at {engine} and no engine called {engine.plugin!r}; give an .onnx file made "
-            f"by `smartca export`, an engine made by `smartca build`, or triton://HOST:PORT/NAME; "
+            f"by {MAKES_MODELS}, an engine made by `smartca build`, or triton://HOST:PORT/NAME; "
             f"{plugins.told('smartca.engines')}"
         )
     return Judged(runner, engine.name)

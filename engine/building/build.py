@@ -12,7 +12,7 @@ import msgspec
 from ...files import sha256
 from .. import onnx_graph, plan
 from .. import operating_point as points
-from ..contract import PRECISIONS, EngineError, Progress
+from ..contract import MAKES_MODELS, PRECISIONS, EngineError, Progress
 from ..cpu.capabilities import has_bf16
 from ..machine import BUILDERS, LIBRARIES, gpus, library_version
 from ..nvidia.compile import AHEAD_OF_TIME, EXAMPLE_TARGETS, FLAGS, load_library
@@ -120,7 +120,7 @@ def _where(options: Options) -> dict[str, object]:
 
 def _read(model: Path) -> bytes:
     if model.suffix != ".onnx" or not model.is_file():
-        raise EngineError(f"there is no .onnx file at {model}; `smartca export` writes one from a checkpoint")
+        raise EngineError(f"there is no .onnx file at {model}; one is made by {MAKES_MODELS}")
     return model.read_bytes()
 
 

@@ -129,7 +129,7 @@ def most_exact(model: Path) -> str:
 
 def _read(core: ov.Core, model: Path) -> ov.Model:
     """Read the file and hold it to the contract: (1, 1, S, S) float32 in, the same shape out, perhaps (1, 2) beside."""
-    unreadable = f"{model.name} is not a readable ONNX file; export it again with `smartca export`"
+    unreadable = f"{model.name} is not a readable ONNX file; copy or export it again"
     with model.open("rb") as file:
         if file.read(1) != b"\x08":  # every ONNX file begins with its IR version; OpenVINO would try other formats
             raise EngineError(unreadable)
@@ -142,10 +142,13 @@ def _read(core: ov.Core, model: Path) -> ov.Model:
     known = len(network.inputs) == 1 and shapes[2:] in ([], [(1, 2)])
     if not known or shapes[0] != shapes[1] or not _is_square(shapes[0]):
         found = " -> ".join(str(shape) for shape in shapes)
-        raise EngineError(f"{model.name} has the wrong shape ({found}): SMART-CA needs {wanted}; use `smartca export`")
+        raise EngineError(
+            f"{model.name} has the wrong shape ({found}): SMART-CA needs {wanted}; `smartca adopt {model.name}` makes "
+            "one of anybody's segmentation network"
+        )
     if network.input(0).get_element_type() != ov.Type.f32:
         kind = network.input(0).get_element_type().get_type_name()
-        raise EngineError(f"{model.name} takes {kind} input; SMART-CA needs float32: use `smartca export`")
+        raise EngineError(f"{model.name} takes {kind} input; SMART-CA needs float32: use `smartca adopt {model.name}`")
     return network
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from ... import onnx_bytes
 from ...files import sha256
 from .. import operating_point, plan
-from ..contract import EngineError
+from ..contract import MAKES_MODELS, EngineError
 from .config import ServedNetwork, Serving, config, file_name, model_version
 
 PLANS = (".engine", ".plan", ".trt")
@@ -78,7 +78,7 @@ def _copy_weights(model: Path, folder: Path) -> list[Path]:
 def _origin(model: Path, source: Path | None) -> tuple[Path, plan.BuildSheet | None]:
     """The ONNX file that says which weights these are, and what an engine's build sheet tells."""
     if not model.is_file():
-        raise EngineError(f"there is no model at {model}; `smartca export` writes one, `smartca build` makes it faster")
+        raise EngineError(f"there is no model at {model}; one is made by {MAKES_MODELS}")
     if model.suffix == ".onnx":
         return model, None
     if model.suffix not in PLANS:
@@ -117,7 +117,7 @@ def _look_at(onnx: Path, told: plan.BuildSheet | None) -> ServedNetwork:
     try:
         network = ov.Core().read_model(str(onnx))
     except (RuntimeError, UnicodeDecodeError) as error:  # its own words may quote the file
-        raise EngineError(f"{onnx.name} is not a readable ONNX file; export it again with `smartca export`") from error
+        raise EngineError(f"{onnx.name} is not a readable ONNX file; copy or export it again") from error
     shapes = {port.get_any_name(): port.partial_shape for port in [*network.inputs, *network.outputs]}
     first = shapes.get("image")
     fits = first is not None and first.rank.is_static and len(first) == 4 and all(d.is_static for d in list(first)[1:])
@@ -125,7 +125,7 @@ def _look_at(onnx: Path, told: plan.BuildSheet | None) -> ServedNetwork:
     if not fits or not known or shapes["q"] != first:
         raise EngineError(
             f"{onnx.name} has {', '.join(shapes)}; a SMART-CA network takes 'image' (1, 1, S, S) and gives 'q' of that "
-            "shape and perhaps 'picture': use `smartca export`"
+            f"shape and perhaps 'picture': `smartca adopt {onnx.name}` makes one of anybody's segmentation network"
         )
     assert first is not None
     quantised = any(node.get_type_name() == "FakeQuantize" for node in network.get_ops())
