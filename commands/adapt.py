@@ -96,7 +96,7 @@ def _adapt(folder: Path, out: Path, options: dict[str, object]) -> None:
         from ..adapting.finishing import commands
         from ..adapting.wanted import Wanted
         from ..train.fit import TrainingStopped
-    from .phases import Phases
+    from .progress import Phases
 
     try:
         with Phases() as phases:

@@ -60,7 +60,7 @@ def adopt(
     """
     from ..engine.adopting import adopt as wrap
     from ..engine.adopting import deliver_adopted
-    from ..engine.foreign_network import Wanted, scaling
+    from ..engine.foreign_network import Hints, scaling
 
     writable(out, "-o")
     spared(out, "-o", theirs)
@@ -72,7 +72,7 @@ def adopt(
         raise click.UsageError("--range takes the place of --mean and --std; give one of the two")
     if grey_range is not None:
         mean, std = scaling(grey_range)
-    ready, taken, apart = wrap(theirs, Wanted(mean, std, channels, output, output_name, size), threshold)
+    ready, taken, apart = wrap(theirs, Hints(mean, std, channels, output, output_name, size), threshold)
     deliver_adopted(ready, out, theirs.name, threshold)
     for sentence in taken.sentences():
         say(f"{theirs.name} {sentence}")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from ..evaluation.bench import Timing
     from ..evaluation.contenders import Contender, Missing
-    from .phases import Phases
+    from .progress import Phases
 
 ENGINES = (".onnx", ".engine")
 SEEDS = range(90001, 90005)  # of phantoms that training never sees
@@ -73,7 +73,7 @@ def bench(
     from ..engine import open_runner
     from ..engine.machine import versions
     from ..evaluation.bench import race as measure
-    from .phases import Phases
+    from .progress import Phases
 
     writable(report, "--report")
     path = model or usual()

@@ -15,7 +15,7 @@ from ..engine.machine import BACKENDS
 from .build_triton import Repository, triton_options
 from .int8_options import data_options
 from .options import FILE, say, usual
-from .phases import Phases
+from .progress import Phases
 
 if TYPE_CHECKING:
     from ..engine.building.assembly import Int8Calibration

@@ -163,7 +163,7 @@ def report(model: Path | None, data: CalibrationData, backend: str | None, out: 
     from ..engine.building.build import fastest
     from ..engine.contract import EngineError
     from ..files import write_whole
-    from .phases import Phases
+    from .progress import Phases
 
     asked = _asked(model or usual(), backend or fastest())
     with Phases() as phases:

@@ -1,22 +1,17 @@
-"""The one line a person sees while a run goes on."""
+"""What a person sees while work goes on; rich is imported with the first bar: most commands start without one."""
 
 from __future__ import annotations
 
 import time
 from types import TracebackType
+from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    SpinnerColumn,
-    TextColumn,
-    TimeRemainingColumn,
-)
 from typing_extensions import Self
 
-from ..stream.run.run import Run
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+    from ..stream.run.run import Run
 
 
 class Line:
@@ -24,6 +19,9 @@ class Line:
 
     def __init__(self, source: str, headless: bool) -> None:
         self.total: int | None = None
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
+
         self._bar = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}"),
@@ -63,7 +61,58 @@ class Line:
             self._bar.stop()
 
 
-def bar() -> Progress:
-    """A progress bar on stderr."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=Console(stderr=True), transient=True)
+class Phases:
+    """A bar for each phase that the builder tells of, under one another as they are nested; on a terminal only.
+
+    rich is imported with the first phase: an engine that is in the cache has none, and is found the quicker.
+    """
+
+    def __init__(self) -> None:
+        self.bars: Progress | None = None
+        self.built = False  # by us, and not by another process that we waited for
+        self._tasks: dict[str, TaskID] = {}
+
+    def __enter__(self) -> Phases:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.bars is not None:
+            self.bars.stop()
+
+    def __call__(self, phase: str, done: int, total: int) -> None:
+        """`done` of `total` steps of `phase`; its bar goes when all are done."""
+        from ..engine.building.cache import WAITING
+
+        self.built |= phase != WAITING
+        if self.bars is None:
+            self.bars = bar(elapsed=True)
+            self.bars.start()
+        if phase not in self._tasks:
+            self._tasks[phase] = self.bars.add_task(phase, total=total)
+        self.bars.update(self._tasks[phase], completed=done, total=total)
+        if done >= total:
+            self.bars.remove_task(self._tasks.pop(phase))
+
+    def names(self) -> list[str]:
+        """The phases that go on now."""
+        return [] if self.bars is None else [task.description for task in self.bars.tasks]
+
+
+def bar(elapsed: bool = False) -> Progress:
+    """A progress bar on stderr, on a terminal only; it tells the time that is left, or that has `elapsed`."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    console = Console(stderr=True)
+    times = TimeElapsedColumn() if elapsed else TimeRemainingColumn()
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), times)
+    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)

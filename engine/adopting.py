@@ -14,7 +14,7 @@ from . import onnx_graph
 from .building.output_checks import refuse_point
 from .contract import EngineError
 from .cpu.openvino_import import ov
-from .foreign_network import Understood, Wanted, prepared, session, understand
+from .foreign_network import Hints, Understood, prepared, session, understand
 from .operating_point import NOT_CALIBRATED, OperatingPoint, store_point
 from .passport import passport
 
@@ -176,7 +176,7 @@ def plainly(opened: Any, taken: Understood, grey: NDArray[np.float32]) -> NDArra
     return (1 / (1 + np.exp(-one))).astype(np.float32) if taken.form == "logits" else one
 
 
-def adopt(model: Path, wanted: Wanted, threshold: float) -> tuple[bytes, Understood, float]:
+def adopt(model: Path, hints: Hints, threshold: float) -> tuple[bytes, Understood, float]:
     """The wrapped network of the ONNX file `model`, what was understood, and the share of mask pixels that differ.
 
     That is against plain onnxruntime, at `threshold`. Raises EngineError where more than one in 10,000 do, or the
@@ -185,7 +185,7 @@ def adopt(model: Path, wanted: Wanted, threshold: float) -> tuple[bytes, Underst
     data = onnx_graph.whole_bytes(model)
     network = onnx_graph.read_network(data, model.name)
     with onnx_graph.damage_told(data, model.name):
-        taken = understand(network, data, wanted, model.name)
+        taken = understand(network, data, hints, model.name)
         told = "; ".join(taken.sentences())
         ready = wrapped(network, taken, passport(model.stem, taken.side, adopted=model.name, understood=told))
     apart = _apart(ready, data, taken, threshold, model.name)

@@ -26,7 +26,7 @@ SUPPORTED = {1: np.float32, 10: np.float16, 2: np.uint8}  # ONNX' numbers of wha
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class Hints:
     """What a person says of the network; None where it is to be found out."""
 
     mean: tuple[float, ...] | None = None
@@ -84,9 +84,9 @@ def scaling(name: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
     return RANGES[name]
 
 
-def normalisation(wanted: Wanted, channels: int, kind: int, name: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def normalisation(hints: Hints, channels: int, kind: int, name: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and std of grey in 0..1 for each channel. Raises EngineError where nobody can know them but the person."""
-    mean, std = wanted.mean, wanted.std
+    mean, std = hints.mean, hints.std
     if mean is None and std is None:
         if kind == 2:  # bytes are as they come
             return (0.0,) * channels, (1 / 255,) * channels
@@ -102,7 +102,7 @@ def normalisation(wanted: Wanted, channels: int, kind: int, name: str) -> tuple[
     return (mean * channels)[:channels], (std * channels)[:channels]
 
 
-def understand(model: ModelProto, data: bytes, wanted: Wanted, name: str) -> Understood:
+def understand(model: ModelProto, data: bytes, hints: Hints, name: str) -> Understood:
     """Look at the network and try it. Raises EngineError, in one sentence, for what is no segmentation or must be said.
 
     data: the model's bytes, weights inside.
@@ -117,13 +117,13 @@ def understand(model: ModelProto, data: bytes, wanted: Wanted, name: str) -> Und
         raise EngineError(f"{name} takes no picture: its input must be float32, float16 or uint8, of four dimensions")
     last = dims[1] not in (1, 3) and dims[3] in (1, 3)
     batch, (rows, columns) = dims[0], dims[1:3] if last else dims[2:]
-    channels = dims[3] if last else dims[1] or {"grey": 1, "rgb": 3, "bgr": 3}.get(wanted.channels or "", 0)
+    channels = dims[3] if last else dims[1] or {"grey": 1, "rgb": 3, "bgr": 3}.get(hints.channels or "", 0)
     if channels not in (1, 3):
         raise EngineError(f"{name} does not say how many channels it takes: give --channels rgb or grey (1 or 3)")
-    if wanted.channels in ("rgb", "bgr") and channels == 1:
+    if hints.channels in ("rgb", "bgr") and channels == 1:
         raise EngineError(f"{name} takes one channel: --channels grey, or leave it out")
-    mean, std = normalisation(wanted, channels, kind, name)
-    free = wanted.size or 256
+    mean, std = normalisation(hints, channels, kind, name)
+    free = hints.size or 256
     taken = Understood(
         inputs[0].name,
         kind,
@@ -141,7 +141,7 @@ def understand(model: ModelProto, data: bytes, wanted: Wanted, name: str) -> Und
         True,
         (),
     )
-    return _output(model, taken, trial(data, taken, name), wanted, name)
+    return _output(model, taken, trial(data, taken, name), hints, name)
 
 
 def prepared(taken: Understood, grey: NDArray[np.float32]) -> NDArray[Any]:
@@ -178,10 +178,10 @@ def trial(data: bytes, taken: Understood, name: str) -> dict[str, NDArray[Any]]:
 
 
 def _output(
-    model: ModelProto, taken: Understood, found: dict[str, NDArray[Any]], wanted: Wanted, name: str
+    model: ModelProto, taken: Understood, found: dict[str, NDArray[Any]], hints: Hints, name: str
 ) -> Understood:
     maps = {key: part for key, part in found.items() if np.ndim(part) == 4 and part.dtype.kind == "f"}
-    chosen = wanted.output_name or ("out" if "out" in maps else next(iter(maps), ""))
+    chosen = hints.output_name or ("out" if "out" in maps else next(iter(maps), ""))
     if chosen not in maps:
         told = ", ".join(f"{key} {np.shape(part)}" for key, part in found.items())
         raise EngineError(
@@ -194,7 +194,7 @@ def _output(
     near = taken.rows // min(taken.rows, 8), taken.columns // min(taken.columns, 8)
     last = taken.last and shape[3] < 64 and shape[1] >= near[0] and shape[2] >= near[1]
     classes = shape[3] if last else shape[1]
-    form, index = _form(wanted.output, values, classes, _ends_in(model, chosen), name)
+    form, index = _form(hints.output, values, classes, _ends_in(model, chosen), name)
     if index >= classes:
         raise EngineError(f"{name} has {classes} class(es), counted from 0: there is no {form}:{index}")
     inside = bool(values.min() >= 0 and values.max() <= 1)
@@ -203,7 +203,7 @@ def _output(
     if form == "sigmoid" and not inside:
         raise EngineError(f"{name} answers from {values.min():.3g} to {values.max():.3g}: these are logits, no sigmoid")
     notes = [f"of {len(found)} outputs {chosen} is taken"] if len(found) > 1 else []
-    notes += ["of two classes the second is the tear"] if classes == 2 and wanted.output is None else []
+    notes += ["of two classes the second is the tear"] if classes == 2 and hints.output is None else []
     return replace(taken, output=chosen, output_last=last, form=form, index=index, raw=raw, notes=tuple(notes))
 
 

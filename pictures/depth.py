@@ -11,24 +11,25 @@ from ..errors import InputError
 class Depth:
     """Call it with every picture of a source in turn.
 
-    `bits` is how many each pixel has, where that is known. Where not, it is the smallest of 8, 10, 12, 14 and 16
-    that holds the brightest pixel seen, so that pictures that belong together keep their brightness to one another;
-    a later picture that does not fit raises it for itself and all behind it. What is below zero is black; but where
-    pixels may be `signed`, and have several values there, zero is the middle grey.
+    `bits` is how many each pixel has, where that is known. Where not, bytes come back as they are, and of other
+    pixels it is the smallest of 8, 10, 12, 14 and 16 that holds the brightest one seen, so that pictures that belong
+    together keep their brightness to one another; a later picture that does not fit raises it for itself and all
+    behind it. What is below zero is black; but where pixels may be `signed`, and have several values there, zero is
+    the middle grey.
     """
 
     def __init__(self, bits: int | None = None, signed: bool = False) -> None:
-        self._bits = bits or 0
+        self._known, self._bits = bits is not None, bits or 0
         self._may_be_signed = signed
         self._signed = False
 
     def __call__(self, image: NDArray[np.generic]) -> NDArray[np.uint8]:
-        """Integer pixels of any shape -> uint8; uint8 comes back as it is. ValueError for other pixels."""
+        """Integer pixels of any shape -> uint8. ValueError for other pixels."""
         if image.dtype == np.bool_:
             image = image.view(np.uint8)
         if not np.issubdtype(image.dtype, np.integer):
             raise InputError(f"its pixels are {image.dtype}, not whole numbers; save it with 8 or 16 bits a channel")
-        if image.dtype == np.uint8 and self._bits in (0, 8):
+        if image.dtype == np.uint8 and not (self._known and self._bits < 8):
             return np.asarray(image, np.uint8)
         values = image.astype(np.int64)
         low, high = int(values.min(initial=0)), int(values.max(initial=0))

@@ -89,7 +89,21 @@ def test_every_room_says_what_it_holds(name: str) -> None:
 # names that several files give to the same role
 SAME_ROLE = {
     # a command and the function that does its work
-    *("adapt", "attach", "bench", "calibrate", "classify", "evaluate", "export", "segment", "serve", "study", "view"),
+    *("adapt", "adopt", "attach", "bench", "calibrate", "classify", "evaluate", "export"),
+    *("segment", "serve", "study", "view"),
+        "adapt",
+        "adopt",
+        "attach",
+        "bench",
+        "calibrate",
+        "classify",
+        "evaluate",
+        "export",
+        "segment",
+        "serve",
+        "study",
+        "view",
+    ),
     *("inspect", "is_quantised"),  # one for each library
     *("Grey", "Floats", "Spacing"),  # phantom/ knows nothing of pictures/
     "log",  # every file's own logger

@@ -18,7 +18,7 @@ from av.container import OutputContainer
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from ...errors import RunError
+from ...errors import MissingFile, RunError
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -56,7 +56,7 @@ class WholeFile(io.FileIO):
         if self.failed is not None:
             raise self.failed
         if not self.path.exists() or os.fstat(self.fileno()).st_nlink == 0:
-            raise FileNotFoundError(errno.ENOENT, "it was moved or deleted meanwhile, or its folder was")
+            raise MissingFile(errno.ENOENT, "it was moved or deleted meanwhile, or its folder was")
 
     def settle(self) -> None:
         """Have it on the disk: some disks tell only now that they are full. Raises OSError."""

@@ -19,8 +19,10 @@ from smartca.calibration.int8.network import WatchedNetwork
 from smartca.calibration.int8.picture_choice import CalibrationPicture
 from smartca.calibration.int8.ranges import METHODS
 from smartca.engine import EngineError, OperatingPoint
+from smartca.engine.cpu.capabilities import quick_int8
 from smartca.engine.onnx_graph import layer_counts, read_network
 
+NARROW_HERE = quick_int8()  # without 8-bit dot products sums of bytes overflow, and the gate gives layers back to fp32
 BLACK = [CalibrationPicture(np.zeros((SIZE, SIZE), np.uint8))] * 10
 GATE = several(range(100, 108))
 
@@ -40,16 +42,17 @@ def found_for(
 def test_a_sound_calibration_passes_with_all_layers(on_cpu: bool) -> None:
     found = found_for(layered(heads=True), material(several(range(30))), on_cpu)
     found.require()
-    assert found.verdict.accepted and found.kept == []
+    assert found.verdict.accepted
     assert found.method in METHODS and set(found.methods) == set(METHODS)
     assert found.methods[found.method] == min(found.methods.values())
-    assert (found.narrow_layers, found.layers) == (len(LAYERS), len(LAYERS))
     made = read_network(found.network, "made")
     onnx.checker.check_model(made, full_check=True)
-    assert layer_counts(made)["Conv", "int8"] == len(LAYERS)
+    assert layer_counts(made)["Conv", "int8"] == found.narrow_layers == len(LAYERS) - len(found.kept)
     scores = found.scores
-    assert scores["layers_in_int8"] == "4 of 4 convolutions"
-    assert scores["data"] == "those" and scores["kept_in_fp32"] is None
+    assert scores["data"] == "those"
+    if NARROW_HERE or not on_cpu:
+        assert found.kept == [] and scores["kept_in_fp32"] is None
+        assert scores["layers_in_int8"] == "4 of 4 convolutions"
     assert str(scores["judged_by"]).startswith("openvino" if on_cpu else "onnxruntime")
     assert scores["judged_on_target"] is on_cpu
     assert [scores[f"{name}_allowed"] for name in ("dice", "worst", "recall")] == [-0.005, -0.05, -0.01]
@@ -57,7 +60,7 @@ def test_a_sound_calibration_passes_with_all_layers(on_cpu: bool) -> None:
 
 
 def test_the_layer_that_cannot_be_narrow_stays_in_fp32_and_no_other() -> None:
-    found = found_for(layered(loud=1000), material(several(range(12))))
+    found = found_for(layered(loud=1000), material(several(range(12))), on_cpu=NARROW_HERE)
     assert [group.split(".")[0] for group in found.kept] == ["body"]
     assert found.narrow_layers == len(LAYERS) - 1
     assert found.verdict.accepted
@@ -125,6 +128,7 @@ def test_each_phase_is_told_to_its_end() -> None:
         material(several(range(6))),
         OperatingPoint(),
         lambda *step: told.append(step),
+        on_cpu=NARROW_HERE,
     )
     phases = list(dict.fromkeys(phase for phase, _, _ in told))
     assert len(phases) == 6

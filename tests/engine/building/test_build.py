@@ -16,7 +16,7 @@ from onnx import numpy_helper
 from smartca.calibration.int8.data import CalibrationData
 from smartca.commands.build import build as command
 from smartca.commands.build import calibration_of
-from smartca.commands.phases import Phases
+from smartca.commands.progress import Phases
 from smartca.engine import EngineError, OperatingPoint, open_runner
 from smartca.engine import operating_point as points
 from smartca.engine import plan as plans
