@@ -42,8 +42,8 @@ MODULES = {"opencv-python-headless": "cv2", "pillow": "PIL", "pynrrd": "nrrd", "
 MORE = {
     "onnx": ("smartca build", "pip install onnx"),
     "onnxruntime": ("INT8 by smartca build --calibrate", "pip install onnxruntime"),
-    "pycuda": ("running TensorRT engines", "pip install pycuda"),
-    "cuda.bindings": ("CUDA graphs", "pip install cuda-bindings"),
+    "cuda.bindings": ("running TensorRT engines, with CUDA graphs", "pip install cuda-bindings"),
+    "pycuda": ("the same a little quicker; pip compiles it with NVIDIA's CUDA toolkit", "pip install pycuda"),
     "tritonclient": ("--engine triton://", "pip install 'tritonclient[grpc]'"),
     "torch": ("training", "pip install 'smartca[train]'"),
 }

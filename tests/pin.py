@@ -14,7 +14,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 ITS_OWN = ("nvidia-", "cuda-", "triton=")
-EXTRAS = ("--extra", "train", "--extra", "rtx", "--extra", "triton", "--extra", "cuda")
+EXTRAS = ("--extra", "train", "--extra", "rtx", "--extra", "triton", "--extra", "pycuda")
 COMPILE = ["uv", "pip", "compile", "--universal", "--python-version", "3.10", "--no-header", "--no-annotate"]
 
 

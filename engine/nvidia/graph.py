@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from ...errors import RunError
+from .driver import CURE
 
 
 class CudaError(RunError):
@@ -75,8 +76,7 @@ def bindings() -> Any:
     try:
         driver = importlib.import_module("cuda.bindings.driver")
     except ImportError as error:
-        cure = "uv sync --extra cuda, or pip install 'smartca[cuda]'"
-        raise CudaError(f"cuda-bindings is not installed or does not load ({error}): {cure}") from error
+        raise CudaError(f"cuda-bindings is not installed or does not load ({error}): {CURE}") from error
     try:
         checked(driver, driver.cuInit(0))
     except RuntimeError as error:  # it looks for the driver on its own, and in fewer places
