@@ -1,10 +1,11 @@
 """Everything a GPU can show of smartca, in one JSON: what ran, how fast, and whether it outlined the same tears.
 
     bash benchmarks/gpu.sh [--find-links WHEELS] [--report R.json]        makes the environment, then calls this
-    python benchmarks/gpu.py [--report R.json] [--quick]                  in an environment that is ready
+    python benchmarks/gpu.py [--report R.json] [--quick] [--parts more,torch,stream,feeds]   in one that is ready
 
 For TensorRT and TensorRT-RTX in every precision: build, start-up, latency at batch 1 with and without copies, two
-pictures in flight, memory, masks against fp32 on the CPU. For torch eager, its CUDA graph and torch.compile the same on
+pictures in flight, memory, masks against fp32 on the CPU; 1 to 8 pictures at once; through pycuda and through
+cuda-bindings alone. For torch eager, its CUDA graph and torch.compile the same on
 SMART-CA-lite (--checkpoint, or random weights, held against themselves on the CPU). Then the whole stream (attach,
 serve, view) at 60 and 240 frames/s offered, and 1 to 16 feeds at one engine, with the quickest GPU engine that
 outlines the same and with the CPU. Every part is a process of its own. What cannot run is in the JSON as well, with
@@ -21,7 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ from typing import Any
 import click
 import numpy as np
 from numpy.typing import NDArray
-from smartca.engine import SHIPPED_MODEL, EngineError, EngineInfo, Runner, Segmenter, open_runner, whole
+from smartca.engine import SHIPPED_MODEL, EngineError, Runner, Segmenter, open_runner, whole
 from smartca.engine import operating_point as points
 from smartca.engine.letterbox import letterbox, to_input
 from smartca.engine.machine import gpus, processor
@@ -48,6 +49,8 @@ PACKAGES = (
 )
 AHEAD = ("sm80", "sm86", "sm89", "sm120")
 PATIENCE_S = 420  # for one part
+BATCHES = (1, 2, 4, 8)
+CACHE = "SMARTCA_GPU_CACHE"  # a folder for engines, so that a second run need not build them again
 SAME = 0.995  # Dice with fp32's outlines, from which an engine may be called the same
 Part = dict[str, Any]
 
@@ -118,22 +121,30 @@ def agreement(work: Path, runner: Runner, model: str, digest: str) -> Part:
 
 def engine(work: Path, model: str, rounds: int, count: int, backend: str, precision: str) -> Part:
     """Build an engine and run it: what must fail, fails with the library's words."""
+    told = Part()
+    try:
+        out, told = made(work, model, backend, precision)
+        return {**told, **run(work, lambda: open_runner(out), model, rounds, str(out))}
+    except Exception as error:
+        return {**told, "state": "not run", "reason": str(error)}
+
+
+def made(work: Path, model: str, backend: str, precision: str, batch: int = 1) -> tuple[Path, Part]:
+    """An engine for the GPU that is here, else, by TensorRT-RTX, for others; how long it took, unless it was there."""
     from smartca.engine.building.assembly import Options
     from smartca.engine.building.build import build_engine
 
-    targets = ("current",) if gpus() or backend == "tensorrt" else AHEAD
-    source, told = Path(model), Part()
+    source, targets = Path(model), ("current",) if gpus() or backend == "tensorrt" else AHEAD
     if precision == "int8":
         source = Path(model).with_name(f"{Path(model).stem}-int8.onnx")
         if not source.is_file():
             raise FileNotFoundError(f"there is no {source.name} beside the model: calibrate one first")
-    out, started = work / f"{backend}-{precision}.engine", time.perf_counter()
-    try:
-        build_engine(source, Options(backend, precision, targets, out=out), lambda *_: None, work / "cache")
-        told |= {"build_s": round(time.perf_counter() - started, 2), "engine_mb": round(out.stat().st_size / 1e6, 2)}
-        return {**told, **run(work, lambda: open_runner(out), model, rounds, str(out))}
-    except Exception as error:
-        return {**told, "targets": targets, "state": "not run", "reason": str(error)}
+    out = work / f"{backend}-{precision}-{batch}.engine"
+    options = Options(backend, precision, targets, batch=batch, out=out)
+    steps, started = list[str](), time.perf_counter()
+    build_engine(source, options, lambda phase, *_: steps.append(phase), Path(os.environ.get(CACHE, work / "cache")))
+    took = round(time.perf_counter() - started, 2) if steps else None
+    return out, {"build_s": took, "engine_mb": round(out.stat().st_size / 1e6, 2)}
 
 
 def run(work: Path, opened: Callable[[], Any], model: str, rounds: int, place: str = "") -> Part:
@@ -168,27 +179,40 @@ def run(work: Path, opened: Callable[[], Any], model: str, rounds: int, place: s
         return told
 
 
-def older_tensorrt(work: Path, model: str, rounds: int, count: int) -> Part:
-    """TensorRT 8.6, for GPUs that newer flavours refuse: only the runtime half is ours, the network is weakly typed."""
-    from smartca.engine.nvidia.compile import load_library, quiet_logger
-    from smartca.engine.nvidia.tensorrt_runner import open_bytes
+def batches(work: Path, model: str, rounds: int, count: int, backend: str, precision: str) -> Part:
+    """1 to 8 pictures at once in one engine, with copies: would several scanners gain by being computed together?"""
+    from smartca.engine.nvidia.device import open_device
+    from smartca.engine.nvidia.lane import Lane
+    from smartca.engine.nvidia.network import TensorRtNetwork
 
-    trt = load_library("tensorrt")
-    log, started = quiet_logger(trt), time.perf_counter()
-    builder = trt.Builder(log)
-    network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.EXPLICIT_BATCH))
-    parser, config = trt.OnnxParser(network, log), builder.create_builder_config()
-    if not parser.parse(Path(model).read_bytes()):
-        raise RuntimeError(f"TensorRT {trt.__version__} cannot read {Path(model).name}: {parser.get_error(0).desc()}")
-    config.clear_flag(trt.BuilderFlag.TF32)
-    data = builder.build_serialized_network(network, config)
-    if data is None:
-        raise RuntimeError(f"TensorRT {trt.__version__} builds nothing: {' '.join(log.errors)}")
-    size = int(network.get_input(0).shape[2])
-    digest = sha256(Path(model))
-    info = EngineInfo(f"tensorrt {trt.__version__}", "fp32", digest, (1, 1, size, size))
-    told = {"build_s": round(time.perf_counter() - started, 2)}
-    return {**told, **run(work, lambda: open_bytes(bytes(data), "tensorrt", info), model, rounds)}
+    most = BATCHES[-1]
+    out, told = made(work, model, backend, precision, most)
+    told["runs"] = []
+    for pictures in BATCHES:
+        device = open_device()
+        network = TensorRtNetwork(out.read_bytes(), backend, device, pictures=pictures)
+        lane = Lane(device, network)
+        lane.warm_up(5)
+
+        def once(lane: Lane = lane) -> None:
+            lane.launch()
+            lane.wait()
+
+        taken = times(once, rounds)
+        per_second = round(1e3 * pictures / taken["p50_ms"])
+        told["runs"].append({"pictures": pictures, **taken, "pictures_per_second": per_second})
+        lane.close()
+        network.close()
+        device.close()
+    return told
+
+
+def packages(work: Path, model: str, rounds: int, count: int, place: str, package: str) -> Part:
+    """The engine at `place` through one package to the driver alone."""
+    if not package.startswith("pycuda"):  # which would come first
+        sys.modules["pycuda"] = None  # type: ignore[assignment]
+    importlib.import_module(package)
+    return run(work, lambda: open_runner(Path(place)), model, rounds, place)
 
 
 def torch(work: Path, model: str, rounds: int, count: int, way: str, precision: str, checkpoint: str) -> Part:
@@ -219,7 +243,7 @@ def stream(work: Path, model: str, rounds: int, count: int, place: str, fps: flo
 def feeds(work: Path, model: str, rounds: int, count: int, place: str) -> Part:
     """1 to 16 feeds at one engine."""
     script, report = Path(__file__).with_name("scanners.py"), work / "feeds.json"
-    few = ["--scanners", "1,2", "--seconds", "2"] if rounds < 100 else ["--scanners", "1,2,4,8,16", "--seconds", "8"]
+    few = ["--scanners", "1,2", "--seconds", "2"] if rounds < 100 else ["--scanners", "1,4,8,16", "--seconds", "5"]
     words = [*few, "--fps", "60", "--engine", place, "--report", str(report)]
     done = subprocess.run([sys.executable, str(script), *words], capture_output=True, text=True)
     if done.returncode:
@@ -227,7 +251,7 @@ def feeds(work: Path, model: str, rounds: int, count: int, place: str) -> Part:
     return {"state": "ran", "cores": os.cpu_count(), "runs": json.loads(report.read_text())["runs"]}
 
 
-PARTS = {f.__name__: f for f in (reference, engine, older_tensorrt, torch, stream, feeds)}
+PARTS = {f.__name__: f for f in (reference, engine, batches, packages, torch, stream, feeds)}
 
 
 def apart(work: Path, common: Part, name: str, python: str = sys.executable, **more: object) -> Part:
@@ -273,29 +297,56 @@ def machine(notes: Path | None) -> Part:
     return {**found, "processor": processor().name, "gpus": gpu, "versions": versions, "installing": told}
 
 
-def whole_program(work: Path, common: Part, checkpoint: str, older: str | None) -> Part:
-    """All parts, in order."""
+def whole_program(work: Path, common: Part, checkpoint: str, torch_python: str, wanted: set[str]) -> Iterator[Part]:
+    """All parts, in order, as far as they are done; `wanted` names those that are not left out."""
     told: Part = {"reference": apart(work, common, "reference")}
     told["engines"] = [
         apart(work, common, "engine", backend=backend, precision=precision)
         for backend in ("tensorrt", "tensorrt-rtx")
         for precision in ("fp32", "fp16", "int8")
     ]
-    if older:
-        told["engines"].append(apart(work, common, "older_tensorrt", older))
-    told["torch"] = []
+    yield told
+    ran = [e for e in told["engines"] if e["state"] == "ran" and e["dice_with_fp32"] >= SAME]
+    quickest = sorted(ran, key=lambda e: e["with_copies"]["p50_ms"])[:1]
+    places = [common["model"], *(e["file"] for e in quickest)]
+    if "more" in wanted and quickest:
+        kind = {name: quickest[0][name] for name in ("backend", "precision")}
+        told["batches"] = apart(work, common, "batches", **kind)
+        packages = ("pycuda.driver", "cuda.bindings.driver")
+        told["packages"] = [apart(work, common, "packages", place=places[-1], package=name) for name in packages]
+        yield told
+    if "stream" in wanted:
+        told["stream"] = [apart(work, common, "stream", place=p, fps=fps) for p in places for fps in (60.0, 240.0)]
+        yield told
+    if "feeds" in wanted:
+        told["feeds"] = [apart(work, common, "feeds", place=place) for place in places]
+        yield told
+    if "torch" in wanted:
+        for parts in torch_parts(work, common, checkpoint, torch_python):
+            told["torch"] = parts
+            yield told
+
+
+def torch_parts(work: Path, common: Part, checkpoint: str, python: str) -> Iterator[list[Part]]:
+    """Each way in each precision, as far as they are done."""
+    told: list[Part] = []
     for way, precision in ((way, precision) for way in ("eager", "graph", "compile") for precision in ("fp32", "fp16")):
-        before = told["torch"][-1] if told["torch"] else {}
+        before = told[-1] if told else {}
         if "finds no GPU" in before.get("reason", ""):  # torch takes long to say the same again
-            told["torch"].append({**before, "way": way, "precision": precision})
-            continue
-        told["torch"].append(apart(work, common, "torch", way=way, precision=precision, checkpoint=checkpoint))
-    sound = [e for e in told["engines"] if e["state"] == "ran" and e["file"] and e["dice_with_fp32"] >= SAME]
-    places = [common["model"]]
-    places += [e["file"] for e in sorted(sound, key=lambda e: e["with_copies"]["p50_ms"])[:1]]
-    told["stream"] = [apart(work, common, "stream", place=p, fps=fps) for p in places for fps in (60.0, 240.0)]
-    told["feeds"] = [apart(work, common, "feeds", place=place) for place in places]
-    return told
+            told.append({**before, "way": way, "precision": precision})
+        else:
+            told.append(apart(work, common, "torch", python, way=way, precision=precision, checkpoint=checkpoint))
+        yield told
+
+
+def verdict(told: Part) -> str:
+    """In one sentence."""
+    ran = [e for e in told["engines"] if e["state"] == "ran"]
+    if ran:
+        return f"{len(ran)} TensorRT engines ran"
+    fp32 = [e for e in told["engines"] if e.get("precision") == "fp32"]
+    reasons = "; ".join(f"{e['backend']}: {e['reason']}" for e in fp32)
+    return f"no TensorRT engine ran ({reasons})"
 
 
 @click.command()
@@ -303,11 +354,21 @@ def whole_program(work: Path, common: Part, checkpoint: str, older: str | None) 
 @click.option("--checkpoint", default="", help="Weights for the torch parts.  [default: random ones]")
 @click.option("--report", type=click.Path(path_type=Path), default=Path("gpu.json"), show_default=True)
 @click.option("--quick", is_flag=True, help="Few rounds: does it run at all?")
-@click.option("--older", metavar="PYTHON", help="A Python with TensorRT 8.6 and smartca, to try that as well.")
+@click.option("--torch", "torch_python", metavar="PYTHON", default=sys.executable, help="A Python with torch.")
+@click.option(
+    "--parts", default="more,torch,stream,feeds", show_default=True, help="What to try besides engines, with commas."
+)
 @click.option("--notes", type=click.Path(path_type=Path), help="What gpu.sh could not install.")
 @click.option("--part", hidden=True)
 def main(
-    model: Path, checkpoint: str, report: Path, quick: bool, older: str | None, notes: Path | None, part: str | None
+    model: Path,
+    checkpoint: str,
+    report: Path,
+    quick: bool,
+    torch_python: str,
+    parts: str,
+    notes: Path | None,
+    part: str | None,
 ) -> None:
     """Run all parts and write the JSON."""
     if part is not None:
@@ -316,15 +377,11 @@ def main(
     common = {"model": str(model.resolve()), "rounds": 30 if quick else 500, "count": 4 if quick else 24}
     told: Part = {"machine": machine(notes)}
     with tempfile.TemporaryDirectory(prefix="smartca-gpu-") as scratch:
-        told |= whole_program(Path(scratch), common, checkpoint, older)
-    ran = [e for e in told["engines"] if e["state"] == "ran"]
-    reasons = [
-        f"{e['backend']}: {e['reason']}" for e in told["engines"] if e.get("precision") == "fp32" and e not in ran
-    ]
-    verdict = f"{len(ran)} TensorRT engines ran" if ran else f"no TensorRT engine ran ({'; '.join(reasons)})"
-    report.write_text(json.dumps({"verdict": verdict, **told}, indent=2) + "\n")
-    click.echo(f"{verdict}; all of it is in {report}")
-    sys.exit(0 if ran else 1)
+        for done in whole_program(Path(scratch), common, checkpoint, torch_python, set(parts.split(","))):
+            told |= done  # what is done is kept, whatever becomes of the rest
+            report.write_text(json.dumps({"verdict": verdict(told), **told}, indent=2) + "\n")
+    click.echo(f"{verdict(told)}; all of it is in {report}")
+    sys.exit(0 if verdict(told).endswith("ran") else 1)
 
 
 if __name__ == "__main__":

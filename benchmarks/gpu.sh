@@ -10,7 +10,7 @@
 #   --here                install nothing, and need no NVIDIA GPU: use the Python called `python3` here, or $PYTHON
 #   -h, --help            print this and stop
 #   $PYTHON               the Python to begin with; its own packages (such as a torch that is there) are used
-#   $PYTHON_OLDER         a Python 3.10 for TensorRT 8.6, where newer flavours refuse the GPU; left out if unset
+#   $PYTHON_OLDER         a Python 3.10 for TensorRT 8.6, where newer flavours refuse the GPU; not used if unset
 #   $SMARTCA_GPU_ENV      where the environments go; a folder of its own in the temporary folder if unset
 set -u
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -63,8 +63,10 @@ if [ $here = no ]; then
 fi
 if [ -n "${PYTHON_OLDER:-}" ]; then
   if environment "$home/older" "$PYTHON_OLDER"; then
-    optional "$home/older/bin/python" tensorrt==8.6.0 nvidia-cudnn-cu12==8.9.7.29 nvidia-cublas-cu12 pycuda cuda-bindings
-    rest+=(--older "$home/older/bin/python")
+    optional "$home/older/bin/python" tensorrt==8.6.0 nvidia-cudnn-cu12==8.9.7.29 nvidia-cublas-cu12
+    for package in pycuda cuda-bindings onnxruntime; do optional "$home/older/bin/python" "$package"; done
+    rest+=(--torch "$python")
+    python=$home/older/bin/python
   fi
 fi
 cd "$root" || exit 2

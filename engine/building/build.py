@@ -15,7 +15,7 @@ from .. import operating_point as points
 from ..contract import MAKES_MODELS, PRECISIONS, EngineError, Progress
 from ..cpu.capabilities import has_bf16
 from ..machine import BUILDERS, LIBRARIES, gpus, library_version
-from ..nvidia.compile import AHEAD_OF_TIME, EXAMPLE_TARGETS, FLAGS, load_library
+from ..nvidia.compile import AHEAD_OF_TIME, EXAMPLE_TARGETS, flags, load_library
 from ..paths import cache_folder
 from ..plan import EnginePlan, suffix
 from . import output_checks as places
@@ -100,7 +100,9 @@ def make_plan(model: Path, data: bytes, options: Options) -> EnginePlan:
     )
     if options.backend == "openvino":
         return known
-    return msgspec.structs.replace(known, builder_flags=FLAGS, **_where(options))
+    return msgspec.structs.replace(
+        known, builder_flags=flags(options.backend, version, options.precision), **_where(options)
+    )
 
 
 def _where(options: Options) -> dict[str, object]:

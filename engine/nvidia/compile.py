@@ -1,7 +1,8 @@
-"""ONNX -> TensorRT engine, one way for TensorRT 10 and 11 and for TensorRT-RTX.
+"""ONNX -> TensorRT engine, one way for TensorRT 8.6 (JetPack 6.0), 10 and 11 and for TensorRT-RTX.
 
 Networks are strongly typed: every tensor has the type that the ONNX file gives it, which is all that TensorRT 11
-knows. TensorRT-RTX builds for GPUs that are not there; TensorRT builds for the one it runs on.
+knows; 8.6 does not know that yet, and takes its flags instead. TensorRT-RTX builds for GPUs that are not there;
+TensorRT builds for the one it runs on.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ from ..machine import LIBRARIES
 from ..onnx_graph import Contract
 from ..plan import EnginePlan
 
-FLAGS = ("STRONGLY_TYPED", "NO_TF32")  # of every engine: fp32 means fp32, not the GPU's 19-bit float
+TYPED = "STRONGLY_TYPED"
+NO_TF32 = "NO_TF32"  # of every engine: fp32 means fp32, not the GPU's 19-bit float
+OLD_FLAGS = {"fp16": ("FP16",), "int8": ("INT8",)}  # what TensorRT 8 must be allowed, where the file asks for it
 EXAMPLE_TARGETS = "sm86,sm89,sm120"
 AHEAD_OF_TIME = "--backend tensorrt-rtx builds for GPUs that are not here"
 
@@ -36,6 +39,16 @@ def load_library(backend: str) -> Any:
         raise EngineError(
             f"{backend} is not installed or does not load ({in_one_line(str(error))}): {install}"
         ) from error
+
+
+def flags(backend: str, version: str, precision: str) -> tuple[str, ...]:
+    """How the library is told what to compute in; see the head of this file."""
+    old = backend == "tensorrt" and version.split(".")[0] == "8"
+    return (*OLD_FLAGS.get(precision, ()), NO_TF32) if old else (TYPED, NO_TF32)
+
+
+def _typed(trt: Any) -> bool:
+    return hasattr(trt.NetworkDefinitionCreationFlag, TYPED)
 
 
 def compile_network(
@@ -78,8 +91,8 @@ def _interrupts(monitor: Any) -> Iterator[None]:
 def _compile(trt: Any, network: bytes, ends: Contract, plan: EnginePlan, monitor: Any, timings: Path | None) -> bytes:
     log = quiet_logger(trt)
     builder = _builder(trt, log)
-    typed = 1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED)
-    definition = builder.create_network(typed)
+    kind = TYPED if _typed(trt) else "EXPLICIT_BATCH"
+    definition = builder.create_network(1 << int(getattr(trt.NetworkDefinitionCreationFlag, kind)))
     parser = trt.OnnxParser(definition, log)
     if not parser.parse(network):
         reasons = [parser.get_error(number).desc() for number in range(parser.num_errors)]
@@ -87,7 +100,8 @@ def _compile(trt: Any, network: bytes, ends: Contract, plan: EnginePlan, monitor
     config = builder.create_builder_config()
     _configure(trt, builder, config, ends, plan)
     cache = _timing_cache(config, plan, timings)
-    config.progress_monitor = monitor
+    if hasattr(config, "progress_monitor"):  # TensorRT 8 has none, and tells of nothing before it is done
+        config.progress_monitor = monitor
     engine = builder.build_serialized_network(definition, config)
     if monitor.raised is not None:
         raise monitor.raised
@@ -112,6 +126,12 @@ def _builder(trt: Any, log: Any) -> Any:
 def _configure(trt: Any, builder: Any, config: Any, ends: Contract, plan: EnginePlan) -> None:
     """Flags, workspace, profile and targets."""
     config.clear_flag(trt.BuilderFlag.TF32)
+    if not _typed(trt):
+        for flag in OLD_FLAGS.get(plan.precision, ()):
+            config.set_flag(getattr(trt.BuilderFlag, flag))
+        # cuBLAS and cuDNN come with later versions' own kernels instead, and are packages of their own
+        own = (trt.TacticSource.EDGE_MASK_CONVOLUTIONS, trt.TacticSource.JIT_CONVOLUTIONS)
+        config.set_tactic_sources(sum(1 << int(source) for source in own))
     config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED  # names of layers, for --inspect
     if plan.workspace_mb is not None:
         config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, plan.workspace_mb << 20)
@@ -120,17 +140,20 @@ def _configure(trt: Any, builder: Any, config: Any, ends: Contract, plan: Engine
         profile.set_shape(ends.input, *((pictures, 1, ends.size, ends.size) for pictures in plan.batch))
         config.add_optimization_profile(profile)
     if plan.backend == "tensorrt-rtx" and plan.targets:
+        if plan.targets == ("current",):
+            # it would build, and then refuse to open the engine
+            _capability(trt, plan.compute_capability or "current", ", which is here: use --backend tensorrt")
         config.num_compute_capabilities = len(plan.targets)
         for number, target in enumerate(plan.targets):
             if not config.set_compute_capability(_capability(trt, target), number):
                 raise EngineError(f"TensorRT-RTX {trt.__version__} takes no {target} as a target: choose --target")
 
 
-def _capability(trt: Any, target: str) -> Any:
+def _capability(trt: Any, target: str, cure: str = ": choose --target") -> Any:
     known = {name: value for name, value in trt.ComputeCapability.__members__.items() if name != "NONE"}
     if target.upper() not in known:
         names = ", ".join(name.lower() for name in known)
-        raise EngineError(f"TensorRT-RTX {trt.__version__} builds for {names}, not for {target}: choose --target")
+        raise EngineError(f"TensorRT-RTX {trt.__version__} builds for {names}, not for {target}{cure}")
     return known[target.upper()]
 
 
@@ -164,9 +187,11 @@ def quiet_logger(trt: Any) -> Any:
 def _monitor(trt: Any, progress: Progress) -> Any:
     """TensorRT's progress monitor, which hands its phases to `progress`; an exception in there ends the build."""
 
-    class Monitor(trt.IProgressMonitor):
+    base: Any = getattr(trt, "IProgressMonitor", object)
+
+    class Monitor(base):
         def __init__(self) -> None:
-            trt.IProgressMonitor.__init__(self)
+            base.__init__(self)
             self.raised: BaseException | None = None
             self._steps: dict[str, int] = {}
 

@@ -19,12 +19,16 @@ NOT_OPENED = "the TensorRT engine cannot be opened on this GPU"
 class TensorRtNetwork:
     """An engine and its input and outputs.
 
-    ends: tensor -> shape for one picture: the input's first, then q's, then perhaps picture's. own_graph: TensorRT-RTX
+    pictures: how many are computed at once, as far as the engine's batch goes. ends: tensor -> shape for that many:
+    the input's first, then q's, then perhaps picture's. own_graph: TensorRT-RTX
     can capture a CUDA graph by itself; why_not says why it does not, where it should.
     Raises EngineError, with the library's own words where it refuses the engine.
     """
 
-    def __init__(self, data: bytes, backend: str, device: Device, cache: Path | None = None) -> None:
+    def __init__(
+        self, data: bytes, backend: str, device: Device, cache: Path | None = None, pictures: int = 1
+    ) -> None:
+        self._pictures = pictures
         self._trt = trt_build.load_library(backend)
         self._log = trt_build.quiet_logger(self._trt)
         self._device = device
@@ -140,13 +144,13 @@ class TensorRtNetwork:
         """Hold the engine to the contract."""
         engine, trt = self._engine, self._trt
         names = [engine.get_tensor_name(number) for number in range(engine.num_io_tensors)]
-        shapes = {name: (1, *tuple(engine.get_tensor_shape(name))[1:]) for name in names}
+        shapes = {name: (self._pictures, *tuple(engine.get_tensor_shape(name))[1:]) for name in names}
         inputs = [name for name in names if engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT]
         outputs = sorted((name for name in names if name not in inputs), key=lambda name: -len(shapes[name]))
         kinds = {engine.get_tensor_dtype(name) for name in names}
         found = [shapes[name] for name in (*inputs, *outputs)]
         sides = found[0][2:] if found else ()
-        known = len(inputs) == 1 and found[1:] in ([found[0]], [found[0], (1, 2)]) and len(set(sides)) == 1
+        known = len(inputs) == 1 and found[1:] in ([found[0]], [found[0], (self._pictures, 2)]) and len(set(sides)) == 1
         if not known or len(sides) != 2 or kinds != {trt.DataType.FLOAT}:
             words = ", ".join(f"{name} {engine.get_tensor_dtype(name).name} {shapes[name]}" for name in names)
             raise EngineError(

@@ -28,7 +28,7 @@ WARM_UP = 5
 def open_engine(engine: Path, precision: str) -> TrtRunner:
     """Open the engine file, which `plan.require` has found sound and made in `precision`.
 
-    Raises EngineError, in one sentence, without driver, its bindings or library, or where the library refuses the engine.
+    Raises EngineError, in one sentence, without driver, bindings or library, or where the library refuses the engine.
     """
     sheet = plan.load_sheet(engine)
     data = engine.read_bytes()
