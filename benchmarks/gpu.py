@@ -23,6 +23,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -226,7 +227,7 @@ def torch(work: Path, model: str, rounds: int, count: int, way: str, precision: 
 
 def stream(work: Path, model: str, rounds: int, count: int, place: str, fps: float) -> Part:
     """attach, serve and view as processes, at `fps` offered: capture to overlay."""
-    report, frames = work / f"stream-{fps}.json", int(fps * (2 if rounds < 100 else 10))
+    report, frames = work / f"stream-{fps}.json", int(fps * (2 if rounds < 100 else 6))
     words = ["demo", "--headless", "--fps", str(fps), "--frames", str(frames), "--engine", place]
     started = time.perf_counter()
     done = subprocess.run(
@@ -243,7 +244,7 @@ def stream(work: Path, model: str, rounds: int, count: int, place: str, fps: flo
 def feeds(work: Path, model: str, rounds: int, count: int, place: str) -> Part:
     """1 to 16 feeds at one engine."""
     script, report = Path(__file__).with_name("scanners.py"), work / "feeds.json"
-    few = ["--scanners", "1,2", "--seconds", "2"] if rounds < 100 else ["--scanners", "1,4,8,16", "--seconds", "5"]
+    few = ["--scanners", "1,2", "--seconds", "2"] if rounds < 100 else ["--scanners", "1,4,16", "--seconds", "4"]
     words = [*few, "--fps", "60", "--engine", place, "--report", str(report)]
     done = subprocess.run([sys.executable, str(script), *words], capture_output=True, text=True)
     if done.returncode:
@@ -297,13 +298,24 @@ def machine(notes: Path | None) -> Part:
     return {**found, "processor": processor().name, "gpus": gpu, "versions": versions, "installing": told}
 
 
-def whole_program(work: Path, common: Part, checkpoint: str, torch_python: str, wanted: set[str]) -> Iterator[Part]:
-    """All parts, in order, as far as they are done; `wanted` names those that are not left out."""
+@dataclass(frozen=True)
+class Asked:
+    """What the command line asks for. torch_python: the Python for the parts in torch."""
+
+    checkpoint: str
+    torch_python: str
+    precisions: list[str]
+    parts: list[str]
+
+
+def whole_program(work: Path, common: Part, asked: Asked) -> Iterator[Part]:
+    """All parts, in order, as far as they are done."""
+    wanted = asked.parts
     told: Part = {"reference": apart(work, common, "reference")}
     told["engines"] = [
         apart(work, common, "engine", backend=backend, precision=precision)
         for backend in ("tensorrt", "tensorrt-rtx")
-        for precision in ("fp32", "fp16", "int8")
+        for precision in asked.precisions
     ]
     yield told
     ran = [e for e in told["engines"] if e["state"] == "ran" and e["dice_with_fp32"] >= SAME]
@@ -319,10 +331,10 @@ def whole_program(work: Path, common: Part, checkpoint: str, torch_python: str, 
         told["stream"] = [apart(work, common, "stream", place=p, fps=fps) for p in places for fps in (60.0, 240.0)]
         yield told
     if "feeds" in wanted:
-        told["feeds"] = [apart(work, common, "feeds", place=place) for place in places]
+        told["feeds"] = [apart(work, common, "feeds", place=place) for place in reversed(places)]
         yield told
     if "torch" in wanted:
-        for parts in torch_parts(work, common, checkpoint, torch_python):
+        for parts in torch_parts(work, common, asked.checkpoint, asked.torch_python):
             told["torch"] = parts
             yield told
 
@@ -355,6 +367,7 @@ def verdict(told: Part) -> str:
 @click.option("--report", type=click.Path(path_type=Path), default=Path("gpu.json"), show_default=True)
 @click.option("--quick", is_flag=True, help="Few rounds: does it run at all?")
 @click.option("--torch", "torch_python", metavar="PYTHON", default=sys.executable, help="A Python with torch.")
+@click.option("--precisions", default="fp32,fp16,int8", show_default=True, help="Which engines, with commas.")
 @click.option(
     "--parts", default="more,torch,stream,feeds", show_default=True, help="What to try besides engines, with commas."
 )
@@ -366,6 +379,7 @@ def main(
     report: Path,
     quick: bool,
     torch_python: str,
+    precisions: str,
     parts: str,
     notes: Path | None,
     part: str | None,
@@ -376,8 +390,9 @@ def main(
         return
     common = {"model": str(model.resolve()), "rounds": 30 if quick else 500, "count": 4 if quick else 24}
     told: Part = {"machine": machine(notes)}
+    asked = Asked(checkpoint, torch_python, precisions.split(","), parts.split(","))
     with tempfile.TemporaryDirectory(prefix="smartca-gpu-") as scratch:
-        for done in whole_program(Path(scratch), common, checkpoint, torch_python, set(parts.split(","))):
+        for done in whole_program(Path(scratch), common, asked):
             told |= done  # what is done is kept, whatever becomes of the rest
             report.write_text(json.dumps({"verdict": verdict(told), **told}, indent=2) + "\n")
     click.echo(f"{verdict(told)}; all of it is in {report}")

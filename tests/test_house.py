@@ -91,19 +91,6 @@ SAME_ROLE = {
     # a command and the function that does its work
     *("adapt", "adopt", "attach", "bench", "calibrate", "classify", "evaluate", "export"),
     *("segment", "serve", "study", "view"),
-        "adapt",
-        "adopt",
-        "attach",
-        "bench",
-        "calibrate",
-        "classify",
-        "evaluate",
-        "export",
-        "segment",
-        "serve",
-        "study",
-        "view",
-    ),
     *("inspect", "is_quantised"),  # one for each library
     *("Grey", "Floats", "Spacing"),  # phantom/ knows nothing of pictures/
     "log",  # every file's own logger

@@ -151,6 +151,11 @@ def _prepare(network: ModelProto, data: bytes, name: str, made: EnginePlan) -> t
     if made.batch[2] > 1:
         network = onnx_graph.with_free_batch(network, name)
         data = network.SerializeToString()
+    if made.backend == "tensorrt" and made.backend_version.split(".")[0] == "8":
+        from .opset import TENSORRT_8, in_opset
+
+        network = in_opset(network, TENSORRT_8, name)
+        data = network.SerializeToString()
     return network, data
 
 

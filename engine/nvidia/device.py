@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ..contract import DeviceLost, EngineError
 from .bindings_driver import open_by_bindings
-from .driver import CURE, Driver, has_driver
+from .driver import NEEDS_BINDINGS, Driver, has_driver
 from .graph import Graph, capture
 from .pycuda_driver import open_by_pycuda
 
@@ -77,14 +77,14 @@ def open_driver(name: str | None = None) -> Driver:
         if not has_driver():
             raise EngineError(
                 "there is no NVIDIA GPU with a driver here, so no TensorRT engine can run: use an .onnx model, or "
-                f"install the driver and then {CURE}"
+                f"install the driver and then {NEEDS_BINDINGS}"
             ) from without_pycuda
         try:
             bindings: Any = importlib.import_module("cuda.bindings.driver")
         except ImportError as without_both:
             raise EngineError(
                 f"a TensorRT engine needs pycuda or cuda-bindings, and neither loads ({without_pycuda}; "
-                f"{without_both}): {CURE}"
+                f"{without_both}): {NEEDS_BINDINGS}"
             ) from without_both
         return open_by_bindings(bindings, name)
     return open_by_pycuda(pycuda, name)

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from ..contract import EngineError
 
 # cuda-bindings, which has wheels: pycuda is compiled, which takes NVIDIA's CUDA toolkit
-CURE = "uv sync --extra cuda, or pip install 'smartca[cuda]'"
+NEEDS_BINDINGS = "uv sync --extra cuda, or pip install 'smartca[cuda]'"
 NON_BLOCKING = 1  # a stream that does not wait for the default one, on which other libraries work
-LIBRARIES = ("libcuda.so.1", "nvcuda.dll")  # on Linux and on Windows
+DRIVERS = ("libcuda.so.1", "nvcuda.dll")  # on Linux and on Windows
 
 
 class Driver(Protocol):
@@ -71,7 +71,7 @@ class Driver(Protocol):
 
 def has_driver() -> bool:
     """Whether the NVIDIA driver's own library is here; the packages, which need it, are not asked."""
-    for name in LIBRARIES:
+    for name in DRIVERS:
         with contextlib.suppress(OSError):
             ctypes.CDLL(name)
             return True

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from ...errors import RunError
-from .driver import CURE
+from .driver import NEEDS_BINDINGS
 
 
 class CudaError(RunError):
@@ -76,7 +76,7 @@ def bindings() -> Any:
     try:
         driver = importlib.import_module("cuda.bindings.driver")
     except ImportError as error:
-        raise CudaError(f"cuda-bindings is not installed or does not load ({error}): {CURE}") from error
+        raise CudaError(f"cuda-bindings is not installed or does not load ({error}): {NEEDS_BINDINGS}") from error
     try:
         checked(driver, driver.cuInit(0))
     except RuntimeError as error:  # it looks for the driver on its own, and in fewer places

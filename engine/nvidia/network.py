@@ -25,9 +25,7 @@ class TensorRtNetwork:
     Raises EngineError, with the library's own words where it refuses the engine.
     """
 
-    def __init__(
-        self, data: bytes, backend: str, device: Device, cache: Path | None = None, pictures: int = 1
-    ) -> None:
+    def __init__(self, data: bytes, backend: str, device: Device, cache: Path | None = None, pictures: int = 1) -> None:
         self._pictures = pictures
         self._trt = trt_build.load_library(backend)
         self._log = trt_build.quiet_logger(self._trt)
