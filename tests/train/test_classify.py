@@ -1,9 +1,8 @@
 from __future__ import annotations
 
 import math
+import os
 import signal
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,8 +14,9 @@ from smartca.train.classify import Classify, ClassifySettings, read_classifier, 
 from smartca.train.data.crops import crop_with_or_without
 from smartca.train.fit import Fit, FitSettings
 from smartca.train.nets.network import SmartCA
-from smartca.train.settings import Lessons
-from support.paths import import_path
+from smartca.train.settings import Lessons, Running
+from support.killable import begun
+from support.waiting import PATIENCE_S
 
 SMALL = ClassifySettings(size=64, epochs=2, batch=4, seed=3)
 
@@ -94,30 +94,20 @@ def test_crops_are_looked_at_only_where_no_is_scarce(tmp_path: Path) -> None:
     assert scarce.run()[0]["auc"] >= 0  # the validation has both answers, too
 
 
-KILLED = """
-import os, signal, sys
-from pathlib import Path
-import torch
-sys.path[:0] = sys.argv[1].split(os.pathsep)
-from test_classify import SMALL, Spots
-from smartca.train.settings import Lessons, Running
-from smartca.train.classify import Classify
-from smartca.train.settings import Lessons, Running
+def killed_at_the_third_step(out: Path) -> None:
+    """A training that is killed in its first epoch."""
 
-torch.set_num_threads(1)
+    def on_step(step: int, total: int, loss: float) -> None:
+        if step == 3:
+            os.kill(os.getpid(), signal.SIGKILL)
 
-def on_step(step, total, loss):
-    if step == 3:
-        os.kill(os.getpid(), signal.SIGKILL)
-
-Classify(SMALL, Lessons(Spots(16), Spots(4)), Path(sys.argv[2]), Running(on_step=on_step, save_every_s=0)).run()
-"""
+    Classify(SMALL, Lessons(Spots(16), Spots(4)), out, Running(on_step=on_step, save_every_s=0)).run()
 
 
 def test_killed_in_mid_epoch_the_same_run_ends_with_the_same_metrics(tmp_path: Path) -> None:
-    here = import_path(__file__)
-    done = subprocess.run([sys.executable, "-c", KILLED, here, str(tmp_path / "killed")], check=False)
-    assert done.returncode == -signal.SIGKILL
+    process = begun(killed_at_the_third_step, tmp_path / "killed")
+    process.join(PATIENCE_S)
+    assert process.exitcode == -signal.SIGKILL
     resumed = Classify(SMALL, Lessons(Spots(16), Spots(4)), tmp_path / "killed")
     assert resumed.step == 2 and not resumed.rows  # of 4 in the first epoch
     straight = Classify(SMALL, Lessons(Spots(16), Spots(4)), tmp_path / "straight")

@@ -3,8 +3,6 @@ from __future__ import annotations
 import csv
 import os
 import signal
-import subprocess
-import sys
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
@@ -24,7 +22,8 @@ from smartca.train.nets.familiar import pooled
 from smartca.train.nets.network import SmartCA
 from smartca.train.parallel import current
 from smartca.train.settings import Lessons, Running, learning_rate
-from support.paths import import_path
+from support.killable import begun
+from support.waiting import PATIENCE_S
 
 SMALL = FitSettings(size=64, epochs=2, batch=4, seed=3)
 
@@ -187,33 +186,21 @@ def test_an_interrupted_run_goes_on_to_the_same_weights(fitted: Fit, tmp_path: P
         assert torch.allclose(value.float(), straight[name].float(), atol=1e-5), name
 
 
-KILLED = """
-import os, signal, sys
-from pathlib import Path
-import torch
-sys.path[:0] = sys.argv[1].split(os.pathsep)
-from test_fit import Blobs, SMALL
-from smartca.train.settings import Lessons, Running
-from smartca.train.fit import Fit
-from copy import deepcopy
-from dataclasses import replace
+def killed_at_the_seventh_step(out: Path) -> None:
+    """A training that is killed in the third step of its second epoch."""
 
-torch.set_num_threads(1)
-settings = replace(SMALL, epochs=2, steps=0, loss="iplf")
+    def on_step(step: int, total: int, loss: float) -> None:
+        if step == 7:
+            os.kill(os.getpid(), signal.SIGKILL)
 
-def on_step(step, total, loss):
-    if step == 7:
-        os.kill(os.getpid(), signal.SIGKILL)
-
-Fit(settings, Lessons(Blobs(16), Blobs(4)), Path(sys.argv[2]), Running(on_step=on_step, save_every_s=0)).run()
-"""
+    Fit(SMALL, Lessons(Blobs(16), Blobs(4)), out, Running(on_step=on_step, save_every_s=0)).run()
 
 
 def test_killed_in_mid_epoch_the_same_run_ends_with_the_same_metrics(tmp_path: Path) -> None:
-    """SIGKILL in the third step of the second epoch; neither a half-written file nor lost events matter."""
-    here = import_path(__file__)
-    done = subprocess.run([sys.executable, "-c", KILLED, here, str(tmp_path / "killed")], check=False)
-    assert done.returncode == -signal.SIGKILL
+    """Neither a half-written file nor lost events matter."""
+    process = begun(killed_at_the_seventh_step, tmp_path / "killed")
+    process.join(PATIENCE_S)
+    assert process.exitcode == -signal.SIGKILL
     (tmp_path / "killed" / ".last.pt.x.partial").write_bytes(b"half a checkpoint")
     resumed = Fit(SMALL, Lessons(Blobs(16), Blobs(4)), tmp_path / "killed")
     assert resumed.step == 6 and len(resumed.rows) == 1  # of 8 in two epochs

@@ -5,16 +5,16 @@ from __future__ import annotations
 import csv
 import shutil
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import cv2
 import pytest
 from filelock import FileLock
+from smartca.train import loop
 from smartca.train.checkpoint import read_checkpoint, write_checkpoint
 from smartca.train.fit import Fit, FitSettings
 from smartca.train.settings import Lessons, Running
+from support.killable import begun, command
 from support.labelled_forms import FORMS, SMALL, Command, Form, pixels, segment, smartca, trained
 from support.waiting import PATIENCE_S, wait_until
 from test_fit import Blobs
@@ -74,10 +74,11 @@ def test_phantoms_are_pictures_too(tmp_path: Path, smartca: Command) -> None:
 def test_killed_the_same_command_goes_on(tmp_path: Path, smartca: Command) -> None:
     out = tmp_path / "run"
     again = segment(FORMS["coco"](tmp_path / "data"), out, "--steps", 10)
-    process = subprocess.Popen([sys.executable, "-m", "smartca", *map(str, again)], stderr=subprocess.DEVNULL)
-    wait_until(lambda: process.poll() is not None or (out / "last.pt").exists())
-    process.send_signal(signal.SIGKILL)
-    assert process.wait(PATIENCE_S) == -signal.SIGKILL
+    process = begun(command, list(map(str, again)))
+    wait_until(lambda: process.exitcode is not None or (out / "last.pt").exists())
+    process.kill()
+    process.join(PATIENCE_S)
+    assert process.exitcode == -signal.SIGKILL
     reached = read_checkpoint(out / "last.pt")
     assert 0 < reached["step"] < 10
     assert smartca(*again)[0] == 0
@@ -89,7 +90,8 @@ def test_killed_the_same_command_goes_on(tmp_path: Path, smartca: Command) -> No
         assert float(after["loss"]) == pytest.approx(before["loss"])
 
 
-def test_two_trainings_into_one_folder(tmp_path: Path) -> None:
+def test_two_trainings_into_one_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop, "PARTING_S", 0.1)
     settings = FitSettings(size=32, batch=4, steps=2)
     told: list[int] = []
 
@@ -105,7 +107,10 @@ def test_two_trainings_into_one_folder(tmp_path: Path) -> None:
     assert Fit(settings, Lessons(Blobs(4), Blobs(2)), tmp_path / "run").run() == rows  # it is free again
 
 
-def test_the_command_says_so_too(run: tuple[Form, Path], smartca: Command) -> None:
+def test_the_command_says_so_too(
+    run: tuple[Form, Path], smartca: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "PARTING_S", 0.1)
     form, out = run
     kept = {path.name: path.stat().st_mtime_ns for path in out.iterdir() if path.suffix != ".lock"}
     with FileLock(out / ".training.lock"):

@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from multiprocessing import get_context, parent_process
+from multiprocessing import get_all_start_methods, get_context, parent_process, set_forkserver_preload
 from multiprocessing.connection import wait
+from multiprocessing.context import BaseContext
 from pathlib import Path
 
 import torch
@@ -111,7 +112,7 @@ def _each(
             yield cell, _run(plan, cell, bench, lambda step, total, cell=cell: told.step(cell, step, total))
         return
     share = max(1, bench.threads // jobs)
-    with ProcessPoolExecutor(jobs, get_context("spawn"), _prepare, (share, logs.settings())) as pool:
+    with ProcessPoolExecutor(jobs, _apart(), _prepare, (share, logs.settings())) as pool:
         begun = {pool.submit(_run, plan, cell, bench): cell for cell in cells}
         try:
             for future in as_completed(begun):
@@ -124,6 +125,14 @@ def _each(
         except BaseException:
             pool.shutdown(wait=True, cancel_futures=True)
             raise
+
+
+def _apart() -> BaseContext:
+    """How workers begin: forked, where that can be, from a process that has imported torch once for all of them."""
+    if "forkserver" not in get_all_start_methods():
+        return get_context("spawn")
+    set_forkserver_preload(["torch._dynamo", __name__])  # torch's optimisers import it when they are made
+    return get_context("forkserver")
 
 
 def _run(plan: StudyPlan, cell: Cell, bench: StudyRun, on_step: Callable[[int, int], None] | None = None) -> str:

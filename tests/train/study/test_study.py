@@ -3,8 +3,6 @@ from __future__ import annotations
 import csv
 import re
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import cv2
@@ -23,6 +21,7 @@ from smartca.train.study.pictures import StudyPicture, StudyPictures
 from smartca.train.study.plan import StudyPlan, cells, read_plan
 from smartca.train.study.run import StudyRun, open_study_data, run_cells
 from smartca.train.study.study import study
+from support.killable import begun
 from support.paths import ROOT
 from support.study_folder import write_folder
 from support.waiting import PATIENCE_S, wait_until
@@ -276,19 +275,19 @@ def test_what_is_done_is_not_done_again(done: Path, folder: Path) -> None:
     assert after[1:] == before[1:] and after[0] != before[0] and scores(done) == rows
 
 
-@pytest.mark.timeout(300)  # 35 s on two busy cores
+def two_at_once(plan: Path, out: Path) -> None:
+    """The study in two processes."""
+    study(plan=plan, out=out, threads=2, jobs=2)
+
+
 def test_killed_and_started_again_it_ends_the_same(done: Path, folder: Path) -> None:
     """Two cells at once until the kill, then one after the other: the same numbers as never interrupted."""
     out = folder / "killed"
-    code = (
-        "import sys; from pathlib import Path; from smartca.train.study.study import study; "
-        "study(plan=Path(sys.argv[1]), out=Path(sys.argv[2]), threads=2, jobs=2)"
-    )
-    arguments = [sys.executable, "-c", code, str(folder / "tiny.toml"), str(out)]
-    process = subprocess.Popen(arguments, stderr=subprocess.DEVNULL)
-    wait_until(lambda: process.poll() is not None or list(out.glob("cells/*.json")), seconds=200)
-    process.send_signal(signal.SIGKILL)
-    process.wait(PATIENCE_S)
+    process = begun(two_at_once, folder / "tiny.toml", out)
+    wait_until(lambda: process.exitcode is not None or list(out.glob("cells/*.json")), seconds=200)
+    process.kill()
+    process.join(PATIENCE_S)
+    assert process.exitcode == -signal.SIGKILL
     kept = {path: path.stat().st_mtime_ns for path in out.glob("cells/*.json")}
     assert 1 <= len(kept) < 6
     study(plan=folder / "tiny.toml", out=out, threads=1)
