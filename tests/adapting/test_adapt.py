@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
-import subprocess
-import sys
+from contextlib import redirect_stderr
+from io import StringIO
+from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import msgspec
@@ -15,12 +18,14 @@ import pytest
 import torch
 from smartca.adapting.learning import jittered
 from smartca.adapting.record import alone_in, read_record
+from smartca.cli import main
 from smartca.engine import SHIPPED_MODEL
 from smartca.engine.contract import SHIPPED_START
 from smartca.engine.usual import record_path, usual_model
 from smartca.files import sha256
 from smartca.train.checkpoint import read_checkpoint
 from support.clinic import SIZE, frames, own_folders, start
+from support.killable import begun, command
 from support.labelled_forms import Command, smartca
 from support.waiting import PATIENCE_S, wait_until
 
@@ -38,16 +43,39 @@ def given(frames: Path, start: Path, out: Path, cache: Path, *options: object) -
 
 
 @pytest.fixture(scope="module")
-def made(frames: Path, start: Path, cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a network that was adapted."""
-    from smartca.cli import main
+def healthy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Eight pictures without a tear."""
+    root = tmp_path_factory.mktemp("healthy")
+    for n in range(8):
+        grey = np.random.default_rng(n).integers(0, 255, (24, 32)).astype(np.uint8)
+        cv2.imwrite(str(root / f"{n}.png"), cv2.resize(grey, (128, 96), interpolation=cv2.INTER_CUBIC))
+    return root
 
+
+class Made(NamedTuple):
+    """The folder of a network that was adapted with healthy pictures, to INT8 too where that can be; and by what."""
+
+    out: Path
+    again: list[str]  # the command
+    told: str
+
+
+@pytest.fixture(scope="module")
+def whole(frames: Path, start: Path, cache: Path, healthy: Path, tmp_path_factory: pytest.TempPathFactory) -> Made:
+    """One whole run that many tests look at."""
     out = tmp_path_factory.mktemp("made") / "mine"
-    with pytest.raises(SystemExit) as done:
-        main([str(word) for word in given(frames, start, out, cache, "--no-int8")])
-    record = read_record(out)
-    assert record and record.done and done.value.code == code_of(out)
-    return out
+    again = [str(word) for word in given(frames, start, out, cache, "--negatives", healthy)]
+    told = StringIO()
+    with pytest.raises(SystemExit) as done, redirect_stderr(told):
+        main(again)
+    assert done.value.code == code_of(out), told.getvalue()
+    return Made(out, again, told.getvalue().replace("\n", " "))
+
+
+@pytest.fixture(scope="module")
+def made(whole: Made) -> Path:
+    """Its folder."""
+    return whole.out
 
 
 def code_of(out: Path) -> int:
@@ -72,84 +100,69 @@ def test_what_is_made(made: Path, start: Path) -> None:
 
 
 def test_finished_is_said_and_other_frames_are_refused(
-    made: Path, frames: Path, start: Path, cache: Path, tmp_path: Path, smartca: Command
+    whole: Made, frames: Path, start: Path, cache: Path, healthy: Path, tmp_path: Path, smartca: Command
 ) -> None:
+    made, again, _ = whole
     kept = (made / "adapted.onnx").stat().st_mtime_ns
-    code, told = smartca(*given(frames, start, made, cache, "--no-int8"))
+    code, told = smartca(*again)
     assert (
         code == code_of(made)
         and "it is finished already" in told
         and (made / "adapted.onnx").stat().st_mtime_ns == kept
     )
-    code, told = smartca(*given(frames, start, made, cache, "--no-int8", "--seed", 2))
+    code, told = smartca(*again, "--seed", 2)
     assert code == 2 and "was begun with other options" in told
-    shutil.copytree(frames, tmp_path / "fewer")
-    (tmp_path / "fewer" / "images" / "h0.png").unlink()
-    code, told = smartca(*given(tmp_path / "fewer", start, made, cache, "--no-int8"))
-    assert code == 2 and "holds a network adapted to other frames; give another --out" in told
+    for folder, one in ((frames / "images", "h0.png"), (healthy, "7.png")):
+        given_now = folder.parent if folder != healthy else healthy
+        fewer = shutil.copytree(given_now, tmp_path / one)
+        next(fewer.rglob(one)).unlink()
+        code, told = smartca(*[str(fewer) if word == str(given_now) else word for word in again])
+        assert code == 2 and "holds a network adapted to other frames; give another --out" in told
 
 
-def learning(frames: Path, start: Path, cache: Path, out: Path) -> tuple[list[str], subprocess.Popen[bytes]]:
-    """A command that adapts in 24 steps, and a process of it that has written its first checkpoint."""
-    command = [sys.executable, "-m", "smartca", *map(str, given(frames, start, out, cache, "--no-int8"))]
-    command[command.index("--steps") + 1] = "24"
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL)
-    wait_until(lambda: process.poll() is not None or (out / "learning" / "last.pt").exists())
-    return command, process
+def first_step(again: list[str], out: Path, told: Path) -> BaseProcess:
+    """A process that adapts and has written its first checkpoint."""
+    process = begun(command, again, told=told)
+    wait_until(lambda: process.exitcode is not None or (out / "learning" / "last.pt").exists())
+    return process
 
 
-def test_killed_the_same_command_goes_on(frames: Path, start: Path, cache: Path, tmp_path: Path) -> None:
-    out = tmp_path / "mine"
-    again, process = learning(frames, start, cache, out)
-    process.send_signal(signal.SIGKILL)
-    process.communicate(timeout=PATIENCE_S)
-    assert process.returncode == -signal.SIGKILL
-    assert 0 < read_checkpoint(out / "learning" / "last.pt")["step"] < 24 and not (out / "adapted.onnx").exists()
-    refused = subprocess.run([*again[:3], "adapt", "--use", out], capture_output=True, timeout=100, check=False)
-    assert refused.returncode == 2 and b"is not finished; give the `smartca adapt" in refused.stderr
-    assert subprocess.run(again, capture_output=True, timeout=100, check=False).returncode == code_of(out)
+def test_killed_or_after_ctrl_c_the_same_command_goes_on(
+    frames: Path, start: Path, cache: Path, tmp_path: Path, smartca: Command
+) -> None:
+    out, told = tmp_path / "mine", tmp_path / "told"
+    again = [str(word) for word in given(frames, start, out, cache, "--no-int8", "--steps", 24)]
+    process = first_step(again, out, told)
+    process.kill()
+    process.join(PATIENCE_S)
+    assert process.exitcode == -signal.SIGKILL
+    killed = read_checkpoint(out / "learning" / "last.pt")["step"]
+    assert 0 < killed < 24 and not (out / "adapted.onnx").exists()
+    code, words = smartca("adapt", "--use", out)
+    assert code == 2 and "is not finished; give the `smartca adapt" in words
+    process = first_step(again, out, told)
+    wait_until(lambda: process.exitcode is not None or read_checkpoint(out / "learning" / "last.pt")["step"] > killed)
+    assert process.pid
+    os.kill(process.pid, signal.SIGINT)
+    process.join(PATIENCE_S)
+    assert process.exitcode == 130 and "the same command goes on from there" in told.read_text(), told.read_text()
+    assert killed < read_checkpoint(out / "learning" / "last.pt")["step"] < 24 and not (out / "adapted.onnx").exists()
+    assert smartca(*again)[0] == code_of(out)
     assert read_checkpoint(out / "learning" / "last.pt")["step"] == 24 and (out / "adapted.html").is_file()
 
 
-def test_after_ctrl_c_the_same_command_goes_on(frames: Path, start: Path, cache: Path, tmp_path: Path) -> None:
-    out = tmp_path / "mine"
-    _, process = learning(frames, start, cache, out)
-    process.send_signal(signal.SIGINT)
-    told = process.communicate(timeout=PATIENCE_S)[1].decode()
-    assert process.returncode == 130 and "the same command goes on from there" in told, told
-    step = read_checkpoint(out / "learning" / "last.pt")["step"]
-    assert 0 < step < 24 and not (out / "adapted.onnx").exists()
-
-
-def test_healthy_pictures_find_the_points_too(
-    frames: Path, start: Path, cache: Path, tmp_path: Path, smartca: Command
-) -> None:
-    healthy, out = tmp_path / "healthy", tmp_path / "mine"
-    healthy.mkdir()
-    for n in range(8):
-        grey = np.random.default_rng(n).integers(0, 255, (24, 32)).astype(np.uint8)
-        cv2.imwrite(str(healthy / f"{n}.png"), cv2.resize(grey, (128, 96), interpolation=cv2.INTER_CUBIC))
-    code, told = smartca(*given(frames, start, out, cache, "--no-int8", "--negatives", healthy))
-    assert code == code_of(out), told
-    point = msgspec.json.decode((out / "adapted.json").read_bytes())
+def test_healthy_pictures_find_the_points_too(made: Path) -> None:
+    point = msgspec.json.decode((made / "adapted.json").read_bytes())
     assert (
         "; 9 real pictures without a tear, as they are and lit as a shoulder's, each also with a simulated one set in "
         "(7 of them are parts of the frames held out, beside their tears)" in point["fitted_on"]
     )
-    assert point["reached"]["empty_outlined"] is not None and "healthy after" in (out / "adapted.html").read_text()
-    (healthy / "7.png").unlink()
-    code, told = smartca(*given(frames, start, out, cache, "--no-int8", "--negatives", healthy))
-    assert code == 2 and "adapted to other frames" in told
+    assert point["reached"]["empty_outlined"] is not None and "healthy after" in (made / "adapted.html").read_text()
 
 
-def test_int8_or_a_sentence(frames: Path, start: Path, cache: Path, tmp_path: Path, smartca: Command) -> None:
-    code, told = smartca(*given(frames, start, tmp_path / "mine", cache))
-    there = (tmp_path / "mine" / "adapted-int8.onnx").is_file()
-    assert (
-        code == code_of(tmp_path / "mine")
-        and there == ("the gate let it pass" in told)
-        and there != ("fp32 stays:" in told)
-    )
+def test_int8_or_a_sentence(whole: Made) -> None:
+    there = (whole.out / "adapted-int8.onnx").is_file()
+    assert there == ("the gate let it pass" in whole.told) and there != ("fp32 stays:" in whole.told)
 
 
 def test_used_and_back(made: Path, tmp_path: Path, smartca: Command) -> None:

@@ -107,9 +107,7 @@ def test_two_trainings_into_one_folder(tmp_path: Path, monkeypatch: pytest.Monke
     assert Fit(settings, Lessons(Blobs(4), Blobs(2)), tmp_path / "run").run() == rows  # it is free again
 
 
-def test_the_command_says_so_too(
-    run: tuple[Form, Path], smartca: Command, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_command_says_so_too(run: tuple[Form, Path], smartca: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loop, "PARTING_S", 0.1)
     form, out = run
     kept = {path.name: path.stat().st_mtime_ns for path in out.iterdir() if path.suffix != ".lock"}
