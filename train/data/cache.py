@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -128,17 +128,26 @@ def rendered(recipe: Recipe, folder: Path | None = None, workers: int = 2, on_do
     missing = [int(n) for n in np.flatnonzero((sizes == 0).any((1, 2)))]
     total = len(recipe.seeds) * recipe.frames
     done = total - len(missing) * recipe.frames
-    if missing:
-        parts = [missing[n : n + SEEDS_AT_ONCE] for n in range(0, len(missing), SEEDS_AT_ONCE)]
-        try:
-            with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-                for job in as_completed([pool.submit(_render, place, recipe, part) for part in parts]):
-                    done += job.result()
-                    if on_done:
-                        on_done(done, total)
-        except BrokenProcessPool as error:
-            raise RunError(
-                "a process that rendered phantoms was ended from outside, maybe for lack of memory; give fewer "
-                "--threads, and the same command goes on"
-            ) from error
+    parts = [missing[n : n + SEEDS_AT_ONCE] for n in range(0, len(missing), SEEDS_AT_ONCE)]
+    for count in _each(place, recipe, parts, workers):
+        done += count
+        if on_done:
+            on_done(done, total)
     return _open(place, "r")
+
+
+def _each(place: Path, recipe: Recipe, parts: Sequence[Sequence[int]], workers: int) -> Iterator[int]:
+    """Render the parts; the number of frames of each as it is done."""
+    if workers == 1 or len(parts) < 2:  # processes of their own would take longer to begin than they save
+        for part in parts:
+            yield _render(place, recipe, part)
+        return
+    try:
+        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+            for job in as_completed([pool.submit(_render, place, recipe, part) for part in parts]):
+                yield job.result()
+    except BrokenProcessPool as error:
+        raise RunError(
+            "a process that rendered phantoms was ended from outside, maybe for lack of memory; give fewer "
+            "--threads, and the same command goes on"
+        ) from error

@@ -19,6 +19,15 @@ def test_cached_frames_are_the_phantoms(tmp_path: Path) -> None:
     assert max(cached[0][0].shape) == 128
 
 
+def test_two_processes_render_the_same(tmp_path: Path) -> None:
+    recipe = Recipe(tuple(range(9)), frames=1, longest=64)
+    seen: list[tuple[int, int]] = []
+    apart = rendered(recipe, tmp_path / "two", workers=2, on_done=lambda *numbers: seen.append(numbers))
+    alone = rendered(recipe, tmp_path / "one", workers=1)
+    assert len(seen) == 2 and seen[-1] == (9, 9)
+    assert all(np.array_equal(*pair) for n in range(9) for pair in zip(apart[n], alone[n], strict=True))
+
+
 def test_rendering_goes_on_where_it_stopped(tmp_path: Path) -> None:
     recipe = Recipe((1, 2, 3), frames=1, longest=64)
     cached = rendered(recipe, tmp_path, workers=1)
