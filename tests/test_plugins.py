@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from smartca import plugins
 from smartca.errors import InputError, RunError
+from support.labelled_forms import command
 from support.plugin_package import ENTRIES, install
 
 
@@ -50,23 +51,27 @@ def test_source_engine_and_display_of_a_package_run(env: dict[str, str], tmp_pat
     assert json.loads(report.read_text())["engine"]["backend"] == "bright"
 
 
-def test_a_network_and_a_loss_of_a_package_are_trained_exported_and_run(env: dict[str, str], tmp_path: Path) -> None:
+def test_a_network_and_a_loss_of_a_package_are_trained_exported_and_run(
+    env: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
     pytest.importorskip("torch", reason="torch comes with the extra 'train'")
+    here = command(capfd)
     few = ["--seeds", 2, "--validation-seeds", 3, "--frames", 1, "--batch", 2, "--steps", 2, "--size", 64]
     names = ["--network", "own-net", "--loss", "own-loss", "--cache", tmp_path / "cache", "--threads", 1]
-    done = smartca(env, "train", "segment", "--out", tmp_path / "out", *names, *few)
-    assert done.returncode == 0, done.stderr
     model = tmp_path / "own.onnx"
     export = ("export", "--checkpoint", tmp_path / "out" / "best.pt", "--out", model)
-    done = smartca(env, *export)
-    assert done.returncode == 0, done.stderr
+    with monkeypatch.context() as installed:
+        installed.syspath_prepend(tmp_path / "site")
+        code, told = here("train", "segment", "--out", tmp_path / "out", *names, *few)
+        assert code == 0, told
+        code, told = here(*export)
+        assert code == 0, told
     done = smartca(env, "evaluate", "--model", model, "--data", "phantom:seeds=90001..90001,frames=1")
     assert done.returncode == 0, done.stderr
     model.unlink()
-    gone = {**env, "PYTHONPATH": ""}
-    done = smartca(gone, *export)
-    assert done.returncode == 2 and not model.exists()
-    assert "'own-net' is no network" in done.stderr and "installed plugins: none" in done.stderr
+    code, told = here(*export)
+    assert code == 2 and not model.exists()
+    assert "'own-net' is no network" in told and "installed plugins: none" in told
 
 
 def test_a_study_takes_them_too(found: None) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import cycle
+from itertools import zip_longest
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +13,13 @@ from smartca.train import loss_names
 from smartca.train.nets import networks
 from support.labelled_forms import as_masks, command, segment
 
-# each name of both lists at least once
+# each name of both lists at least once; what is left over goes with the lightest of the other list
 PAIRS = list(
-    zip(networks.NETWORK_NAMES, cycle(loss_names.LOSS_NAMES), strict=False)
-    if len(networks.NETWORK_NAMES) >= len(loss_names.LOSS_NAMES)
-    else zip(cycle(networks.NETWORK_NAMES), loss_names.LOSS_NAMES, strict=False)
+    zip_longest(
+        networks.NETWORK_NAMES,
+        loss_names.LOSS_NAMES,
+        fillvalue="iplf" if len(networks.NETWORK_NAMES) > len(loss_names.LOSS_NAMES) else "smartca-lite",
+    )
 )
 
 

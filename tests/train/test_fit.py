@@ -14,7 +14,7 @@ import torch
 from smartca.train.batches import Batches, tensors
 from smartca.train.checkpoint import write_checkpoint
 from smartca.train.curves import plot_curves
-from smartca.train.export import Confident, export, load_network, to_onnx
+from smartca.train.export import export, load_network
 from smartca.train.fit import Fit, FitSettings, TrainingStopped, read_checkpoint
 from smartca.train.loop import average_into
 from smartca.train.losses import iplf
@@ -308,11 +308,13 @@ def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("default")  # the exporter's own notices are none of ours
-def test_export_ends_in_q_and_says_what_it_is(fitted: Fit, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_export_ends_in_q_says_what_it_is_and_is_not_written_where_it_disagrees(
+    fitted: Fit, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import onnx
     import openvino
 
-    out = tmp_path / "model.onnx"
+    out = tmp_path / "out" / "model.onnx"
     assert export(fitted.best, out) < 1e-3
     assert "constant folding" not in caplog.text  # notes that nobody can act on
     model = onnx.load(out, load_external_data=False)
@@ -321,19 +323,19 @@ def test_export_ends_in_q_and_says_what_it_is(fitted: Fit, tmp_path: Path, caplo
         "smartca.size": "64",
     }.items()
     assert [node.name for node in (model.graph.input[0], *model.graph.output)] == ["image", "q", "picture"]
-    assert 4e6 < out.stat().st_size < 8e6 and list(tmp_path.iterdir()) == [out]
+    assert 4e6 < out.stat().st_size < 8e6 and list(out.parent.iterdir()) == [out]
     assert b".py" not in out.read_bytes()  # no traces of the machine it was made on
     q = openvino.Core().compile_model(out, "CPU")(np.zeros((1, 1, 64, 64), np.float32))[0]
     assert q.shape == (1, 1, 64, 64) and 0 <= q.min() <= q.max() <= 1
 
-
-@pytest.mark.filterwarnings("default")
-def test_a_model_that_disagrees_is_not_written(fitted: Fit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    other = to_onnx(Confident(SmartCA("lite")), "smartca-lite", 64)  # a whole model, of other weights
-    monkeypatch.setattr("smartca.train.export.to_onnx", lambda *_: other)
+    other = read_checkpoint(fitted.best)
+    other["state"]["head.1.bias"] += 0.1
+    write_checkpoint(other, tmp_path / "other.pt")
+    whole = out.read_bytes()
+    monkeypatch.setattr("smartca.train.export.to_onnx", lambda *_: whole)  # a whole model, of other weights
     with pytest.raises(RuntimeError, match="was not written"):
-        export(fitted.best, tmp_path / "model.onnx")
-    assert not list(tmp_path.iterdir())
+        export(tmp_path / "other.pt", tmp_path / "none" / "model.onnx")
+    assert not (tmp_path / "none").exists()
 
 
 def test_a_checkpoint_to_go_on_with_is_not_exported(fitted: Fit, tmp_path: Path) -> None:

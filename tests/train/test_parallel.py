@@ -6,6 +6,7 @@ import csv
 import subprocess
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -73,6 +74,7 @@ def test_alone_a_loss_is_itself() -> None:
 GRADIENTS = """
 import sys
 import torch
+from smartca.cli import main
 from smartca.train import loss_names
 from smartca.train.parallel import joined, shared_loss
 
@@ -97,38 +99,52 @@ with joined("cpu") as crew:
             worst = max(worst, abs(crew.mean([value.item()])[0] - expected.item()))
     worst = crew.size * crew.mean([worst])[0]
     if crew.first:
-        print(worst)
+        print(worst, flush=True)
+    main(sys.argv[1:])
 """
 
 
-def test_a_shared_losss_gradients_are_the_whole_batchs(tmp_path: Path) -> None:
-    script = tmp_path / "gradients.py"
+class Two(NamedTuple):
+    """What two processes printed, and the folder that they trained into."""
+
+    out: str
+    err: str
+    run: Path
+
+
+@pytest.fixture(scope="module")
+def two(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Two:
+    """Gradients, and then a training, by the same two processes."""
+    root = tmp_path_factory.mktemp("two")
+    script = root / "gradients.py"
     script.write_text(GRADIENTS)
-    done = subprocess.run([*TWO, str(script)], capture_output=True, text=True, check=False)
+    options = ["train", "segment", "--data", folder, "--size", 64, "--batch", 4, "--epochs", 3, "--freeze-norm"]
+    options += ["--threads", 1, "--no-half", "--device", "cpu", "--out", root / "run"]
+    done = subprocess.run([*TWO, str(script), *map(str, options)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert float(done.stdout) < 1e-6
+    return Two(done.stdout, done.stderr, root / "run")
 
 
 @pytest.mark.timeout(300)  # 39 s on two busy cores
-def test_two_processes_learn_what_one_learns(folder: Path, tmp_path: Path) -> None:
+def test_a_shared_losss_gradients_are_the_whole_batchs(two: Two) -> None:
+    assert float(two.out.splitlines()[0]) < 1e-6
+
+
+@pytest.mark.timeout(300)  # for the fixture, where this test is run alone
+def test_two_processes_learn_what_one_learns(two: Two, folder: Path, tmp_path: Path) -> None:
     """The loss curve is one process's to 1e-4, with normalisation frozen: batch statistics would be halves'."""
-    options = ["train", "segment", "--data", folder, "--size", 64, "--batch", 4, "--epochs", 3, "--freeze-norm"]
-    options += ["--threads", 1, "--no-half", "--device", "cpu", "--out", tmp_path / "two"]
-    command = [*TWO, "-m", "smartca", *map(str, options)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert done.stderr.count("the best checkpoint is") == 1  # one of them writes and speaks
+    assert two.err.count("the best checkpoint is") == 1  # one of them writes and speaks
     settings = FitSettings(size=64, batch=4, epochs=3, freeze_norm=True)
     parts = [LabelledFolder(folder, split) for split in ("train", "validate")]
     rows = Fit(settings, Lessons(parts[0], parts[1]), tmp_path / "one").run()
-    with (tmp_path / "two" / "log.csv").open(newline="") as lines:
+    with (two.run / "log.csv").open(newline="") as lines:
         theirs = list(csv.DictReader(lines))
     assert len(theirs) == len(rows) == 3
     for row, other in zip(rows, theirs, strict=True):
         assert float(other["loss"]) == pytest.approx(row["loss"], abs=1e-4)
     # the same command alone goes on from what the two have written
-    again = Fit(settings, Lessons(parts[0], parts[1]), tmp_path / "two")
-    assert again.finished and len(list((tmp_path / "two" / "tensorboard" / "segment").iterdir())) == 1
+    again = Fit(settings, Lessons(parts[0], parts[1]), two.run)
+    assert again.finished and len(list((two.run / "tensorboard" / "segment").iterdir())) == 1
 
 
 def test_from_a_folder_to_a_checkpoint(folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
