@@ -19,7 +19,7 @@ from ...engine.machine import versions
 from ..tally import Tally
 from .pulse import Pulse, Role
 from .recordings import Recordings
-from .supervise import Child, ProcessesStopped
+from .supervise import FATAL, Child, ProcessesStopped
 
 END_WITHIN_S = 5.0
 
@@ -79,6 +79,9 @@ class Run:
                 self._part()
             except ProcessesStopped as error:
                 self.problem = str(error)
+                if error.code == FATAL:  # one could not even begin, so nothing was shown and nothing is under way
+                    self.children["attach"].kill()
+                    self.children["serve"].kill()
                 self._part()
                 return error.code
             finally:
