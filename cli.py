@@ -19,6 +19,7 @@ from .errors import mendable, sentence
 from .version import __version__
 
 log = logging.getLogger(__name__)
+NUDGE: int | None = getattr(signal, "SIGURG", None)  # a signal that does nothing but break into a wait
 
 # command -> (module that defines it, one line of help): `smartca --help` imports none of them
 COMMANDS = {
@@ -198,10 +199,17 @@ def _threads_watched(bugs: list[BaseException]) -> Iterator[None]:
         _interrupt()
 
     threading.excepthook = died
+    nudged = signal.signal(NUDGE, lambda *_: None) if NUDGE and _on_main_thread() else None
     try:
         yield
     finally:
         threading.excepthook = before
+        if NUDGE and nudged is not None:
+            signal.signal(NUDGE, nudged)
+
+
+def _on_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()
 
 
 def _interrupt() -> None:
@@ -209,5 +217,14 @@ def _interrupt() -> None:
     main_thread = threading.main_thread().ident
     if hasattr(signal, "pthread_kill") and main_thread is not None:
         signal.pthread_kill(main_thread, signal.SIGINT)
+        threading.Thread(target=_nudge, args=(main_thread,), daemon=True).start()
     else:
         signal.raise_signal(signal.SIGINT)
+
+
+def _nudge(thread: int) -> None:
+    """Break into a wait that began between Ctrl-C's coming and its being looked at: such a one does not hear it."""
+    for pause_s in (0.05, 0.2, 1.0):
+        time.sleep(pause_s)
+        if NUDGE:
+            signal.pthread_kill(thread, NUDGE)

@@ -15,10 +15,11 @@ FORKING = "forkserver" in multiprocessing.get_all_start_methods()
 
 def begun(work: Callable[..., object], *arguments: object, told: Path | None = None) -> BaseProcess:
     """A process of its own that does `work`, a function of a module; `told` gets what it writes to stderr."""
-    context = multiprocessing.get_context("forkserver" if FORKING else "spawn")
+    make = multiprocessing.get_context("spawn").Process
     if FORKING:
         multiprocessing.set_forkserver_preload(PRELOADED)
-    process = context.Process(target=_alone, args=(dict(os.environ), Path.cwd(), told, work, arguments))
+        make = multiprocessing.get_context("forkserver").Process
+    process = make(target=_alone, args=(dict(os.environ), Path.cwd(), told, work, arguments))
     process.start()
     return process
 

@@ -85,7 +85,8 @@ def test_a_full_disk_is_told_with_its_count(tmp_path: Path, network: Path) -> No
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="finds the processes in /proc")
 @pytest.mark.parametrize("blow", ["folder removed", "viewer killed"])
 def test_what_happens_while_it_records_is_told(tmp_path: Path, network: Path, blow: str) -> None:
-    folder, kept = pictures(tmp_path / "in", 400, [(48, 64)]), tmp_path / "kept"
+    seconds = 10 if blow == "viewer killed" else 5  # a new viewer has to come before the feed ends
+    folder, kept = pictures(tmp_path / "in", 40 * seconds, [(48, 64)]), tmp_path / "kept"
     kept.mkdir()
     asked = command("run", folder, "--headless", "--model", network, "--fps", 40, "--record", kept / "o.mp4")
     live = subprocess.Popen(asked, cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
