@@ -19,7 +19,7 @@ from .errors import mendable, sentence
 from .version import __version__
 
 log = logging.getLogger(__name__)
-NUDGE: int | None = getattr(signal, "SIGURG", None)  # a signal that does nothing but break into a wait
+BREAK: int | None = getattr(signal, "SIGURG", None)  # for Ctrl-C where that is ignored, as in a shell's background
 
 # command -> (module that defines it, one line of help): `smartca --help` imports none of them
 COMMANDS = {
@@ -199,13 +199,13 @@ def _threads_watched(bugs: list[BaseException]) -> Iterator[None]:
         _interrupt()
 
     threading.excepthook = died
-    nudged = signal.signal(NUDGE, lambda *_: None) if NUDGE and _on_main_thread() else None
+    usual = signal.signal(BREAK, signal.default_int_handler) if BREAK and _on_main_thread() else None
     try:
         yield
     finally:
         threading.excepthook = before
-        if NUDGE and nudged is not None:
-            signal.signal(NUDGE, nudged)
+        if BREAK and usual is not None:
+            signal.signal(BREAK, usual)
 
 
 def _on_main_thread() -> bool:
@@ -216,15 +216,7 @@ def _interrupt() -> None:
     """Ctrl-C for the main thread, also where it waits."""
     main_thread = threading.main_thread().ident
     if hasattr(signal, "pthread_kill") and main_thread is not None:
-        signal.pthread_kill(main_thread, signal.SIGINT)
-        threading.Thread(target=_nudge, args=(main_thread,), daemon=True).start()
+        ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+        signal.pthread_kill(main_thread, BREAK if BREAK and ignored else signal.SIGINT)
     else:
         signal.raise_signal(signal.SIGINT)
-
-
-def _nudge(thread: int) -> None:
-    """Break into a wait that began between Ctrl-C's coming and its being looked at: such a one does not hear it."""
-    for pause_s in (0.05, 0.2, 1.0):
-        time.sleep(pause_s)
-        if NUDGE:
-            signal.pthread_kill(thread, NUDGE)

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 from smartca import logs
@@ -69,8 +70,9 @@ def test_a_bug_goes_into_the_log_that_is_given(
 
 
 @pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="a wait cannot be broken into there")
+@pytest.mark.parametrize("ctrl_c", [signal.default_int_handler, signal.SIG_IGN], ids=["heard", "ignored"])
 def test_a_thread_that_dies_of_a_bug_ends_the_command(
-    home: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    ctrl_c: Any, home: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     never, in_vain = threading.Event(), list[str]()
 
@@ -83,7 +85,11 @@ def test_a_thread_that_dies_of_a_bug_ends_the_command(
 
     before = threading.excepthook
     monkeypatch.setattr(doctor, "examine", waits)
-    code, _, err = run(capfd, "doctor")
+    usual = signal.signal(signal.SIGINT, ctrl_c)  # ignored: as a shell starts what it puts into the background
+    try:
+        code, _, err = run(capfd, "doctor")
+    finally:
+        signal.signal(signal.SIGINT, usual)
     assert code == 70 and not in_vain
     assert err.count("bug in smartca") == 1 and "NoneType" in err
     assert "fit_to_run" in home.read_text()

@@ -163,7 +163,7 @@ def test_serve_alone_starts_itself_again(tmp_path: Path, lose: Path, network: Pa
     )
     lose.touch()
     # live and slow: an engine that is back is not waited for by a viewer that has yet to find it again
-    attach = smartca("attach", folder, "--fps", 5, "--to", into, cwd=tmp_path)
+    attach = smartca("attach", folder, "--fps", 8, "--to", into, cwd=tmp_path)
     assert attach.returncode == 0, attach.stderr
     _, words = view.communicate(timeout=60)
     assert view.returncode == 0, words
