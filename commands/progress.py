@@ -18,10 +18,10 @@ class Line:
     """Frames shown, their state and their latency; on a terminal only."""
 
     def __init__(self, source: str, headless: bool) -> None:
-        self.total: int | None = None
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
 
+        self.total: int | None = None
         self._bar = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}"),

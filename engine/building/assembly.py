@@ -14,7 +14,7 @@ from ...files import sha256, write_whole
 from .. import onnx_graph, plan
 from .. import operating_point as points
 from ..contract import EngineError, Progress
-from ..nvidia.compile import compile_network
+from ..nvidia.compile import compile_network, is_old
 from ..opening import open_runner
 from ..operating_point import OperatingPoint
 from ..plan import BuildSheet, EnginePlan, Gate, Input, suffix
@@ -151,7 +151,7 @@ def _prepare(network: ModelProto, data: bytes, name: str, made: EnginePlan) -> t
     if made.batch[2] > 1:
         network = onnx_graph.with_free_batch(network, name)
         data = network.SerializeToString()
-    if made.backend == "tensorrt" and made.backend_version.split(".")[0] == "8":
+    if is_old(made.backend, made.backend_version):
         from .opset import TENSORRT_8, in_opset
 
         network = in_opset(network, TENSORRT_8, name)

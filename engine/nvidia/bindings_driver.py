@@ -18,7 +18,7 @@ NAME_LENGTH = 256
 
 
 def open_by_bindings(bindings: Any, name: str | None) -> BindingsDriver:
-    """See `driver.open_driver`; bindings: the module cuda.bindings.driver."""
+    """See `device.open_driver`; bindings: the module cuda.bindings.driver."""
     try:
         checked(bindings, bindings.cuInit(0))
         count = int(checked(bindings, bindings.cuDeviceGetCount()))
@@ -61,8 +61,8 @@ class BindingsDriver:
         self._streams.append(self._call("cuStreamCreate", NON_BLOCKING))
         return int(self._streams[-1])
 
-    def allocate(self, size: int) -> int:
-        """See `Driver.allocate`."""
+    def memory(self, size: int) -> int:
+        """See `Driver.memory`."""
         self._memory.append(self._call("cuMemAlloc", size))
         return int(self._memory[-1])
 

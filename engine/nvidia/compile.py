@@ -43,12 +43,12 @@ def load_library(backend: str) -> Any:
 
 def flags(backend: str, version: str, precision: str) -> tuple[str, ...]:
     """How the library is told what to compute in; see the head of this file."""
-    old = backend == "tensorrt" and version.split(".")[0] == "8"
-    return (*OLD_FLAGS.get(precision, ()), NO_TF32) if old else (TYPED, NO_TF32)
+    return (*OLD_FLAGS.get(precision, ()), NO_TF32) if is_old(backend, version) else (TYPED, NO_TF32)
 
 
-def _typed(trt: Any) -> bool:
-    return hasattr(trt.NetworkDefinitionCreationFlag, TYPED)
+def is_old(backend: str, version: str) -> bool:
+    """Whether it is TensorRT 8, which knows neither strongly typed networks nor ONNX beyond opset 17."""
+    return backend == "tensorrt" and version.split(".")[0] == "8"
 
 
 def compile_network(
@@ -91,7 +91,7 @@ def _interrupts(monitor: Any) -> Iterator[None]:
 def _compile(trt: Any, network: bytes, ends: Contract, plan: EnginePlan, monitor: Any, timings: Path | None) -> bytes:
     log = quiet_logger(trt)
     builder = _builder(trt, log)
-    kind = TYPED if _typed(trt) else "EXPLICIT_BATCH"
+    kind = "EXPLICIT_BATCH" if is_old(plan.backend, plan.backend_version) else TYPED
     definition = builder.create_network(1 << int(getattr(trt.NetworkDefinitionCreationFlag, kind)))
     parser = trt.OnnxParser(definition, log)
     if not parser.parse(network):
@@ -126,10 +126,10 @@ def _builder(trt: Any, log: Any) -> Any:
 def _configure(trt: Any, builder: Any, config: Any, ends: Contract, plan: EnginePlan) -> None:
     """Flags, workspace, profile and targets."""
     config.clear_flag(trt.BuilderFlag.TF32)
-    if not _typed(trt):
+    if is_old(plan.backend, plan.backend_version):
         for flag in OLD_FLAGS.get(plan.precision, ()):
             config.set_flag(getattr(trt.BuilderFlag, flag))
-        # cuBLAS and cuDNN come with later versions' own kernels instead, and are packages of their own
+        # without cuBLAS and cuDNN, as TensorRT 10 computes: they are packages of their own
         own = (trt.TacticSource.EDGE_MASK_CONVOLUTIONS, trt.TacticSource.JIT_CONVOLUTIONS)
         config.set_tactic_sources(sum(1 << int(source) for source in own))
     config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED  # names of layers, for --inspect

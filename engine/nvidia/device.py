@@ -12,44 +12,15 @@ from numpy.typing import NDArray
 
 from ..contract import DeviceLost, EngineError
 from .bindings_driver import open_by_bindings
-from .driver import NEEDS_BINDINGS, Driver, has_driver
+from .driver import NEEDS_BINDINGS, Driver, Queues, has_driver
 from .graph import Graph, capture
 from .pycuda_driver import open_by_pycuda
 
 NEW_PROCESS = "a new process is needed, which `smartca run` and `smartca serve` start by themselves"
 
 
-class Device(Protocol):
-    """What a lane needs of a GPU; streams and memory are plain numbers, as TensorRT takes them.
-
-    All methods raise EngineError, and DeviceLost once the device has failed for good.
-    """
-
-    name: str
-
-    def stream(self) -> int:
-        """A new stream."""
-        ...
-
-    def memory(self, size: int) -> int:
-        """The address of `size` bytes on the device, kept until the device is closed."""
-        ...
-
-    def pinned(self, shape: tuple[int, ...]) -> NDArray[np.float32]:
-        """Memory of the host, black, that the device copies from and to by itself."""
-        ...
-
-    def copy_in(self, target: int, source: NDArray[np.float32], stream: int) -> None:
-        """Queue a copy to the device."""
-        ...
-
-    def copy_out(self, target: NDArray[np.float32], source: int, stream: int) -> None:
-        """Queue a copy from the device."""
-        ...
-
-    def wait(self, stream: int) -> None:
-        """Until all that was queued is done."""
-        ...
+class Device(Queues, Protocol):
+    """What a lane needs of a GPU. All methods raise EngineError, and DeviceLost once the device has failed for good."""
 
     def capture(self, stream: int, enqueue: Callable[[], None]) -> Graph:
         """What `enqueue` queues, as one graph instead."""
@@ -107,7 +78,7 @@ class CudaDevice:
     def memory(self, size: int) -> int:
         """See `Device.memory`."""
         with self.working("the GPU gives no memory"):
-            return self._driver.allocate(size)
+            return self._driver.memory(size)
 
     def pinned(self, shape: tuple[int, ...]) -> NDArray[np.float32]:
         """See `Device.pinned`."""

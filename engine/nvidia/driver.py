@@ -17,14 +17,42 @@ NON_BLOCKING = 1  # a stream that does not wait for the default one, on which ot
 DRIVERS = ("libcuda.so.1", "nvcuda.dll")  # on Linux and on Windows
 
 
-class Driver(Protocol):
-    """One GPU's primary context, which TensorRT and torch share; streams and memory are plain numbers.
-
-    through: the package. failures: what its calls raise. All but `push`, `pop` and `synchronize` want the context
-    to be current.
-    """
+class Queues(Protocol):
+    """What a GPU is asked for; streams and memory are plain numbers, as TensorRT takes them."""
 
     name: str
+
+    def stream(self) -> int:
+        """A new stream, which waits for no other."""
+        ...
+
+    def memory(self, size: int) -> int:
+        """The address of `size` bytes on the device, kept until all is given back."""
+        ...
+
+    def pinned(self, shape: tuple[int, ...]) -> NDArray[np.float32]:
+        """Memory of the host, black, that the device copies from and to by itself."""
+        ...
+
+    def copy_in(self, target: int, source: NDArray[np.float32], stream: int) -> None:
+        """Queue a copy to the device."""
+        ...
+
+    def copy_out(self, target: NDArray[np.float32], source: int, stream: int) -> None:
+        """Queue a copy from the device."""
+        ...
+
+    def wait(self, stream: int) -> None:
+        """Until all that the stream was asked is done."""
+        ...
+
+
+class Driver(Queues, Protocol):
+    """One GPU's primary context, which TensorRT and torch share.
+
+    through: the package. failures: what its calls raise. All of `Queues`, and `free`, want the context to be current.
+    """
+
     through: str
     failures: tuple[type[Exception], ...]
 
@@ -38,30 +66,6 @@ class Driver(Protocol):
 
     def synchronize(self) -> None:
         """Until all that the context was asked is done."""
-        ...
-
-    def stream(self) -> int:
-        """A new stream, which waits for no other."""
-        ...
-
-    def allocate(self, size: int) -> int:
-        """The address of `size` bytes on the device."""
-        ...
-
-    def pinned(self, shape: tuple[int, ...]) -> NDArray[np.float32]:
-        """Zeros in the host's memory that the device copies from and to by itself."""
-        ...
-
-    def copy_in(self, target: int, source: NDArray[np.float32], stream: int) -> None:
-        """Queue a copy to the device."""
-        ...
-
-    def copy_out(self, target: NDArray[np.float32], source: int, stream: int) -> None:
-        """Queue a copy from the device."""
-        ...
-
-    def wait(self, stream: int) -> None:
-        """Until all that the stream was asked is done."""
         ...
 
     def free(self) -> None:

@@ -20,8 +20,8 @@ class TensorRtNetwork:
     """An engine and its input and outputs.
 
     pictures: how many are computed at once, as far as the engine's batch goes. ends: tensor -> shape for that many:
-    the input's first, then q's, then perhaps picture's. own_graph: TensorRT-RTX
-    can capture a CUDA graph by itself; why_not says why it does not, where it should.
+    the input's first, then q's, then perhaps picture's. own_graph: TensorRT-RTX can capture a CUDA graph by itself;
+    why_not says why it does not, where it should.
     Raises EngineError, with the library's own words where it refuses the engine.
     """
 

@@ -16,7 +16,7 @@ CONTEXTS: dict[tuple[str, int], Any] = {}
 
 
 def open_by_pycuda(pycuda: Any, name: str | None) -> PycudaDriver:
-    """See `driver.open_driver`; pycuda: the module pycuda.driver."""
+    """See `device.open_driver`; pycuda: the module pycuda.driver."""
     try:
         pycuda.init()
         every = [pycuda.Device(number) for number in range(pycuda.Device.count())]
@@ -56,8 +56,8 @@ class PycudaDriver:
         self._streams[int(made.handle)] = made
         return int(made.handle)
 
-    def allocate(self, size: int) -> int:
-        """See `Driver.allocate`."""
+    def memory(self, size: int) -> int:
+        """See `Driver.memory`."""
         self._held.append(self._pycuda.mem_alloc(size))
         return int(self._held[-1])
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from smartca.engine import SHIPPED_MODEL, EngineError
 from smartca.engine.building.opset import TENSORRT_8, in_opset
+from smartca.engine.nvidia.compile import flags
 
 onnx = pytest.importorskip("onnx", reason="the package onnx is absent")
 ort = pytest.importorskip("onnxruntime", reason="the package onnxruntime is absent")
@@ -45,3 +46,15 @@ def test_what_an_earlier_opset_cannot_tell_is_a_sentence() -> None:
     newer.graph.node[0].op_type = "BitwiseAnd"
     with pytest.raises(EngineError, match=r"up to opset 17, and m needs a later one"):
         in_opset(newer, TENSORRT_8, "m")
+
+
+@pytest.mark.parametrize(
+    ("backend", "version", "told"),
+    [
+        ("tensorrt", "8.6.0", ("FP16", "NO_TF32")),
+        ("tensorrt", "10.16.1.11", ("STRONGLY_TYPED", "NO_TF32")),
+        ("tensorrt-rtx", "1.7.1.116", ("STRONGLY_TYPED", "NO_TF32")),
+    ],
+)
+def test_only_tensorrt_8_is_told_by_flags_what_the_file_says(backend: str, version: str, told: tuple[str, ...]) -> None:
+    assert flags(backend, version, "fp16") == told
