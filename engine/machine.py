@@ -48,6 +48,8 @@ WANTED_INSTRUCTIONS = {
 }
 # CUDA's own order is by speed, nvidia-smi's is this one: both must mean the same GPU by its number
 os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
+# kernels are loaded when first called: TensorRT carries hundreds of megabytes that no network of ours calls
+os.environ.setdefault("CUDA_MODULE_LOADING", "LAZY")
 IDENTITY = re.compile(r"^\s*(\d+)\s*,\s*((?:GPU|MIG)-[^\s,]+)\s*,\s*(.+)")  # what nvidia-smi's line begins with
 PATIENCE = 10.0  # seconds for nvidia-smi, which is slow while a driver starts
 
