@@ -62,7 +62,10 @@ def compile_network(
     """
     trt = load_library(plan.backend)
     monitor = _monitor(trt, progress)
-    with _interrupts(monitor):
+    old = is_old(plan.backend, plan.backend_version)
+    if old:
+        progress("TensorRT 8 tells nothing until it is done, in one to four minutes", 0, 0)
+    with _interrupts(monitor, old):
         engine = _compile(trt, network, ends, plan, monitor, timings)
     if monitor.raised is not None:
         raise monitor.raised
@@ -70,8 +73,11 @@ def compile_network(
 
 
 @contextlib.contextmanager
-def _interrupts(monitor: Any) -> Iterator[None]:
-    """Ctrl-C is only noted in here, for `monitor` to end the build: raised in TensorRT's frames, it would be lost."""
+def _interrupts(monitor: Any, old: bool = False) -> Iterator[None]:
+    """Ctrl-C is only noted in here, for `monitor` to end the build: raised in TensorRT's frames, it would be lost.
+
+    TensorRT 8 has no monitor, so nothing of ours would run for minutes: there Ctrl-C ends the process at once.
+    """
     before = signal.getsignal(signal.SIGINT)
     # the main thread alone is told of it; who ignores it, or hears it without Python, goes on doing so
     if threading.current_thread() is not threading.main_thread() or before in (None, signal.SIG_IGN):
@@ -81,7 +87,7 @@ def _interrupts(monitor: Any) -> Iterator[None]:
     def note(number: int, frame: object) -> None:
         monitor.raised = KeyboardInterrupt()
 
-    signal.signal(signal.SIGINT, note)
+    signal.signal(signal.SIGINT, signal.SIG_DFL if old else note)
     try:
         yield
     finally:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -256,3 +258,15 @@ def test_ctrl_c_in_the_logger_is_kept_for_the_end() -> None:
     with trt_build._interrupts(monitor):
         signal.raise_signal(signal.SIGINT)  # as if it came while TensorRT says something
     assert isinstance(monitor.raised, KeyboardInterrupt)
+
+
+def test_ctrl_c_ends_a_silent_build_at_once() -> None:
+    # as TensorRT 8 is: nothing of Python's runs in it, so a handler of ours would wait for its end
+    code = "import ctypes, signal; from types import SimpleNamespace; from smartca.engine.nvidia import compile as c\n"
+    code += "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    code += "with c._interrupts(SimpleNamespace(raised=None), old=True):\n"
+    code += "    print('in', flush=True); ctypes.PyDLL(None).sleep(60)"  # holds Python's lock, as a library's call does
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as building:
+        assert building.stdout is not None and building.stdout.readline() == "in\n"
+        building.send_signal(signal.SIGINT)
+        assert building.wait(10) == -signal.SIGINT
