@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import sys
 import threading
@@ -53,6 +54,8 @@ class Lazy(click.Group):
         """Import the command; it takes the options of the log too, as people type them there."""
         if cmd_name not in COMMANDS:
             return None
+        # numpy's algebra is nowhere what takes time, and a process with its threads could not be copied
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
         command: click.Command = getattr(import_module(f".{COMMANDS[cmd_name][0]}", __package__), cmd_name)
         _take_log_options(command)
         return command

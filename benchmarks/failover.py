@@ -37,7 +37,7 @@ def children(parent: int) -> dict[str, int]:
     for entry in Path("/proc").iterdir():
         try:
             if entry.name.isdecimal() and int((entry / "stat").read_text().rsplit(") ", 1)[1].split()[1]) == parent:
-                words = (entry / "cmdline").read_bytes().split(b"\0")
+                words = (entry / "cmdline").read_bytes().replace(b"\0", b" ").split()
                 found[words[words.index(b"smartca") + 1].decode()] = int(entry.name)
         except (OSError, ValueError, IndexError):
             continue

@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 from smartca.calibration.int8.data import CalibrationData
 from smartca.engine import SHIPPED_MODEL, EngineError, operating_point
-from smartca.engine.cpu.openvino_import import ov
+from smartca.engine.cpu.openvino_import import ov, the_core
 from smartca.engine.cpu.openvino_runner import HINTS, OpenVinoRunner
 from smartca.engine.cpu.quick_confidence import shorten
 from smartca.engine.cpu.quick_int8 import enlarge_quickly
@@ -113,7 +113,7 @@ def _pictures(given: argparse.Namespace) -> list[NDArray[np.float32]]:
 
 
 def _size(model: Path) -> int:
-    return int(ov.Core().read_model(str(model)).input(0).shape[2])
+    return int(the_core().read_model(str(model)).input(0).shape[2])
 
 
 def _timing(
@@ -159,7 +159,7 @@ def _timing(
 
 def _compiled(model: Path, precision: str, threads: int, quick: bool) -> ov.InferRequest:
     """As OpenVinoRunner compiles it, perhaps with the shortcuts that it takes in INT8."""
-    core = ov.Core()
+    core = the_core()
     network = core.read_model(str(model))
     if quick:
         for node in network.get_ordered_ops():

@@ -120,9 +120,9 @@ def _does_not_load(name: str) -> str:
 def _openvino() -> Iterator[Finding]:
     cure = LIBRARIES["openvino"][2]
     try:
-        from ..engine.cpu.openvino_import import ov
+        from ..engine.cpu.openvino_import import ov, the_core
 
-        core = ov.Core()
+        core = the_core()
         devices = [str(device) for device in core.available_devices]
     except Exception as error:
         yield Finding("openvino", "missing", _first_line(error), cure, needed=True)

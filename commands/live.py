@@ -175,10 +175,11 @@ def _run(started_ns: int, source: str, wanted: _Wanted) -> int:
         wanted.record is not None,
     )
     told: list[str] = []
-    with private_folder() as folder, Line(source, wanted.headless) as line:
+    with private_folder() as folder, Line(source) as line:
         page = None if wanted.headless else f"http://127.0.0.1:{wanted.port}/"
 
         def prepare() -> None:
+            line.begin()
             line.total = _look_at(source, wanted, line.prepare)
 
         def tell(live: Run) -> None:

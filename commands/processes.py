@@ -73,7 +73,7 @@ def attach(
     """
     from ..pictures.sector import parse_crop
     from ..stream.attach import AttachSettings
-    from ..stream.run.processes import run_attach
+    from ..stream.run.attaching import run_attach
     from ..stream.sources import TruthChoice
 
     settings = AttachSettings(fps, frames, start, parse_crop(crop), not keep_screen, insecure)
@@ -100,7 +100,7 @@ def serve(
     pulse: str | None,
 ) -> int:
     """Run the engine between feeds and viewers, until Ctrl-C."""
-    from ..stream.run.processes import ServeSettings, end_at_once, run_serve, start_again
+    from ..stream.run.serving import ServeSettings, end_at_once, run_serve, start_again
     from ..stream.run.supervise import DEVICE_LOST
 
     one_of_both(threshold, point)
@@ -151,8 +151,8 @@ def view(
 ) -> int:
     """Show the overlays of the engine at --from, on a page or headless."""
     from ..engine.machine import versions
-    from ..stream.run.processes import run_view
     from ..stream.run.viewing import Viewing
+    from ..stream.run.watching import run_view
 
     writable(report, "--report")
     writable(record, "--record")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -15,32 +16,29 @@ if TYPE_CHECKING:
 
 
 class Line:
-    """Frames shown, their state and their latency; on a terminal only."""
+    """Frames shown, their state and their latency; on a terminal only. Use it with `with`."""
 
-    def __init__(self, source: str, headless: bool) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
-
+    def __init__(self, source: str) -> None:
         self.total: int | None = None
-        self._bar = Progress(
-            SpinnerColumn(),
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            console=Console(stderr=True),
-            transient=True,
-        )
-        self._task = self._bar.add_task(f"starting the engine for {source}", total=None)
+        self._source = source
+        self._bar: Progress | None = None
         self._due = 0.0
-        self._shown = self._bar.console.is_terminal
+
+    def begin(self) -> None:
+        """Show it: once the engine's process is on its way, as rich takes a tenth of a second to import."""
+        if sys.stderr.isatty():
+            self._bar = _line()
+            self._task = self._bar.add_task(f"starting the engine for {self._source}", total=None)
+            self._bar.start()
 
     def prepare(self, done: int, total: int) -> None:
         """A phantom is being drawn."""
-        self._bar.update(self._task, description="drawing the phantom", completed=done, total=total)
+        if self._bar is not None:
+            self._bar.update(self._task, description="drawing the phantom", completed=done, total=total)
 
     def tell(self, run: Run) -> None:
         """Bring the line up to date, a few times a second."""
-        if not self._shown or time.monotonic() < self._due:
+        if self._bar is None or time.monotonic() < self._due:
             return
         self._due = time.monotonic() + 0.25
         total = run.total()
@@ -50,15 +48,21 @@ class Line:
         self._bar.update(self._task, description=words, completed=total.shown, total=self.total)
 
     def __enter__(self) -> Self:
-        if self._shown:
-            self._bar.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._shown:
+        if self._bar is not None:
             self._bar.stop()
+
+
+def _line() -> Progress:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
+
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    return Progress(*columns, console=Console(stderr=True), transient=True)
 
 
 class Phases:

@@ -13,7 +13,7 @@ from ..files import sha256, write_whole
 from . import onnx_graph
 from .building.output_checks import refuse_point
 from .contract import EngineError
-from .cpu.openvino_import import ov
+from .cpu.openvino_import import the_core
 from .foreign_network import Hints, Understood, prepared, session, understand
 from .operating_point import NOT_CALIBRATED, OperatingPoint, store_point
 from .passport import passport
@@ -195,7 +195,7 @@ def adopt(model: Path, hints: Hints, threshold: float) -> tuple[bytes, Understoo
 
 
 def _apart(ready: bytes, data: bytes, taken: Understood, threshold: float, name: str) -> float:
-    core, opened = ov.Core(), session(data, name)
+    core, opened = the_core(), session(data, name)
     try:
         compiled = core.compile_model(core.read_model(ready), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     except RuntimeError as error:

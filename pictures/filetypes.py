@@ -8,6 +8,7 @@ from pathlib import Path, PurePath
 STILL_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".gif", ".webp")
 DICOM_SUFFIXES = (".dcm", ".dicom", ".ima")
 ANNOTATION_SUFFIXES = (".json", ".xml")
+UNFINISHED = ".unfinished"  # stands in a folder of phantoms while it is written; it says what was asked for
 # what operating systems and file servers lay beside people's files; names that begin with a dot are theirs as well
 _SYSTEM = {"thumbs.db", "desktop.ini", "__macosx", "@eadir", "$recycle.bin", "system volume information"}
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import InputError
-from .filetypes import DICOM_SUFFIXES, STILL_SUFFIXES, files_in
+from .filetypes import DICOM_SUFFIXES, STILL_SUFFIXES, UNFINISHED, files_in
 from .masks import mask_path, read_mask, read_truth
 from .pixels import Grey, Mask
 from .stills import read_grey
@@ -18,9 +18,6 @@ ALL = "all"  # every picture, whatever its split
 # other words for the same split
 SPLITS = {"train": ("train",), "validate": ("val", "validate", "valid"), "test": ("test",)}
 PICTURES = (*STILL_SUFFIXES, *DICOM_SUFFIXES)
-
-
-UNFINISHED = ".unfinished"  # stands in a folder of phantoms while it is written; it says what was asked for
 
 
 class LabelledFolder:

@@ -141,8 +141,8 @@ class Capture:
             self._wake()
 
     def _paced(self) -> Iterator[Picture]:
-        """The wanted number of pictures, each at its time if there is a pace."""
-        due = time.monotonic()
+        """The wanted number of pictures, the first at once, each other one at its time if there is a pace."""
+        due = time.monotonic() - (1.0 / self._fps if self._fps else 0.0)
         for count, picture in enumerate(self._source.pictures(self._start), self._start):
             if self._stopping or (self._frames is not None and count >= self._frames):
                 return

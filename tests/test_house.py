@@ -151,7 +151,7 @@ def test_torch_stays_in_its_room_and_pickle_nowhere() -> None:
 
 def test_the_live_page_is_imported_by_who_shows_it_only() -> None:
     """aiohttp takes a quarter of a second, which attach and serve need not wait for."""
-    reached, waiting = set(), ["stream.run.processes"]
+    reached, waiting = set(), ["stream.run.attaching", "stream.run.serving", "stream.run.watching"]
     while waiting:
         name = waiting.pop()
         reached.add(name)

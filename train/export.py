@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ..engine.cpu.openvino_import import ov
+from ..engine.cpu.openvino_import import the_core
 from ..engine.passport import passport
 from ..errors import InputError, RunError, SmartcaError
 from ..files import write_whole
@@ -125,7 +125,7 @@ def _forget_origins(model: onnx.ModelProto) -> None:
 
 def greatest_difference(confident: Confident, model: bytes, images: NDArray[np.float32]) -> float:
     """Largest difference between torch's and OpenVINO's answers, both float32, over `images` (N, 1, size, size)."""
-    core = ov.Core()
+    core = the_core()
     compiled = core.compile_model(
         core.read_model(model), "CPU", {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": 1}
     )

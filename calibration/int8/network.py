@@ -69,10 +69,10 @@ class CpuNetwork(WatchedNetwork):
     """The same in OpenVINO as `engine.cpu` runs it: unsigned where that is quicker, layers fused, one thread."""
 
     def __init__(self, model: ModelProto, watched: Sequence[str] = (), threads: int = 1) -> None:
-        from ...engine.cpu.openvino_import import ov
+        from ...engine.cpu.openvino_import import ov, the_core
         from ...engine.cpu.quick_int8 import is_quantised, make_quick
 
-        core = ov.Core()
+        core = the_core()
         try:
             network = core.read_model(_showing(model, list(watched)).SerializeToString())
             if is_quantised(network):

@@ -29,7 +29,7 @@ def has_bf16(core: ov.Core | None = None) -> bool:
     OpenVINO is asked, as it alone knows what it makes use of; it makes none of Arm's bf16.
     """
     if core is None:
-        from .openvino_import import ov
+        from .openvino_import import the_core
 
-        core = ov.Core()
+        core = the_core()
     return "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")

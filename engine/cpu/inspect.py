@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..contract import Inside
-from .openvino_import import ov
+from .openvino_import import ov, the_core
 
 _NOT_LAYERS = ("Parameter", "Result", "Output", "Input", "Const")
 
@@ -17,7 +17,7 @@ def inspect(engine: Path, precision: str) -> Inside:
     """
     hint = ov.Type.bf16 if precision == "bf16" else ov.Type.f32
     settings = {"INFERENCE_PRECISION_HINT": hint, "INFERENCE_NUM_THREADS": 1}
-    compiled = ov.Core().compile_model(str(engine), "CPU", settings)
+    compiled = the_core().compile_model(str(engine), "CPU", settings)
     layers = []
     for operation in compiled.get_runtime_model().get_ordered_ops():
         told = operation.get_rt_info()

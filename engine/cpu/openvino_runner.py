@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import io
 import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from platformdirs import user_cache_dir
 
 from ...files import sha256
+from ...version import __version__
 from ..contract import PRECISIONS, Answer, EngineError, EngineInfo, Runner, checked_answer
 from ..operating_point import OperatingPoint, load_point
 from ..paths import sheet_path
+from . import quick_confidence, quick_int8
 from .capabilities import has_bf16
-from .openvino_import import ov
+from .compiled_cache import Compiled, CompiledCache, name_of
+from .openvino_import import ov, the_core
 from .quick_int8 import is_quantised, make_quick
 
 HINTS = {"fp32": ov.Type.f32, "bf16": ov.Type.bf16}  # what can be asked of OpenVINO; fp16 and int8 are in a file
@@ -34,40 +38,14 @@ class OpenVinoRunner(Runner):
 
     def __init__(self, model: Path, precision: str = "auto", threads: int = 0) -> None:
         threads = threads or max(1, (os.cpu_count() or 1) - 1)  # capture and display need a core as well
-        core = ov.Core()
-        with contextlib.suppress(OSError):  # a read-only home only makes the next start slower
-            cache = Path(user_cache_dir("smartca")) / "openvino"
-            cache.mkdir(parents=True, exist_ok=True)
-            core.set_property({"CACHE_DIR": str(cache)})
-        network = _read(core, model)
-        quantised = is_quantised(network)
-        if quantised and precision in HINTS:
-            raise EngineError(
-                f"{model.name} brings INT8 ranges (Q/DQ nodes) of its own: it computes in int8, not in {precision}; "
-                "leave --precision out, or give the fp32 file that it was made of"
-            )
-        # beside INT8, what is left in fp32 is what must stay exact
-        chosen = "fp32" if quantised and precision == "auto" else _choose(core, precision)
-        if quantised:
-            make_quick(network)
-        settings = {
-            "PERFORMANCE_HINT": "LATENCY",
-            "INFERENCE_PRECISION_HINT": HINTS[chosen],
-            "ENABLE_CPU_PINNING": False,  # capture and display share these cores
-            "NUM_STREAMS": 1,
-            "INFERENCE_NUM_THREADS": threads,
-        }
-        try:
-            request: Any = core.compile_model(network, "CPU", settings).create_infer_request()
-        except (RuntimeError, UnicodeDecodeError) as error:
-            raise EngineError(f"OpenVINO cannot compile {model.name}: {_first_line(error)}") from error
+        digest = sha256(model)
+        network, told = _compiled(model, digest, precision, threads)
+        request: Any = network.create_infer_request()
         self._request, self._under_way = request, False
         self._model = model
         self._tells_more = len(network.outputs) == 2
-        told = "int8" if quantised else chosen
-        self.info = EngineInfo(
-            f"openvino {ov.__version__.split('-')[0]}", told, sha256(model), tuple(network.input(0).shape)
-        )
+        size: int = network.input(0).shape[2]
+        self.info = EngineInfo(f"openvino {ov.__version__.split('-')[0]}", told, digest, (1, 1, size, size))
         # one input buffer, bound once: binding it anew for every frame takes a quarter of a millisecond
         self._input = np.zeros(self.info.input, np.float32)
         request.set_input_tensor(ov.Tensor(self._input, shared_memory=True))
@@ -118,13 +96,69 @@ class OpenVinoRunner(Runner):
         return self._request
 
 
+def _compiled(model: Path, digest: str, precision: str, threads: int) -> tuple[ov.CompiledModel, str]:
+    """The network compiled for this processor, and its precision: as it was kept at an earlier start, or anew."""
+    core, cache = the_core(), CompiledCache()
+    cpu = [core.get_property("CPU", name) for name in ("FULL_DEVICE_NAME", "OPTIMIZATION_CAPABILITIES")]
+    name = name_of(digest, precision, threads, cpu, ov.__version__, _our_code())
+    kept = cache.find(name)
+    if kept is not None:
+        with contextlib.suppress(RuntimeError):  # it is of no use then
+            return core.import_model(
+                io.BytesIO(kept.network), "CPU", _settings(kept.precision, threads)
+            ), kept.precision
+    network, told = _prepared(core, model, precision)
+    try:
+        compiled = core.compile_model(network, "CPU", _settings(told, threads))
+    except (RuntimeError, UnicodeDecodeError) as error:
+        raise EngineError(f"OpenVINO cannot compile {model.name}: {_first_line(error)}") from error
+    with contextlib.suppress(RuntimeError):
+        cache.keep(name, Compiled(compiled.export_model().getvalue(), told))
+    return compiled, told
+
+
+def _prepared(core: ov.Core, model: Path, precision: str) -> tuple[ov.Model, str]:
+    """The network as read, made quick where it is quantised, and the precision it is to compute in."""
+    network = _read(core, model)
+    if not is_quantised(network):
+        return network, _choose(core, precision)
+    if precision in HINTS:
+        raise EngineError(
+            f"{model.name} brings INT8 ranges (Q/DQ nodes) of its own: it computes in int8, not in {precision}; "
+            "leave --precision out, or give the fp32 file that it was made of"
+        )
+    if precision != "auto":
+        _choose(core, precision)
+    make_quick(network)
+    return network, "int8"
+
+
+def _settings(precision: str, threads: int) -> dict[str, Any]:
+    return {
+        "PERFORMANCE_HINT": "LATENCY",
+        "INFERENCE_PRECISION_HINT": HINTS.get(precision, ov.Type.f32),  # beside INT8, the rest must stay exact
+        "ENABLE_CPU_PINNING": False,  # capture and display share these cores
+        "NUM_STREAMS": 1,
+        "INFERENCE_NUM_THREADS": threads,
+    }
+
+
+def _our_code() -> str:
+    """Digest of the code that decides how a network is changed and compiled."""
+    files = [Path(__file__), *(Path(module.__file__ or "") for module in (quick_int8, quick_confidence))]
+    try:
+        return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+    except OSError:  # installed without its sources
+        return __version__
+
+
 def most_exact(model: Path) -> str:
     """The precision to ask for where the most exact answers are wanted: fp32.
 
     auto for a plain .onnx file with INT8 ranges of its own, which computes in nothing else.
     """
     plain = model.suffix == ".onnx" and model.is_file() and not sheet_path(model).exists()
-    return "auto" if plain and is_quantised(_read(ov.Core(), model)) else "fp32"
+    return "auto" if plain and is_quantised(_read(the_core(), model)) else "fp32"
 
 
 def _read(core: ov.Core, model: Path) -> ov.Model:

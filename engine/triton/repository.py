@@ -112,10 +112,10 @@ def _settled(serving: Serving, model: Path, network: ServedNetwork, told: plan.B
 
 def _look_at(onnx: Path, told: plan.BuildSheet | None) -> ServedNetwork:
     """The network's contract: image (1 or any, 1, S, S) -> q of that shape, perhaps picture (1 or any, 2)."""
-    from ..cpu.openvino_import import ov
+    from ..cpu.openvino_import import the_core
 
     try:
-        network = ov.Core().read_model(str(onnx))
+        network = the_core().read_model(str(onnx))
     except (RuntimeError, UnicodeDecodeError) as error:  # its own words may quote the file
         raise EngineError(f"{onnx.name} is not a readable ONNX file; copy or export it again") from error
     shapes = {port.get_any_name(): port.partial_shape for port in [*network.inputs, *network.outputs]}

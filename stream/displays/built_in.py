@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -15,9 +16,11 @@ from ..frame import State
 from ..tally import Tally
 from .contract import Display, Shown
 from .overlay import draw_overlay, outlines
-from .page.hub import PageHeader, PageServer
-from .recorder import Recorder
 from .recording import FilmRecord
+
+if TYPE_CHECKING:  # what serves a page and what writes a film take long to import, and only some views have them
+    from .page.hub import PageHeader, PageServer
+    from .recorder import Recorder
 
 JPEG_QUALITY = 90
 

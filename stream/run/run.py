@@ -17,6 +17,7 @@ import zmq
 from ... import logs
 from ...engine.machine import versions
 from ..tally import Tally
+from .forked import import_shared
 from .pulse import Pulse, Role
 from .recordings import Recordings
 from .supervise import FATAL, Child, ProcessesStopped
@@ -50,9 +51,7 @@ class Run:
         self.stopping = False
         self._next_seq = 0  # of the first frame that no viewer has shown
         self._at = {name: _address(folder, name) for name in ("frames", "answers", "pulse")}
-        self._socket = zmq.Context.instance().socket(zmq.PULL)
-        self._socket.setsockopt(zmq.LINGER, 0)
-        self._at["pulse"] = _bind(self._socket, self._at["pulse"])
+        self._socket: zmq.Socket[bytes] | None = None
         self.children: dict[Role, Child] = {
             "serve": Child("serve", self._serve_arguments),
             "view": Child("view", self._view_arguments),
@@ -67,10 +66,9 @@ class Run:
         """
         with _interruptible(self):
             try:
-                self.children["serve"].start()
-                self.children["view"].start()
+                self._start()
                 prepare()
-                self.children["attach"].start()
+                self.children["attach"].release()
                 while not self.stopping and not self._over():
                     self._listen(50)
                     for child in self.children.values():
@@ -88,6 +86,20 @@ class Run:
                 self._end_all()
                 self.lapses = self._missed()
         return 1 if self.problem or self.lapses else 0
+
+    def _start(self) -> None:
+        """The three processes, the engine's first, which takes longest; attach waits until its source was looked at.
+
+        Our own socket comes after them: its threads would keep this process from being copied.
+        """
+        import_shared("serving")
+        self.children["serve"].start()
+        import_shared("watching", "attaching")
+        self.children["view"].start()
+        self.children["attach"].start(held=True)
+        self._socket = socket = zmq.Context.instance().socket(zmq.PULL)
+        socket.setsockopt(zmq.LINGER, 0)
+        socket.bind(self._at["pulse"])
 
     def report(self) -> dict[str, object]:
         """Everything measured, as JSON types."""
@@ -117,7 +129,7 @@ class Run:
         return ended and self.children["attach"].done and not self.settings.stay
 
     def _listen(self, milliseconds: int) -> None:
-        if not self._socket.poll(milliseconds):
+        if self._socket is None or not self._socket.poll(milliseconds):
             return
         while self._socket.poll(0):
             pulse = msgspec.json.decode(self._socket.recv(), type=Pulse)
@@ -166,7 +178,8 @@ class Run:
             if not child.wait(until - time.monotonic()):
                 child.kill()
         self._listen(0)
-        self._socket.close()
+        if self._socket is not None:
+            self._socket.close()
 
     def _serve_arguments(self) -> list[str]:
         at = self._at
@@ -203,11 +216,6 @@ def _address(folder: Path, name: str) -> str:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return f"tcp://127.0.0.1:{probe.getsockname()[1]}"
-
-
-def _bind(socket: zmq.Socket[bytes], address: str) -> str:
-    socket.bind(address)
-    return address
 
 
 @contextmanager

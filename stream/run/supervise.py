@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable
 
 from ...errors import RunError
+from .forked import Forked, can_fork
 from .pulse import Pulse, Role
 
 log = logging.getLogger(__name__)
@@ -42,7 +43,8 @@ class Child:
         self.finishing = False  # it writes out what was recorded, and does not beat meanwhile
         self.restarts = 0
         self._arguments = arguments
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: subprocess.Popen[bytes] | Forked | None = None
+        self._held = False  # begun, or to be begun, at `release`
         self._heard = 0.0
         self._was_ready = False
         self._recent: deque[float] = deque()
@@ -62,13 +64,32 @@ class Child:
         """Whether the process is there."""
         return self._process is not None and self._process.poll() is None
 
-    def start(self) -> None:
-        """Start the process, out of reach of the terminal's Ctrl-C: the supervisor decides who ends when."""
-        command = [sys.executable, "-m", "smartca", *self._arguments()]
-        self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
+    def start(self, held: bool = False) -> None:
+        """Start the process, out of reach of the terminal's Ctrl-C: the supervisor decides who ends when.
+
+        held: it is to wait for `release`. What can be made ready before that is.
+        """
+        arguments = self._arguments()
+        self._held = held
+        if not self.restarts and can_fork():
+            self._process = Forked(arguments, held)
+        elif not held:
+            command = [sys.executable, "-m", "smartca", *arguments]
+            self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
+        else:
+            return
         log.info("process started", extra={"role": self.role, "child": self.pid, "restarts": self.restarts})
         self._heard = time.monotonic()
         self.ready = self.finishing = False
+
+    def release(self) -> None:
+        """Let one that was started `held` begin."""
+        if isinstance(self._process, Forked):
+            self._process.release()
+            self._heard = time.monotonic()
+            self._held = False
+        elif self._held:
+            self.start()
 
     def hear(self, pulse: Pulse) -> None:
         """Take a sign of life; one of an earlier process of the same role does not count."""

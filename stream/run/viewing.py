@@ -11,9 +11,7 @@ from ... import plugins
 from ...errors import InputError, RunError
 from ..displays.built_in import DrawnDisplay, PageDisplay
 from ..displays.contract import Display, Shown
-from ..displays.page.hub import PageServer
 from ..displays.printed import PrintedDisplay, Say
-from ..displays.recorder import Recorder
 from ..frame import State
 from ..tally import Tally
 from ..view import ViewState
@@ -59,6 +57,8 @@ class Viewing:
         if self._port is None or self._record is not None:
             self._displays.append(self._drawn(state, tell))
         if self._port is not None:
+            from ..displays.page.hub import PageServer
+
             server = PageServer(self._port, on_point=state.ask)
             server.start()
             self._displays.append(PageDisplay(server, lambda: state.engine))
@@ -71,6 +71,8 @@ class Viewing:
     def _drawn(self, state: ViewState, tell: Say) -> DrawnDisplay:
         if self._record is None:
             return DrawnDisplay(None, "", tell)
+        from ..displays.recorder import Recorder
+
         record, replace, asked = self._record, self._replace, self._asked
 
         def begin(shown: Shown) -> Recorder:

@@ -25,8 +25,7 @@ from numpy.typing import NDArray
 
 from ...errors import UNDECODABLE, FileError, InputError, MissingFile, RunError, mendable
 from ...files import whole_file, write_json, write_whole
-from ...pictures.filetypes import is_hidden
-from ...pictures.labelled import UNFINISHED
+from ...pictures.filetypes import UNFINISHED, is_hidden
 from ...pictures.pixels import Grey, Mask, Sector
 from ...version import __version__
 from .contract import OnFrame

@@ -6,7 +6,7 @@ import pytest
 from smartca.commands import doctor
 from smartca.engine.building.build import usual_precision
 from smartca.engine.cpu.capabilities import has_bf16, quick_int8
-from smartca.engine.cpu.openvino_import import ov
+from smartca.engine.cpu.openvino_import import the_core
 from smartca.engine.machine import Processor, processor
 
 
@@ -33,6 +33,6 @@ def test_int8(instructions: tuple[str, ...] | None, quick: bool, monkeypatch: py
 
 def test_here_they_agree_with_the_machine() -> None:
     assert quick_int8() == quick_int8(processor())
-    assert has_bf16() == has_bf16(ov.Core())
+    assert has_bf16() == has_bf16(the_core())
     assert usual_precision("openvino", False) == ("bf16" if has_bf16() else "fp32")
     assert usual_precision("tensorrt", False) == "fp16" and usual_precision("openvino", True) == "int8"

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 from onnx.utils import Extractor
 from smartca.engine import SHIPPED_MODEL
-from smartca.engine.cpu.openvino_import import ov
+from smartca.engine.cpu.openvino_import import ov, the_core
 from smartca.engine.cpu.quick_confidence import shorten
 from smartca.engine.cpu.quick_int8 import enlarge_quickly, make_quick
 from smartca.engine.cpu.ready_int8 import place
@@ -27,14 +27,14 @@ def tail() -> onnx.ModelProto:
 
 
 def answers(network: ov.Model, *inputs: NDArray[np.float32]) -> list[NDArray[np.float32]]:
-    compiled = ov.Core().compile_model(network, "CPU", {"INFERENCE_PRECISION_HINT": ov.Type.f32})
+    compiled = the_core().compile_model(network, "CPU", {"INFERENCE_PRECISION_HINT": ov.Type.f32})
     request = compiled.create_infer_request()
     return [np.array(next(iter(request.infer([one]).values()))) for one in inputs]
 
 
 def read(model: onnx.ModelProto, path: Path) -> ov.Model:
     onnx.save(model, str(path))
-    return ov.Core().read_model(str(path))
+    return the_core().read_model(str(path))
 
 
 def test_the_short_posterior_is_the_same_for_every_score(tmp_path: Path) -> None:
@@ -74,7 +74,7 @@ def test_other_parameters_of_the_loss_are_understood(tmp_path: Path, value: floa
 
 
 def test_quick_enlargement_is_bilinear() -> None:
-    network = ov.Core().read_model(str(SHIPPED_MODEL))
+    network = the_core().read_model(str(SHIPPED_MODEL))
     picture = np.random.default_rng(0).random((1, 1, SIDE, SIDE), np.float32)
     (before,) = answers(network, picture)
     large = [node for node in network.get_ops() if node.get_type_name() == "Interpolate"]
@@ -91,7 +91,7 @@ def test_the_int8_network_answers_as_its_file_says() -> None:
     square = np.zeros((SIDE, SIDE), np.float32)
     rows, columns = min(SIDE, picture.shape[0]), min(SIDE, picture.shape[1])
     square[:rows, :columns] = picture[:rows, :columns] / np.float32(255)
-    exact, written, quick = (ov.Core().read_model(str(path)) for path in (SHIPPED_MODEL, *[place(SHIPPED_MODEL)] * 2))
+    exact, written, quick = (the_core().read_model(str(path)) for path in (SHIPPED_MODEL, *[place(SHIPPED_MODEL)] * 2))
     make_quick(quick)
     assert "Log" not in [node.get_type_name() for node in quick.get_ops()]
     q = [answers(network, square[None, None])[0] for network in (exact, written, quick)]

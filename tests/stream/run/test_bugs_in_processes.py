@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 from smartca import logs
 from support.paths import SUPPORT
-from test_run import FRAMES, Watching, endless, folder, network, processes_of, smartca
+from support.processes import processes_of
+from test_run import FRAMES, Watching, endless, folder, network, smartca
 
 __all__ = ["endless", "folder", "network"]  # fixtures
 # where the bug is -> (process, function); those in threads of their own are marked

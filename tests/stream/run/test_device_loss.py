@@ -17,15 +17,16 @@ import zmq
 from smartca.engine import DeviceLost, OperatingPoint, Segmenter
 from smartca.engine.contract import EngineError
 from smartca.stream.frame import State
-from smartca.stream.run.processes import start_again
+from smartca.stream.run.serving import start_again
 from smartca.stream.run.supervise import DEVICE_LOST, MOST_RESTARTS
 from smartca.stream.serve import serve
 from support.frames import make_frame
 from support.host_device import HostDevice, open_on
 from support.paths import SUPPORT
+from support.processes import processes_of
 from support.serving import Scanner, Serving, Viewer
 from support.waiting import join, wait_until
-from test_run import FRAMES, Watching, command, endless, folder, free_port, network, processes_of, smartca
+from test_run import FRAMES, Watching, command, endless, folder, free_port, network, smartca
 
 __all__ = ["endless", "folder", "network"]  # fixtures
 LOST = "the GPU is lost (as a test asked for)"

@@ -14,8 +14,9 @@ import numpy as np
 from smartca.engine import Remote
 from smartca.engine.building.assembly import Options
 from smartca.engine.building.build import build_engine
-from smartca.stream.run.processes import _how_to_calibrate, reopened
+from smartca.stream.run.attaching import reopened
 from smartca.stream.run.pulse import Heart
+from smartca.stream.run.serving import _how_to_calibrate
 
 
 def test_a_lost_source_is_waited_for(tmp_path: Path) -> None:

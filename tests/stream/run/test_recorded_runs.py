@@ -20,6 +20,7 @@ from smartca.stream.run.pulse import Pulse
 from smartca.stream.run.recordings import Recordings
 from smartca.stream.run.supervise import FINISHING_S, HUNG_S, Child
 from support.networks import brightness_network
+from support.processes import processes_of
 from support.waiting import wait_until
 
 SIZES = [(120, 160), (90, 200), (120, 160), (61, 47)]
@@ -97,7 +98,7 @@ def test_what_happens_while_it_records_is_told(tmp_path: Path, network: Path, bl
             shutil.rmtree(kept)
             said = "o.mp4 cannot be kept (it was moved or deleted meanwhile"
         else:
-            os.kill(viewer_of(live.pid), signal.SIGKILL)
+            os.kill(processes_of(live.pid)["view"], signal.SIGKILL)
             wait_until(lambda: (kept / "o-2.frames.jsonl").exists())
             said = "the viewer that wrote o.mp4 did not end it"
             live.send_signal(signal.SIGINT)
@@ -106,17 +107,6 @@ def test_what_happens_while_it_records_is_told(tmp_path: Path, network: Path, bl
         live.kill()
     assert live.returncode == 1
     assert said in words and "Traceback" not in words
-
-
-def viewer_of(run: int) -> int:
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            parent = int((entry / "stat").read_text().rsplit(") ", 1)[1].split()[1])
-            if parent == run and b"smartca\0view\0" in (entry / "cmdline").read_bytes():
-                return int(entry.name)
-        except OSError:
-            continue
-    raise AssertionError("there is no viewer")
 
 
 def test_what_is_missing_is_counted_over_all_viewers() -> None:

@@ -19,6 +19,7 @@ import cv2
 import numpy as np
 import pytest
 from support.networks import brightness_network
+from support.processes import processes_of
 from support.waiting import PATIENCE_S, wait_until
 
 FRAMES = 40
@@ -121,19 +122,6 @@ def test_three_terminals(tmp_path: Path, network: Path, folder: Path) -> None:
         process.stderr.close()
     frames = json.loads((tmp_path / "r.json").read_text())["frames"]
     assert frames == {"captured": FRAMES, "inferred": FRAMES, "shown": FRAMES, "dropped": {}}
-
-
-def processes_of(parent: int) -> dict[str, int]:
-    """role -> process id of the children of `parent`."""
-    found = {}
-    for entry in Path("/proc").iterdir():
-        try:
-            if entry.name.isdecimal() and int((entry / "stat").read_text().rsplit(") ", 1)[1].split()[1]) == parent:
-                words = (entry / "cmdline").read_bytes().split(b"\0")
-                found[words[words.index(b"smartca") + 1].decode()] = int(entry.name)
-        except (OSError, ValueError, IndexError):
-            continue
-    return found
 
 
 class Watching:
@@ -298,9 +286,9 @@ def test_a_page_port_in_use(tmp_path: Path, network: Path, folder: Path) -> None
 
 def test_the_stream_brings_no_torch_and_starts_light() -> None:
     code = (
-        "import sys, smartca.cli, smartca.commands.live, smartca.stream.run.processes, smartca.stream.run.viewing\n"
-        "import smartca.stream.run.run, smartca.evaluation.evaluate, smartca.engine.cpu.openvino_runner\n"
-        "import smartca.commands.evaluate\n"
+        "import sys, smartca.cli, smartca.commands.live, smartca.stream.run.serving, smartca.stream.run.viewing\n"
+        "import smartca.stream.run.attaching, smartca.stream.run.watching, smartca.stream.run.run\n"
+        "import smartca.evaluation.evaluate, smartca.engine.cpu.openvino_runner, smartca.commands.evaluate\n"
         "assert not {'torch', 'timm', 'onnx', 'matplotlib'} & sys.modules.keys()"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -21,6 +21,7 @@ import pytest
 from smartca.stream.displays.recording import read_recording
 from smartca.stream.frame import State
 from support.networks import brightness_network, three_points
+from support.processes import processes_of
 from support.waiting import PATIENCE_S
 
 STATES = {"careful": "no tear outlined", "balanced": "unsure", "searching": "tear outlined"}
@@ -94,19 +95,6 @@ def shown(url: str, point: str, ask: str = "") -> Header:
     return asyncio.run(asyncio.wait_for(watched(url, ask, lambda header: header["point"] == point), PATIENCE_S))
 
 
-def serving_of(parent: int) -> int:
-    """The process id of the run's engine."""
-    for entry in Path("/proc").iterdir():
-        try:
-            if entry.name.isdecimal() and int((entry / "stat").read_text().rsplit(") ", 1)[1].split()[1]) == parent:
-                words = (entry / "cmdline").read_bytes().split(b"\0")
-                if words[words.index(b"smartca") + 1] == b"serve":
-                    return int(entry.name)
-        except (OSError, ValueError, IndexError):
-            continue
-    raise AssertionError("the run has no engine")
-
-
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="finds the processes in /proc")
 def test_the_page_switches_a_live_run_and_a_new_engine_hears_of_it(
     tmp_path: Path, live: tuple[subprocess.Popen[str], str]
@@ -116,9 +104,9 @@ def test_the_page_switches_a_live_run_and_a_new_engine_hears_of_it(
         header = shown(url, point, ask)
         assert (header["state"], header["points"]) == (STATES[point], "three")
         assert bool(header["unsure"]) == (point == "balanced") and bool(header["outlines"]) == (point == "searching")
-    before = serving_of(run.pid)
+    before = processes_of(run.pid)["serve"]
     os.kill(before, signal.SIGKILL)
-    asyncio.run(asyncio.wait_for(watched(url, "", lambda header: serving_of(run.pid) != before), PATIENCE_S))
+    asyncio.run(asyncio.wait_for(watched(url, "", lambda header: processes_of(run.pid)["serve"] != before), PATIENCE_S))
     # begun as careful, like the first: the viewer tells it what was asked for
     assert shown(url, "searching")["state"] == "tear outlined"
     run.send_signal(signal.SIGINT)
