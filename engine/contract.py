@@ -97,11 +97,16 @@ class Runner(Protocol):
     """A network on some device: opened warm, then asked picture by picture, then closed. Use it with `with`.
 
     in_flight: how many pictures may be started before the first of them is finished; they are finished in order.
+    live_in_flight: how many of a live feed, where more of them would only make each later; 0: as many.
     A class that names this one as its base needs `info`, `start` and `finish` of its own.
     """
 
     info: EngineInfo
     in_flight: int = 1
+    live_in_flight: int = 0
+
+    def widen(self) -> None:
+        """Pictures of a file come: make room for more of them at once where that pays. `in_flight` tells when it is."""
 
     def start(self, image: NDArray[np.float32]) -> None:
         """Begin with `image`, float32 (1, 1, size, size) in 0..1, and return while the device works on it.

@@ -12,7 +12,7 @@ import zmq
 from .causes import NEWER_AT_ENGINE, TOO_OLD_AT_ENGINE
 from .fanout import Fanout
 from .frame import Frame, Trail
-from .link.credits import LEASE_NS, WINDOW
+from .link.credits import FILE_WINDOW, LEASE_NS, WINDOW
 from .link.link import FORGET_NS, Receiver, Rejections, read_messages, transmitter, waiting
 from .link.wire import End, Message, Reply, WireError
 
@@ -39,10 +39,12 @@ class Feed:
 
     def put(self, message: Message, body: Frame | End, now_ns: int) -> None:
         """Queue a body; a live frame takes the place of every older one that still waits."""
-        if isinstance(body, Frame) and body.live:
+        live = isinstance(body, Frame) and body.live
+        self.receiver.account.window = WINDOW if live else FILE_WINDOW
+        if live:
             while self.waiting:
                 self._drop_first(NEWER_AT_ENGINE, now_ns)
-        elif len(self.waiting) > WINDOW + 1:
+        elif len(self.waiting) > FILE_WINDOW + 1:
             raise WireError("a feed sends more than it was granted")
         self.waiting.append(WaitingFrame(message, body, now_ns))
 

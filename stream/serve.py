@@ -75,6 +75,7 @@ class _Desk:
         self.segmenter, self.intake, self.fanout, self.epoch = segmenter, intake, fanout, epoch
         self.ending: tuple[Feed, Message, End] | None = None
         self.lost: DeviceLost | None = None
+        self.room = 1  # pictures that may be at the engine at once
 
     def pump(self) -> None:
         """Send what may be sent, take in what has come."""
@@ -100,6 +101,10 @@ class _Desk:
             return None
         frame = body.with_clock(feed.receiver.clock.estimate() or body.clock)
         job = _Job(feed, message, frame, time.monotonic_ns())
+        runner = self.segmenter.runner
+        if not frame.live:
+            runner.widen()
+        self.room = (frame.live and runner.live_in_flight) or runner.in_flight
         try:
             self.segmenter.start(frame.pixels, frame.sector)
         except (EngineError, NoPicture) as error:
@@ -155,12 +160,11 @@ def _loop(desk: _Desk, sockets: list[zmq.Socket[bytes]], keep: Keep) -> None:
     poller = zmq.Poller()
     for socket in sockets:
         poller.register(socket, zmq.POLLIN)
-    room = desk.segmenter.runner.in_flight
     jobs: deque[_Job] = deque()
     while keep() and desk.lost is None:
         if not jobs and not desk.intake.ready(desk.fanout, time.monotonic_ns()):
             poller.poll(POLL_MS)
-        done = _finished(desk, jobs) if len(jobs) == room else None
+        done = _finished(desk, jobs) if len(jobs) >= desk.room else None
         desk.pump()
         begun = desk.begin()
         if begun is not None:

@@ -6,6 +6,8 @@ import contextlib
 import hashlib
 import io
 import os
+import threading
+from collections import deque
 from pathlib import Path
 from typing import Any
 
@@ -34,53 +36,54 @@ class OpenVinoRunner(Runner):
     computes in INT8 and takes auto only. Raises EngineError.
     """
 
-    in_flight: int = 1  # all cores work on one picture: a second would only make it wait
+    live_in_flight: int = 1  # what capture and display leave of the processor works on one picture
 
     def __init__(self, model: Path, precision: str = "auto", threads: int = 0) -> None:
-        threads = threads or max(1, (os.cpu_count() or 1) - 1)  # capture and display need a core as well
-        digest = sha256(model)
-        network, told = _compiled(model, digest, precision, threads)
-        request: Any = network.create_infer_request()
-        self._request, self._under_way = request, False
-        self._model = model
-        self._tells_more = len(network.outputs) == 2
+        cores = os.cpu_count() or 1
+        self._spare = not threads and cores == 2  # of a file the core that is left alone may take every other picture
+        self._threads = threads or max(1, cores - 1)  # capture and display need a core as well
+        self._model, self._precision = model, precision
+        network, told, digest = _compiled(model, precision, self._threads)
         size: int = network.input(0).shape[2]
         self.info = EngineInfo(f"openvino {ov.__version__.split('-')[0]}", told, digest, (1, 1, size, size))
-        # one input buffer, bound once: binding it anew for every frame takes a quarter of a millisecond
-        self._input = np.zeros(self.info.input, np.float32)
-        request.set_input_tensor(ov.Tensor(self._input, shared_memory=True))
-        for _ in range(WARM_UP):
-            self.infer(np.zeros_like(self._input))
+        self._idle, self._busy = deque([_Lane(network, self.info.input)]), deque[_Lane]()
+        self._widening: threading.Thread | None = None
+        self._closed = False
+
+    def widen(self) -> None:
+        """See `Runner.widen`."""
+        if self._spare:
+            self._spare = False
+            self._widening = threading.Thread(target=self._widen, name="second network", daemon=True)
+            self._widening.start()
+
+    def _widen(self) -> None:
+        with contextlib.suppress(EngineError, OSError, RuntimeError):  # then there is one, as there was
+            network, _, digest = _compiled(self._model, self._precision, self._threads)
+            if digest == self.info.model_sha256:  # nobody has exchanged the file meanwhile
+                self._idle.append(_Lane(network, self.info.input))
+                self.in_flight = 2
 
     def start(self, image: NDArray[np.float32]) -> None:
         """See `Runner.start`."""
         if image.shape != self.info.input or image.dtype != np.float32:
             raise EngineError(f"the engine takes float32 {self.info.input}, not {image.dtype} {image.shape}")
-        if self._under_way:
+        self._check_open()
+        if not self._idle:
             raise EngineError(
                 "the picture before is not finished: ask for its answer first, or open one for each thread"
             )
-        np.copyto(self._input, image)
-        try:
-            self._opened().start_async()
-            self._under_way = True
-        except RuntimeError as error:
-            if isinstance(error, EngineError):
-                raise
-            raise EngineError(f"OpenVINO failed: {_first_line(error)}") from error
+        self._idle[0].launch(image)
+        self._busy.append(self._idle.popleft())
 
     def finish(self) -> Answer:
         """See `Runner.finish`."""
-        request = self._opened()
-        if not self._under_way:
+        self._check_open()
+        if not self._busy:
             raise EngineError("no picture was started, so there is no answer")
-        self._under_way = False
-        try:
-            request.wait()
-        except RuntimeError as error:
-            raise EngineError(f"OpenVINO failed: {_first_line(error)}") from error
-        q = request.get_output_tensor(0).data[0, 0].astype(np.float32)
-        return checked_answer(q, request.get_output_tensor(1).data[0] if self._tells_more else None)
+        lane = self._busy.popleft()
+        self._idle.append(lane)
+        return lane.answer()
 
     def point(self) -> OperatingPoint:
         """See `Runner.point`; it stands beside the file that runs."""
@@ -88,33 +91,70 @@ class OpenVinoRunner(Runner):
 
     def close(self) -> None:
         """Free the compiled network."""
-        self._request = None
+        if self._widening is not None:
+            self._widening.join()
+        for lane in self._busy:
+            lane.wait()
+        self._idle.clear()
+        self._busy.clear()
+        self._closed = True
 
-    def _opened(self) -> Any:
-        if self._request is None:
+    def _check_open(self) -> None:
+        if self._closed:
             raise EngineError("the engine is closed; open it again")
-        return self._request
 
 
-def _compiled(model: Path, digest: str, precision: str, threads: int) -> tuple[ov.CompiledModel, str]:
-    """The network compiled for this processor, and its precision: as it was kept at an earlier start, or anew."""
+class _Lane:
+    """One picture's way through: a request with an input buffer of its own."""
+
+    def __init__(self, network: ov.CompiledModel, shape: tuple[int, ...]) -> None:
+        self._request: Any = network.create_infer_request()
+        self._tells_more = len(network.outputs) == 2
+        # bound once: binding it anew for every frame takes a quarter of a millisecond
+        self._input = np.zeros(shape, np.float32)
+        self._request.set_input_tensor(ov.Tensor(self._input, shared_memory=True))
+        for _ in range(WARM_UP):
+            self.launch(np.zeros(shape, np.float32))
+            self.answer()
+
+    def launch(self, image: NDArray[np.float32]) -> None:
+        np.copyto(self._input, image)
+        try:
+            self._request.start_async()
+        except RuntimeError as error:
+            raise EngineError(f"OpenVINO failed: {_first_line(error)}") from error
+
+    def wait(self) -> None:
+        try:
+            self._request.wait()
+        except RuntimeError as error:
+            raise EngineError(f"OpenVINO failed: {_first_line(error)}") from error
+
+    def answer(self) -> Answer:
+        self.wait()
+        q = self._request.get_output_tensor(0).data[0, 0].astype(np.float32)
+        return checked_answer(q, self._request.get_output_tensor(1).data[0] if self._tells_more else None)
+
+
+def _compiled(model: Path, precision: str, threads: int) -> tuple[ov.CompiledModel, str, str]:
+    """The network compiled for this processor, its precision and digest; kept at an earlier start, or anew."""
+    digest = sha256(model)
     core, cache = the_core(), CompiledCache()
     cpu = [core.get_property("CPU", name) for name in ("FULL_DEVICE_NAME", "OPTIMIZATION_CAPABILITIES")]
     name = name_of(digest, precision, threads, cpu, ov.__version__, _our_code())
     kept = cache.find(name)
     if kept is not None:
         with contextlib.suppress(RuntimeError):  # it is of no use then
-            return core.import_model(
-                io.BytesIO(kept.network), "CPU", _settings(kept.precision, threads)
-            ), kept.precision
-    network, told = _prepared(core, model, precision)
+            network = core.import_model(io.BytesIO(kept.network), "CPU", _settings(kept.precision, threads))
+            return network, kept.precision, digest
+    read, told = _prepared(core, model, precision)
     try:
-        compiled = core.compile_model(network, "CPU", _settings(told, threads))
+        compiled = core.compile_model(read, "CPU", _settings(told, threads))
     except (RuntimeError, UnicodeDecodeError) as error:
         raise EngineError(f"OpenVINO cannot compile {model.name}: {_first_line(error)}") from error
     with contextlib.suppress(RuntimeError):
         cache.keep(name, Compiled(compiled.export_model().getvalue(), told))
-    return compiled, told
+    return compiled, told, digest
 
 
 def _prepared(core: ov.Core, model: Path, precision: str) -> tuple[ov.Model, str]:

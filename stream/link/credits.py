@@ -13,6 +13,7 @@ from .wire import Grant
 
 log = logging.getLogger(__name__)
 WINDOW = 2  # one being worked on, one on its way: enough to hide the network
+FILE_WINDOW = 4  # of a file nobody waits for the newest: more may be worked on side by side
 LEASE_NS = 250_000_000
 ANNOUNCE_NS = 100_000_000
 

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
+from smartca.engine import Answer, EngineInfo, OperatingPoint, Runner, Segmenter
 from smartca.scores.counts import Counts
 from smartca.stream.frame import Frame, State
 from smartca.stream.link.wire import Beat, Grant, Reply, pack, unpack
@@ -18,7 +20,7 @@ from smartca.stream.order import Order
 from smartca.stream.tally import Tally
 from smartca.stream.view import ViewState, view
 from support.frames import make_frame
-from support.serving import Scanner, Serving, Viewer
+from support.serving import Scanner, Serving, Viewer, served
 from support.waiting import join, wait_until
 
 
@@ -52,6 +54,52 @@ def test_answers_come_in_order_each_on_its_own_frame(serving: Serving) -> None:
     assert viewer.answers[-1].result.served.taken == 30
     assert viewer.receiver.last_beat is not None
     assert viewer.receiver.last_beat.engine is not None
+
+
+@pytest.mark.parametrize("live", [False, True])
+def test_pictures_of_a_file_are_worked_on_side_by_side_and_of_a_live_feed_one_by_one(
+    tmp_path: Path, live: bool
+) -> None:
+    runner = Slow()
+    with served(tmp_path, lambda: Segmenter(runner, OperatingPoint())) as serving:
+        scanner, viewer = Scanner(serving, 7), Viewer(serving)
+        sent = 0
+
+        def answered() -> bool:
+            nonlocal sent
+            sent += scanner.send(make_frame(sent, live=live))  # as quickly as there is credit
+            viewer.pump(1)
+            return len(viewer.answers) >= 12
+
+        wait_until(answered, every_s=0)
+    assert runner.most == (1 if live else 2)
+    assert runner.widened is not live
+    seqs = [answer.frame.seq for answer in viewer.answers]
+    assert seqs == sorted(seqs) if live else seqs == list(range(len(seqs)))
+    assert all(outlines_its_own(answer) for answer in viewer.answers)
+
+
+class Slow(Runner):
+    """Takes its time, two pictures at once if told to, and remembers how many it had."""
+
+    live_in_flight = 1
+
+    def __init__(self) -> None:
+        self.info = EngineInfo("slow", "fp32", "0" * 64, (1, 1, 64, 64))
+        self.started: list[tuple[float, NDArray[np.float32]]] = []
+        self.most, self.widened = 0, False
+
+    def widen(self) -> None:
+        self.widened, self.in_flight = True, 2
+
+    def start(self, image: NDArray[np.float32]) -> None:
+        self.started.append((time.monotonic(), image.copy()))
+        self.most = max(self.most, len(self.started))
+
+    def finish(self) -> Answer:
+        begun, image = self.started.pop(0)
+        time.sleep(max(0.0, begun + 0.02 - time.monotonic()))
+        return Answer(image[0, 0])  # as the brightness network does
 
 
 def test_two_feeds_take_turns(serving: Serving) -> None:

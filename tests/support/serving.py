@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -42,12 +43,16 @@ class Serving:
 @pytest.fixture
 def serving(tmp_path: Path, network: Path) -> Iterator[Serving]:
     """The engine at two ipc addresses."""
-    it = Serving(f"ipc://{tmp_path}/in", f"ipc://{tmp_path}/out", zmq.Context())
+    with served(tmp_path, lambda: open_segmenter(network, precision="fp32", threads=1)) as it:
+        yield it
+
+
+@contextmanager
+def served(folder: Path, opened: Callable[[], Segmenter]) -> Iterator[Serving]:
+    """What `opened` opens, served at two ipc addresses in `folder`."""
+    it = Serving(f"ipc://{folder}/in", f"ipc://{folder}/out", zmq.Context())
 
     def run() -> None:
-        def opened() -> Segmenter:
-            return open_segmenter(network, precision="fp32", threads=1)
-
         it.refused.append(serve(opened, it.bind, it.publish, False, lambda: not it.stop.is_set()))
 
     thread = threading.Thread(target=run, daemon=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from smartca.stream.link.credits import ANNOUNCE_NS, LEASE_NS, WINDOW, Account, Allowance
+from smartca.stream.link.credits import ANNOUNCE_NS, FILE_WINDOW, LEASE_NS, WINDOW, Account, Allowance
 from support.paths import ROOT
 
 PAGE = ROOT / "docs" / "architecture.md"
@@ -59,6 +59,6 @@ def test_the_example_of_the_architecture_is_what_the_code_does() -> None:
 
 def test_the_numbers_beside_it_are_the_codes() -> None:
     text = " ".join(PAGE.read_text().split())
-    assert f"At most **{WINDOW}** messages" in text
+    assert f"At most **{WINDOW}** messages" in text and f"Of a file serve grants **{FILE_WINDOW}**" in text
     assert f"A *grant* is sent every {ANNOUNCE_NS // MS} ms" in text
     assert f"*lease* of **{LEASE_NS // MS} ms**" in text
