@@ -66,7 +66,7 @@ def adapt(wanted: Wanted, say: Told, progress: Progress) -> Adapted:
     for words in frames.in_words():
         say(words)
     healthy = read_healthy(wanted.negatives, FRAME_LONGEST)
-    if not healthy.learn:
+    if not healthy.learn and digest(start) != digest(SHIPPED_START):
         say(
             "warning: no real pictures without a tear are rehearsed, so healthy tissue may be outlined afterwards; "
             "give --negatives"
@@ -125,6 +125,11 @@ class _Learning:
         )  # fmt: skip
 
     @cached_property
+    def shipped(self) -> bool:
+        """Whether the shipped weights are started from: then they go on answering about what is unlike the frames."""
+        return digest(self.start) == digest(SHIPPED_START)
+
+    @cached_property
     def before(self) -> tuple[float, float]:
         """Best Dice of the start, on the frames held out and on the rehearsal's."""
         network, _ = load_network(self.start)
@@ -136,7 +141,8 @@ class _Learning:
         frames, wanted = self.frames, self.wanted
         healthy = [*frames.healthy, *beside(frames.learn, wanted.seed), *self.healthy.learn]
         lessons = Lessons(frames.learn, frames.held, healthy, digest=self.digest)
-        return AdaptFit(settings, lessons, out, running, self.start, self.rehearsed, self.before[1])
+        whose = frames.whose if self.shipped else ()
+        return AdaptFit(settings, lessons, out, running, self.start, self.rehearsed, self.before[1], whose)
 
     def affordable(self, spent: float) -> int:
         """As many steps as the time allows, `spent` seconds being gone: one is timed here, at the final size."""
@@ -163,8 +169,9 @@ def _finish(learning: _Learning, record: Record, say: Told, progress: Progress) 
     finally:
         progress("learning", record.steps, record.steps)  # the bar goes, also where it ended early
     finishing = Finishing(
-        wanted, learning.start, learning.frames, learning.healthy.held, learning.rehearsed, settings, learning.digest
-    )
+        wanted, learning.start, learning.frames, learning.healthy.held, learning.rehearsed, settings, learning.digest,
+        learning.shipped,
+    )  # fmt: skip
     story = finishing.story(fit.best, rows, learning.before, say, progress)
     write_whole(wanted.out / PAGE_FILE, adapted_page(story).encode())
     shutil.rmtree(wanted.out / WORK / "tensorboard", ignore_errors=True)

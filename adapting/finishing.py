@@ -15,8 +15,8 @@ from ..pictures.pixels import Grey
 from ..train.checkpoint import digest
 from ..train.fit import FitSettings
 from ..train.logs import Row
-from .compare import FittingFrames, Outcome, by_checkpoint, fitting_frames, judged
-from .deploying import judged_as_it_runs, write_int8, write_model
+from .compare import FittingFrames, Outcome, at_point, by_checkpoint, fitting_frames, judged
+from .deploying import judged_as_it_runs, strange_apart, take_int8_away, write_int8, write_model
 from .frames import ClinicFrames
 from .healthy import as_samples
 from .page import BeforeAfter, Story
@@ -37,6 +37,7 @@ class Finishing:
     rehearsed: Sequence[Samples]
     settings: FitSettings
     digest: str  # of all pictures
+    shipped: bool = False  # whether the shipped weights go on answering about what is unlike the clinic's frames
 
     @property
     def judges(self) -> list[Samples]:
@@ -58,13 +59,13 @@ class Finishing:
         wanted, model = self.wanted, self.wanted.out / ADAPTED
         progress(PHASE, 0, 2)
         whose = wanted.folder.resolve().name
-        shown = fitting_frames(self.frames.held, self.rehearsed[1], self.healthy, wanted.seed, whose)
+        shown = fitting_frames(self.frames.held, self.rehearsed[1], self.healthy, wanted.seed, whose, self.shipped)
         point = write_model(best, model, shown, wanted.threads)
         progress(PHASE, 1, 2)
         before = self._before(shown)
         progress(PHASE, 2, 2)
         if wanted.int8:
-            say(self._int8(model, progress))
+            say(self._int8(model, shown, progress))
         after, precision = judged_as_it_runs(model, self.judges, wanted.threads)
         pairs = [BeforeAfter(*each) for each in zip(before, after, strict=True)]
         return Story(
@@ -81,15 +82,22 @@ class Finishing:
             precision=precision,
         )
 
-    def _int8(self, model: Path, progress: Progress) -> str:
+    def _int8(self, model: Path, shown: FittingFrames, progress: Progress) -> str:
         learn, words = [self.frames.learn, self.rehearsed[0]], str(self.wanted.folder)
-        return write_int8(model, learn, self.judges, words, self.digest, progress, self.wanted.threads)
+        # by what it will be asked about
+        held = [shown.clinic_samples] if self.shipped else self.judges
+        told = write_int8(model, learn, held, words, self.digest, progress, self.wanted.threads)
+        if self.shipped and (apart := strange_apart(model, held, self.wanted.threads)):
+            take_int8_away(model)
+            return apart
+        return told
 
     def _before(self, shown: FittingFrames) -> list[Outcome]:
         """What the weights that were started from outline, at the threshold that suits each kind of pictures best."""
         predict, size = by_checkpoint(self.start), self.settings.size
         points = shown.points_apart(predict, size)
-        return [judged(predict, point, each, size) for point, each in zip(points, self.judges, strict=False)]
+        looks = [at_point(predict, point) for point in points]
+        return [judged(look, each, size) for look, each in zip(looks, self.judges, strict=False)]
 
     def _as_it_stood(self) -> Outcome | None:
         """The frames held out by the model beside the checkpoint, as it runs; None where none is there."""

@@ -28,7 +28,8 @@ LIST = "patients.csv"
 class ClinicFrames:
     """Frames to learn from and frames held out, at most 512 pixels long, and how they were told apart.
 
-    patients: how many there are; 0 where nothing says whose a frame is. digest: of all pixels, masks, and the division.
+    patients: how many there are; 0 where nothing says whose a frame is. whose: the patient of each frame to learn from;
+    its name, where nothing says. digest: of all pixels, masks, and the division.
     """
 
     learn: StudyPictures
@@ -37,6 +38,7 @@ class ClinicFrames:
     as_given: bool  # by split.csv, or by COCO files that each hold a split
     left_out: int
     digest: str
+    whose: Sequence[str]
 
     @property
     def healthy(self) -> list[Grey]:
@@ -94,7 +96,8 @@ def read_frames(
     division = hashlib.sha256(f"{digest} {learn} {held}".encode()).hexdigest()[:32]
     told = len({patients[n] for n in (*learn, *held)}) if patients else 0
     left = len(names) - len(learn) - len(held)
-    return ClinicFrames(_some(pictures, learn), _some(pictures, held), told, given is not None, left, division)
+    whose = [(patients or names)[n] for n in learn]
+    return ClinicFrames(_some(pictures, learn), _some(pictures, held), told, given is not None, left, division, whose)
 
 
 def _root(folder: Path) -> Path:

@@ -6,20 +6,21 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from ..phantom import TRAIN, VALIDATE
 from ..pictures.datasets import Samples
-from ..pictures.pixels import Grey, Mask
 from ..train.batches import Pair
 from ..train.data.augment import augment
 from ..train.data.cache import OnDone, Recipe, rendered
 from ..train.data.samples import training_view
 from ..train.fit import Fit, FitSettings, validate
 from ..train.logs import Row
+from ..train.nets.network import SmartCA
 from ..train.settings import Lessons, Running
 from ..train.study.pictures import Repeated
+from .usual_here import INSIDE, views_apart
+from .varied import jittered
 
 REHEARSED = 0.5  # of the pictures shown
 HEALTHY = 0.45  # of the rehearsal are real pictures without a tear, where there are any
@@ -44,6 +45,8 @@ class AdaptFit(Fit):
     than 0.01 of the rehearsal's Dice, the one of highest Dice on what is held out; the last one where fewer than eight
     tears are held out. (Measured: ten frames of vessels, two of them held out. The round that these two liked best
     reaches Dice .533 on 28 others, the one where they had stopped it .686.)
+
+    whose: the patient of each frame, where pictures unlike these frames are to be strange; else what was strange stays.
     """
 
     best_by = ("kept", "worth")
@@ -57,8 +60,9 @@ class AdaptFit(Fit):
         start: Path,
         rehearsed: Sequence[Samples],
         before: float,
+        whose: Sequence[str] = (),
     ) -> None:
-        self.clinic, self.before = lessons.train, before
+        self.clinic, self.before, self.whose, self.usual_anew = lessons.train, before, whose, bool(whose)
         self.known, self.known_held = rehearsed
         self.trusted = trusted(lessons.held)
         every = max(1, settings.steps // ROUNDS)
@@ -66,6 +70,14 @@ class AdaptFit(Fit):
             Repeated(lessons.train, every * settings.batch), lessons.held, lessons.negatives, digest=lessons.digest
         )
         super().__init__(settings, mixed, out, running, None, start)
+
+    def familiarise(self, network: SmartCA) -> None:
+        """See `Fit.familiarise`; where `whose` is known, what is usual is what looks like the clinic's frames."""
+        if not self.usual_anew:
+            super().familiarise(network)
+            return
+        views = views_apart(self.clinic, self.whose, self.settings.seed)
+        network.familiar.settle_apart([self.features(network, each) for each in views], INSIDE)
 
     def view(self, sample: int, rng: np.random.Generator) -> Pair:
         """A frame of the clinic, much varied, or the rehearsal: a phantom's, or a real one that is healthy."""
@@ -85,23 +97,6 @@ class AdaptFit(Fit):
 def trusted(held: Samples) -> bool:
     """Whether enough tears are held out to choose a round, and to end early, by them."""
     return sum(bool(held[n][1].any()) for n in range(len(held))) >= TRUSTED
-
-
-def jittered(pixels: Grey, mask: Mask, rng: np.random.Generator) -> Pair:
-    """The frame turned by up to 10 degrees, zoomed by up to a fifth and softly bent; same shape, black around it."""
-    rows, columns = pixels.shape
-    turn = cv2.getRotationMatrix2D((columns / 2, rows / 2), float(rng.normal(0, 5)), float(np.exp(rng.normal(0, 0.1))))
-    turn[:, 2] += rng.normal(0, 0.03, 2) * (columns, rows)
-    y, x = np.mgrid[:rows, :columns].astype(np.float32)
-    strength = rng.uniform(0, 0.02) * min(rows, columns)
-    coarse = rng.normal(0, strength, (2, 5, 5)).astype(np.float32)
-    dx, dy = (cv2.resize(part, (columns, rows), interpolation=cv2.INTER_CUBIC) for part in coarse)
-    back = cv2.invertAffineTransform(turn).astype(np.float32)
-    across = back[0, 0] * x + back[0, 1] * y + back[0, 2] + dx
-    along = back[1, 0] * x + back[1, 1] * y + back[1, 2] + dy
-    moved = cv2.remap(pixels, across, along, cv2.INTER_LINEAR)
-    truth = cv2.remap(mask.astype(np.uint8) * 255, across, along, cv2.INTER_LINEAR)
-    return moved.astype(np.uint8, copy=False), truth > 127
 
 
 def seconds_per_step(make: AdaptFit) -> float:

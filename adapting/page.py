@@ -60,10 +60,14 @@ def verdict(story: Story) -> tuple[bool, str]:
     before, after = story.clinic
     known_before, known_after = story.rehearsal
     gained = after.dice - before.dice
+    own = len(after.squares) - after.otherwise
     words = (
         f"Dice on the frames held out {before.dice:.3f} before, {after.dice:.3f} after ({gained:+.3f}); on the "
         f"rehearsal {known_before.dice:.3f} before, {known_after.dice:.3f} after"
     )
+    if story.point.otherwise:
+        words += f"; {own} of {len(after.squares)} frames held out are its own to answer"
+        words += ", and what is unlike your frames goes to the shipped network"
     if story.healthy is None:
         words += f"; {UNSEEN}"
     else:
@@ -113,6 +117,7 @@ def adapted_page(story: Story) -> str:
 def _scores(story: Story) -> str:
     stood = [story.as_it_stood] if story.as_it_stood else []
     columns: list[Outcome] = [*stood, *story.clinic, *story.rehearsal, *(story.healthy or ())]
+    others = bool(story.point.otherwise)
     head = ["", *(["as it stood"] if stood else []), "before", "after", "rehearsal before", "rehearsal after"]
     head += ["healthy before", "healthy after"] if story.healthy else []
     rows: list[Sequence[Value]] = [
@@ -121,6 +126,7 @@ def _scores(story: Story) -> str:
         ("recall", *(each.counts.recall for each in columns)),
         ("tears found", *(f"{each.lesions.found} of {each.lesions.tears}" for each in columns)),
         ("healthy, yet outlined", *(_healthy(each) for each in columns)),
+        *([("answered by the shipped network", *(_others(each) for each in columns))] if others else []),
         ("calibration error (ECE)", *(each.calibration.as_report()["ece"] for each in columns)),
     ]
     note = (
@@ -131,6 +137,10 @@ def _scores(story: Story) -> str:
         + ("'As it stood' is the model beside the checkpoint, at its own threshold.</p>" if stood else "</p>")
     )
     return f"<h2>Before and after</h2>{_wide(html_table(head, rows))}{note}"
+
+
+def _others(found: Outcome) -> str:
+    return f"{found.otherwise} of {len(found.squares)}"
 
 
 def _wide(shown: str) -> str:

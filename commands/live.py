@@ -250,6 +250,10 @@ def _close(live: Run, code: int) -> None:
         frames = sum(film.frames for film in films)
         click.echo(f"{frames} of {total.shown} frames recorded: {' and '.join(film.film for film in films)}")
     click.echo(f"{states}; {total.fps or 0} frames/s" + (f"; went stale {stale} time(s)" if stale else ""))
+    own = str((live.engine or {}).get("model_sha256", ""))[:12]
+    others = sum(count for digest, count in total.engines.items() if digest != own)
+    if own and others:
+        click.echo(f"{others} of them are unlike what these weights learnt, and were answered by the shipped network")
     click.echo(f"capture to overlay: p50 {latency['p50']} ms, p99 {latency['p99']} ms, max {latency['max']} ms")
     if total.counts is not None and total.counts.dice_pooled is not None:
         click.echo(f"pooled Dice against the known truth: {total.counts.dice_pooled:.3f}")

@@ -59,12 +59,14 @@ class Answer(NamedTuple):
 
     q: confidence of a tear, float32 (size, size) in 0..1, a copy that stays valid. tear: the classifier's probability
     that there is a tear anywhere (1 where the network has no classifier). strange: how unlike the pictures learnt
-    from this one is, about 1 for those (0 where the network cannot tell).
+    from this one is, about 1 for those (0 where the network cannot tell). otherwise: whether another network answered
+    in the place of the one that was asked (`Segmenter.otherwise`).
     """
 
     q: NDArray[np.float32]
     tear: float = 1.0
     strange: float = 0.0
+    otherwise: bool = False
 
 
 # how a model comes about: of a checkpoint of ours, or of anybody's network

@@ -11,7 +11,7 @@ import msgspec
 
 from .. import onnx_bytes, plugins
 from ..errors import SmartcaError
-from .contract import MAKES_MODELS, SHIPPED, Engine, EngineError, Foreign, Remote, Runner, engine_at
+from .contract import MAKES_MODELS, SHIPPED, SHIPPED_MODEL, Engine, EngineError, Foreign, Remote, Runner, engine_at
 from .cpu.ready_int8 import chosen
 from .foreign_runner import Judged
 from .operating_point import USUAL, OperatingPoint, PointName, point_name
@@ -40,16 +40,22 @@ def open_segmenter(
     threads and insecure: see `open_runner`.
     Raises EngineError as `open_runner` does, and where the stored point is damaged or of other weights, `threshold` is
     not in 0..1, `point` is no such name, or both are given.
+
+    Where the stored point says so, the shipped network is opened too, on the CPU, and answers about pictures that are
+    strange to `engine` (`OperatingPoint.otherwise`).
     """
     if threshold is not None and point is not None:
         raise EngineError("a threshold of your own takes the point's place; give one of the two")
     runner = open_runner(engine, precision, threads, insecure)
     try:
         name, stored = point_name(point or USUAL), runner.point()
-        if threshold is not None:
-            segmenter = Segmenter(runner, replace_threshold(stored, threshold), "")
-        else:
-            segmenter = Segmenter(runner, stored, name)
+        own, name = (stored, name) if threshold is None else (replace_threshold(stored, threshold), "")
+        segmenter = Segmenter(runner, own, name)
+        if stored.otherwise:
+            asked = precision if precision in ("fp32", "bf16") else "auto"
+            segmenter.otherwise = open_segmenter(
+                SHIPPED_MODEL, precision=asked, threshold=threshold, point=point, threads=threads
+            )
         told = {"threshold": segmenter.point.threshold, "point": segmenter.point_name}
         log.info("engine opened", extra={**runner.info.as_report(), **told})
         return segmenter

@@ -74,8 +74,8 @@ class OperatingPoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     logit(q_fitted) = slope * logit(q) + intercept (Platt 1999); a pixel is outlined where
     q_fitted >= threshold; spots of fewer than `min_area` pixels of the network's square are left out.
-    Nothing is outlined where the classifier's probability of a tear is below `tear_threshold`, and there is no result
-    for a picture stranger than `strange_limit` (None: no limit).
+    Nothing is outlined where the classifier's probability of a tear is below `tear_threshold`. For a picture stranger
+    than `strange_limit` (None: no limit) there is no result or, where `otherwise` says so, the shipped network's.
 
     An 8-connected spot of pixels with q_fitted >= unsure, of `min_area` pixels or more, that holds nothing outlined is
     'unsure' (None: there is no such answer). The same `tear_threshold` holds for it.
@@ -91,6 +91,7 @@ class OperatingPoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     min_area: int = 0
     tear_threshold: float = 0.0
     strange_limit: float | None = None
+    otherwise: Literal["", "shipped"] = ""
     recall_wanted: float | None = None
     recall_found: float | None = None
     fitted_on: str = NOT_CALIBRATED
@@ -102,6 +103,10 @@ class OperatingPoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         check_thresholds(self.threshold, self.tear_threshold, self.unsure)
         if self.slope <= 0.0:
             raise InputError(f"the slope of the fit is {self.slope}; it must be above 0")
+        if self.otherwise and self.strange_limit is None:
+            raise InputError(
+                "another network is named for strange pictures, but no limit from which on they are strange"
+            )
         if len(self.points) == 1:
             raise InputError("there is one of the points 'careful' and 'searching', but not the other")
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Literal, NamedTuple
 
@@ -33,12 +34,14 @@ class Segmentation:
 
     unsure: the inside of regions that may be tear and are not outlined, bool of the same shape, which share no pixel
     with `mask`; None where there are none. point: at which operating point, or '' with a threshold of one's own.
+    otherwise: see `Answer`.
     """
 
     mask: Mask
     confidence: float
     unsure: Mask | None = None
     point: PointName | Literal[""] = ""
+    otherwise: bool = False
 
     @property
     def area(self) -> int:
@@ -63,11 +66,21 @@ class Segmenter:
     """Asks `runner` about one picture at a time and outlines at `stored`. Closing it closes the runner.
 
     name: which of the points of `stored` to begin with; '' for a point of one's own, which has no other beside it.
+    otherwise: answers about pictures that are strange to `runner`, in its place; without it there is no result.
+    It switches and closes with this one.
     """
 
-    def __init__(self, runner: Runner, stored: OperatingPoint, name: PointName | Literal[""] = USUAL) -> None:
+    def __init__(
+        self,
+        runner: Runner,
+        stored: OperatingPoint,
+        name: PointName | Literal[""] = USUAL,
+        otherwise: Segmenter | None = None,
+    ) -> None:
         self.runner = runner
         self.stored = stored
+        self.otherwise = otherwise
+        self._asked: deque[tuple[NDArray[np.uint8], Sector]] = deque()  # not answered yet; kept for `otherwise` alone
         self._cut = _cut(stored, name)
         self._zeros: int | None = 0  # answers of one number so far; None once one was not
         self._one_at_a_time = threading.Lock()  # threads that share it take turns
@@ -86,6 +99,8 @@ class Segmenter:
         """Outline at another point from the next `outline` on. A point of one's own stays: there is no other."""
         if self._cut.name:
             self._cut = _cut(self.stored, name)
+        if self.otherwise is not None:
+            self.otherwise.switch(name)
 
     def __call__(self, pixels: NDArray[np.uint8], sector: Sector | None = None) -> Segmentation:
         """uint8 grey (rows, columns) or BGR (rows, columns, 3) picture -> Segmentation.
@@ -100,7 +115,7 @@ class Segmenter:
         return self.outline(answer, pixels.shape, sector)
 
     def start(self, pixels: NDArray[np.uint8], sector: Sector | None = None) -> None:
-        """Begin with a picture and return while the engine works on it.
+        """Begin with a picture, which must stay as it is until `finish`, and return while the engine works on it.
 
         Raises InputError for an array that is no picture or a sector outside it, NoPicture where hardly any of the
         sector is more than dark, EngineError if the engine fails.
@@ -112,19 +127,29 @@ class Segmenter:
         if np.count_nonzero(square >= ECHO) < ECHO_SHARE * rows * columns:
             raise NoPicture(DARK)
         self.runner.start(to_input(square))
+        if self.otherwise is not None:
+            self._asked.append((pixels, sector))
 
     def finish(self) -> Answer:
-        """Wait for what was started.
+        """Wait for what was started; of a picture unlike all that was learnt it is the answer of `otherwise`.
 
         Raises EngineError, also for an answer that is the same everywhere, and NoPicture for a picture unlike all that
-        was learnt.
+        was learnt, also by `otherwise`.
         """
+        asked = self._asked.popleft() if self._asked else None
         answer = self.runner.finish()
         self._refuse_flat(answer)
         limit = self.point.strange_limit
-        if limit is not None and answer.strange > limit:
+        if limit is None or answer.strange <= limit:
+            return answer
+        if self.otherwise is None or asked is None:
             raise NoPicture(UNLIKE)
-        return answer
+        self.otherwise.start(*asked)
+        return self.otherwise.finish()._replace(otherwise=True)
+
+    def whose(self, answer: Answer) -> Segmenter:
+        """The segmenter that gave the answer: this one or `otherwise`."""
+        return self.otherwise if answer.otherwise and self.otherwise is not None else self
 
     def _refuse_flat(self, answer: Answer) -> None:
         """The pictures asked about are not dark, so no sound network says one number of all their pixels."""
@@ -140,6 +165,8 @@ class Segmenter:
 
     def outline(self, answer: Answer, shape: tuple[int, ...], sector: Sector | None = None) -> Segmentation:
         """From an answer on the network's square to the mask of a picture of `shape` (rows, columns, ...)."""
+        if answer.otherwise and self.otherwise is not None:
+            return replace(self.otherwise.outline(answer._replace(otherwise=False), shape, sector), otherwise=True)
         sector, cut = sector or whole(shape), self._cut  # another thread may switch meanwhile
         mask = np.zeros(shape[:2], np.bool_)
         least = cut.threshold if cut.unsure is None else cut.unsure
@@ -161,6 +188,8 @@ class Segmenter:
     def close(self) -> None:
         """Give the engine's device back."""
         self.runner.close()
+        if self.otherwise is not None:
+            self.otherwise.close()
 
     def __enter__(self) -> Self:
         return self

@@ -100,11 +100,12 @@ def evaluate(
     `speckle`, one of phantom.corruption's levels, is put on the sector of every picture first. Raises ValueError
     where there is no picture, or no such level.
     """
-    scores, states, reasons, done = Scores(), Counter[str](), Counter[str](), 0
+    scores, states, reasons, done, others = Scores(), Counter[str](), Counter[str](), 0, 0
     for number, sample in enumerate(samples.each):
         noisy = sample.pixels if speckle == "none" else speckled_sample(sample, speckle, samples.name, number)
         state, found, q = ask(segmenter, noisy, sample.sector, reasons)
         states[state.name.lower()] += 1
+        others += found is not None and found.otherwise
         scores.add(sample, None if found is None else found.mask, q, None if found is None else found.unsure)
         done += 1
         progress(done, samples.count)
@@ -121,6 +122,8 @@ def evaluate(
         "threshold": segmenter.point.threshold,
         "point": segmenter.point_name,
     }
+    if segmenter.otherwise is not None:
+        report["answered_otherwise"] = others  # frames, by the network that `OperatingPoint.otherwise` names
     if scores.pictures:
         report["truth"] = scores.as_report(samples.unit)
     return report
@@ -163,7 +166,7 @@ def ask(
             reasons[str(error)] += 1
         return State.NO_RESULT, None, None
     found = segmenter.outline(answer, pixels.shape, sector)
-    return State.of(found.mask, found.unsure), found, segmenter.point.fitted(answer.q)
+    return State.of(found.mask, found.unsure), found, segmenter.whose(answer).point.fitted(answer.q)
 
 
 def ask_outline(

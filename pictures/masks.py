@@ -20,10 +20,18 @@ _MOSTLY = 0.9
 
 
 def mask_path(folder: Path, name: str) -> Path:
-    """The mask of a picture: of the same name, or with another suffix; where there is none, of the same name."""
+    """The mask of a picture: of the same name, or with another suffix; where there is none, of the same name.
+
+    Raises InputError where two of other suffixes could be it.
+    """
     same = folder / name
+    if same.is_file():
+        return same
     others = (same.with_suffix(written) for suffix in _SUFFIXES for written in (suffix, suffix.upper(), suffix.title()))
-    return same if same.is_file() else next((path for path in others if path.is_file()), same)
+    found = [path for path in others if path.is_file()]
+    if any(not path.samefile(found[0]) for path in found[1:]):  # a Mac has one file under several spellings
+        raise InputError(f"{found[0]} and {found[-1].name} could both be the mask of {name}; keep one of them")
+    return found[0] if found else same
 
 
 def read_mask(path: Path, smooth: bool = True) -> NDArray[np.uint8]:

@@ -134,9 +134,11 @@ class _Desk:
 
     def _result(self, job: _Job) -> Result:
         """A failure is an honest 'no result', never an empty mask."""
-        digest, feed = self.segmenter.runner.info.digest, job.feed
+        feed = job.feed
         if job.answer is None:
+            digest = self.segmenter.runner.info.digest
             return Result(State.NO_RESULT, None, 0.0, job.failure, digest, 0, feed.trail(self.epoch))
+        digest = self.segmenter.whose(job.answer).runner.info.digest
         found = self.segmenter.outline(job.answer, job.frame.pixels.shape, job.frame.sector)
         feed.inferred += 1
         state, trail = State.of(found.mask, found.unsure), feed.trail(self.epoch)

@@ -25,6 +25,7 @@ class Tally(msgspec.Struct):
     shown: int = 0
     states: dict[str, int] = {}  # frames
     points: dict[str, int] = {}  # frames by operating point, '' for a threshold of one's own
+    engines: dict[str, int] = {}  # frames with a result by the weights it is of, see Result.engine
     failures: dict[str, int] = {}  # frames without a result by the reason, MOST_REASONS of them
     absences: dict[str, int] = {}  # times, without frames
     latencies: dict[int, int] = {}  # histogram: bin of BIN_MS -> frames
@@ -43,6 +44,7 @@ class Tally(msgspec.Struct):
         self.states[result.state.name] = self.states.get(result.state.name, 0) + 1
         if result.state is not State.NO_RESULT:
             self.points[result.point] = self.points.get(result.point, 0) + 1
+            self.engines[result.engine] = self.engines.get(result.engine, 0) + 1
         else:
             known = result.reason in self.failures or len(self.failures) < MOST_REASONS
             reason = result.reason if known else OTHER_REASONS
@@ -83,6 +85,7 @@ class Tally(msgspec.Struct):
         self.shown += other.shown
         self.states = dict(Counter(self.states) + Counter(other.states))
         self.points = dict(Counter(self.points) + Counter(other.points))
+        self.engines = dict(Counter(self.engines) + Counter(other.engines))
         self.failures = dict(Counter(self.failures) + Counter(other.failures))
         self.absences = dict(Counter(self.absences) + Counter(other.absences))
         self.latencies = dict(Counter(self.latencies) + Counter(other.latencies))
@@ -157,6 +160,8 @@ class Tally(msgspec.Struct):
             },
             # frames with a result, by the operating point it was made at
             "points": {point or "own threshold": count for point, count in self.points.items()},
+            # frames with a result, by the weights that answered: the first digits of their SHA-256
+            "answered_by": dict(self.engines),
             # frames without a result, by the reason
             "no_result": dict(self.failures),
             "engine_absences": self.absences.get(State.NO_RESULT.name, 0),

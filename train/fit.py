@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 
 from ..errors import InputError
 from ..pictures.datasets import Samples
+from ..pictures.pixels import Grey
 from ..scores.histograms import Histograms, Score
 from . import loss_names
 from .batches import tensors
@@ -69,6 +71,7 @@ class Fit(Loop):
     files = ("last.pt", "best.pt", "log.csv")
     stage = 0
     best_by = ("dice",)
+    usual_anew = False  # whether what is usual is found anew, and not taken from the start
     settings: FitSettings
 
     def __init__(
@@ -93,6 +96,8 @@ class Fit(Loop):
         network = networks.build_network(settings.network, imagenet)
         if self.start and not self.resumed:
             load_start(self.start, network, settings.network)
+            if self.usual_anew and isinstance(network, SmartCA):
+                network.familiar.forget()
         if self.classifier and not self.resumed:
             if not isinstance(network, SmartCA):
                 raise InputError(f"{settings.network} has no place for a classifier; leave --classifier out")
@@ -116,19 +121,23 @@ class Fit(Loop):
     def score(self) -> Row:
         """Pooled over pixels, at the threshold with the best Dice."""
         if isinstance(self.mean, SmartCA) and not self.mean.familiar.settled:
-            self._familiarise(self.mean)
+            self.familiarise(self.mean)
+            # in both: else the average would draw it back to nothing, step by step
+            self.network.load_state_dict(self.mean.familiar.state_dict(prefix="familiar."), strict=False)
         return validate(self.mean, self.held, self.settings)._asdict()
 
-    @torch.no_grad()
-    def _familiarise(self, network: SmartCA) -> None:
+    def familiarise(self, network: SmartCA) -> None:
         """Let the network know what is usual: its frozen encoder's features of training pictures, hardly changed."""
+        network.familiar.settle(self.features(network, plain_views(self.train, self.negatives, self.settings.seed)))
+
+    @torch.no_grad()
+    def features(self, network: SmartCA, views: Sequence[Grey]) -> Tensor:
+        """What the frozen encoder makes of N pictures: (N, width), see `nets.familiar.pooled`."""
         network.eval()
-        views, features = plain_views(self.train, self.negatives, self.settings.seed), []
+        found = []
         for first in range(0, len(views), self.settings.batch):
             few = [(view, np.zeros(view.shape, np.bool_)) for view in views[first : first + self.settings.batch]]
             images, _ = tensors(few, self.settings.size)
             picture = network.normalise(images.to(self.crew.device, memory_format=torch.channels_last))
-            features.append(pooled(network.known(picture)))
-        network.familiar.settle(torch.cat(features))
-        # in both: else the average would draw it back to nothing, step by step
-        self.network.load_state_dict(network.familiar.state_dict(prefix="familiar."), strict=False)
+            found.append(pooled(network.known(picture)))
+        return torch.cat(found)

@@ -54,7 +54,7 @@ class PageDisplay(Display):
             "confidence": round(result.confidence, 3),
             "fps": shown.fps,
             "inference_ms": round(result.inference_ns / 1e6, 1),
-            **self._totals(tally),
+            **self._totals(tally, result.engine),
             "source": frame.source,
             "mm_per_pixel": frame.mm_per_pixel,
             "sector": frame.sector,
@@ -70,10 +70,12 @@ class PageDisplay(Display):
         """See `Display.close`."""
         self.server.stop()
 
-    def _totals(self, tally: Tally) -> PageHeader:
+    def _totals(self, tally: Tally, answered: str = "") -> PageHeader:
         engine = self._engine() or {}
         digest = str(engine.get("model_sha256", ""))[:12]
         name = f"{engine.get('backend', '')} {engine.get('precision', '')} {digest}".strip()
+        if digest and answered not in ("", digest):
+            name += f"; this picture by the shipped network, {answered}"
         return {
             "captured": tally.captured,
             "shown": tally.shown,

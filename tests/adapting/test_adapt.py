@@ -16,8 +16,8 @@ import msgspec
 import numpy as np
 import pytest
 import torch
-from smartca.adapting.learning import jittered
 from smartca.adapting.record import alone_in, read_record
+from smartca.adapting.varied import jittered
 from smartca.cli import main
 from smartca.engine import SHIPPED_MODEL
 from smartca.engine.contract import SHIPPED_START

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 from PIL import Image
+from smartca.errors import InputError
 from smartca.pictures.masks import mask_path, read_mask, read_truth
 
 CLASSES = np.zeros((30, 40), np.uint8)
@@ -84,9 +85,13 @@ def test_what_loses_values_is_refused(tmp_path: Path) -> None:
 def test_a_mask_is_found_by_its_name_and_then_by_its_stem(tmp_path: Path) -> None:
     (tmp_path / "below").mkdir()
     assert mask_path(tmp_path, "below/a.dcm") == tmp_path / "below" / "a.dcm"
-    for name in ("a.jpg", "a.TIF", "a.png", "a.dcm"):  # each before those that came earlier
+    for name in ("a.jpg", "a.TIF", "a.png"):
         (tmp_path / "below" / name).touch()
         assert mask_path(tmp_path, "below/a.dcm").name == name
+        (tmp_path / "below" / name).rename(tmp_path / "below" / f"other{name}")
+    for name in ("a.png", "a.dcm"):  # its own name before others
+        (tmp_path / "below" / name).touch()
+    assert mask_path(tmp_path, "below/a.dcm").name == "a.dcm"
     (tmp_path / "below" / "._b.png").touch()
     assert not mask_path(tmp_path, "below/b.png").exists()
 
@@ -150,3 +155,12 @@ def test_a_webp_may_be_a_mask_where_it_keeps_values(tmp_path: Path) -> None:
         Image.fromarray(CLASSES * np.uint8(60)).save(tmp_path / "blurred.webp", quality=90, exif=exif)
         with pytest.raises(ValueError, match="is a lossy WebP, which blurs"):
             read_mask(tmp_path / "blurred.webp")
+
+
+def test_two_masks_for_one_picture_are_said(tmp_path: Path) -> None:
+    for name in ("a.png", "a.bmp", "b.PNG"):
+        (tmp_path / name).write_bytes(b"x")
+    assert mask_path(tmp_path, "a.png").name == "a.png"  # its own name comes first
+    assert mask_path(tmp_path, "b.jpg").is_file()
+    with pytest.raises(InputError, match=r"a\.png and a\.bmp could both be the mask of a\.jpg; keep one of them"):
+        mask_path(tmp_path, "a.jpg")

@@ -8,11 +8,14 @@ everything look usual.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
 from ...errors import InputError
 
+MOST_LEFT_OUT = 24  # sources, one after the other
 SHRINKAGE = 0.02  # of the mean variance, added to the covariance: a channel that never varied must not decide alone
 
 
@@ -42,6 +45,10 @@ class Familiarity(nn.Module):
         """Whether anything can be strange yet."""
         return bool(self.whiten.any())
 
+    def forget(self) -> None:
+        """Nothing can be strange until it is settled anew."""
+        self.whiten.zero_()
+
     @torch.no_grad()
     def settle(self, features: Tensor) -> None:
         """Centre and whitening of training features (N, width). Raises ValueError for fewer than two."""
@@ -53,6 +60,26 @@ class Familiarity(nn.Module):
         values, vectors = torch.linalg.eigh(covariance)
         self.centre.copy_(exact.mean(0))
         self.whiten.copy_(vectors / values.clamp(min=1e-12).sqrt() / exact.shape[1] ** 0.5)
+
+    @torch.no_grad()
+    def settle_apart(self, each: Sequence[Tensor], inside: float) -> None:
+        """As `settle`, for several sources' features (N_k, width), so scaled that a source not known lies within 1.
+
+        Each source in turn is left out, or MOST_LEFT_OUT of them; of what is left out the share `inside` is to be as
+        near as 1. Raises ValueError for fewer than two sources.
+        """
+        if len(each) < 2:
+            raise InputError("two patients or frames at least are needed to tell what is usual; give more frames")
+        far: list[Tensor] = []
+        for out in sorted({round(place) for place in torch.linspace(0, len(each) - 1, MOST_LEFT_OUT).tolist()}):
+            self.settle(torch.cat([part for place, part in enumerate(each) if place != out]))
+            far.append(self.distance(each[out]))
+        self.settle(torch.cat(list(each)))
+        self.whiten.div_(torch.quantile(torch.cat(far), inside).clamp(min=1e-6))
+
+    def distance(self, features: Tensor) -> Tensor:
+        """Features (N, width), as `pooled` gives them -> strangeness (N,)."""
+        return ((features.float() - self.centre) @ self.whiten.float()).square().sum(1).sqrt()
 
     def forward(self, maps: list[Tensor]) -> Tensor:
         # the centre is taken off before pooling: in bfloat16 a mean is too coarse to be subtracted from
