@@ -116,8 +116,9 @@ def adapted_page(story: Story) -> str:
 
 def _scores(story: Story) -> str:
     stood = [story.as_it_stood] if story.as_it_stood else []
-    columns: list[Outcome] = [*stood, *story.clinic, *story.rehearsal, *(story.healthy or ())]
-    others = bool(story.point.otherwise)
+    pairs = [story.clinic, story.rehearsal, *([story.healthy] if story.healthy else [])]
+    columns: list[Outcome] = [*stood, *(each for pair in pairs for each in pair)]
+    answered: list[Value] = [*("" for _ in stood), *(cell for pair in pairs for cell in ("", _others(pair.after)))]
     head = ["", *(["as it stood"] if stood else []), "before", "after", "rehearsal before", "rehearsal after"]
     head += ["healthy before", "healthy after"] if story.healthy else []
     rows: list[Sequence[Value]] = [
@@ -126,7 +127,7 @@ def _scores(story: Story) -> str:
         ("recall", *(each.counts.recall for each in columns)),
         ("tears found", *(f"{each.lesions.found} of {each.lesions.tears}" for each in columns)),
         ("healthy, yet outlined", *(_healthy(each) for each in columns)),
-        *([("answered by the shipped network", *(_others(each) for each in columns))] if others else []),
+        *([("answered by the shipped network", *answered)] if story.point.otherwise else []),
         ("calibration error (ECE)", *(each.calibration.as_report()["ece"] for each in columns)),
     ]
     note = (

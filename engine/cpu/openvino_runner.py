@@ -54,7 +54,8 @@ class OpenVinoRunner(Runner):
         """See `Runner.widen`."""
         if self._spare:
             self._spare = False
-            self._widening = threading.Thread(target=self._widen, name="second network", daemon=True)
+            # waited for at the end of the process: OpenVINO cannot be taken apart while it compiles
+            self._widening = threading.Thread(target=self._widen, name="second network", daemon=False)
             self._widening.start()
 
     def _widen(self) -> None:

@@ -22,6 +22,7 @@ third = open_runner(threads=1)
 third.close()
 del third
 gc.collect()
+signal.signal(signal.SIGINT, signal.default_int_handler)  # it is ignored in a shell's background
 try:
     signal.raise_signal(signal.SIGINT)
 except KeyboardInterrupt:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from smartca.engine import EngineError
+from smartca.engine.contract import SHIPPED_MODEL
 from smartca.engine.cpu import openvino_runner
 from smartca.engine.cpu.openvino_runner import OpenVinoRunner
 from support.networks import brightness_network
@@ -93,6 +96,19 @@ def test_where_there_cannot_be_a_second_there_is_one(
 
 def _no_memory(*_: object) -> object:
     raise RuntimeError("cannot allocate")
+
+
+@pytest.mark.parametrize("closed", [False, True])
+def test_a_process_ends_well_while_the_second_is_opened(model: Path, closed: bool) -> None:
+    """Of a file of few frames, or after Ctrl-C."""
+    code = (
+        "import os, threading; os.cpu_count = lambda: 2\n"
+        "from pathlib import Path; from smartca.engine.cpu.openvino_runner import OpenVinoRunner\n"
+        f"runner = OpenVinoRunner(Path({str(SHIPPED_MODEL)!r}))\n"
+        "asks = threading.Thread(target=runner.widen, daemon=True); asks.start(); asks.join()\n"
+    ) + ("runner.close()" if closed else "")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.usefixtures("two_cores")
