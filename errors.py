@@ -38,8 +38,16 @@ OF_THE_MACHINE = {
 }
 
 
+def printable(text: str) -> str:
+    """`text` in one line that any terminal can show: a file's name may hold line breaks, and bytes that are no text."""
+    return text if text.isprintable() else "".join(letter if letter.isprintable() else "?" for letter in text)
+
+
 class SmartcaError(Exception):
     """The base of all that smartca raises on purpose."""
+
+    def __str__(self) -> str:
+        return printable(super().__str__())
 
 
 class InputError(SmartcaError, ValueError):

@@ -15,7 +15,7 @@ from ..errors import InputError
 from ..phantom.recipes import recipe_of
 from ..pictures.datasets import Data, form_of, open_data, refuse_choice
 from ..pictures.labelled import LabelledFolder
-from ..pictures.pixels import Sector
+from ..pictures.pixels import Sector, check_not_tiny
 from ..pictures.sector import SectorFinder
 from ..stream.sources import open_source
 
@@ -94,6 +94,7 @@ def _labelled(data: Data, crop: Sector | None) -> EvaluationSet:
     def each() -> Iterator[Sample]:
         for number in range(len(data)):
             pixels, truth = data[number]
+            _check(data.files[number], pixels.shape)
             yield Sample(pixels, crop or whole(pixels.shape), truth)
 
     return EvaluationSet(each(), len(data), data.root.name, "px")
@@ -106,14 +107,25 @@ def _source(data: str, crop: Sector | None, mask_value: int | None, label: Seque
         raise InputError(f"{data} never ends; record it first: smartca run {data} --record FILE.mp4")
 
     mm_per_pixel = source.mm_per_pixel
+    for name, shape in source.sizes():
+        _check(name, shape)
 
     def each() -> Iterator[Sample]:
         with source:
             finder = SectorFinder(crop or source.sector, source.unrelated)
-            for picture in source.pictures():
+            for number, picture in enumerate(source.pictures(), 1):
+                _check(f"{source.name}, picture {number}", picture.pixels.shape)
                 yield Sample(picture.pixels, finder.sector(picture.pixels), picture.truth, mm_per_pixel)
 
     return EvaluationSet(each(), source.count, source.name, "mm" if mm_per_pixel else "px")
+
+
+def _check(name: str, shape: tuple[int, ...]) -> None:
+    """InputError, naming the picture, where it is too small to show anything."""
+    try:
+        check_not_tiny(shape)
+    except InputError as error:
+        raise InputError(f"{name}: {error}") from error
 
 
 def watched(data: str, crop: Sector | None, count: int) -> Iterator[Sample]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection
 from pathlib import Path, PurePath
 
-STILL_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".gif", ".webp")
+STILL_SUFFIXES = (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".tif", ".tiff", ".gif", ".webp")
 DICOM_SUFFIXES = (".dcm", ".dicom", ".ima")
 ANNOTATION_SUFFIXES = (".json", ".xml")
 UNFINISHED = ".unfinished"  # stands in a folder of phantoms while it is written; it says what was asked for
+_FILM_OF_JPEGS = (".mjpeg", ".mjpg", ".mjp")  # which begins as a JPEG does
 # what operating systems and file servers lay beside people's files; names that begin with a dot are theirs as well
 _SYSTEM = {"thumbs.db", "desktop.ini", "__macosx", "@eadir", "$recycle.bin", "system volume information"}
 
@@ -22,9 +23,39 @@ def is_dicom(path: Path) -> bool:
         return False
 
 
+def is_bare_dicom(path: Path) -> bool:
+    """Whether a file begins as DICOM does behind its preamble: with an element of group 2 or 8, as old archives write.
+
+    Of a file that is nothing else by its name only: eight bytes do not say much.
+    """
+    try:
+        with path.open("rb") as file:
+            head = file.read(8)
+    except OSError:
+        return False
+    group, big = int.from_bytes(head[:2], "little"), int.from_bytes(head[:2], "big")
+    spelled = head[4:6].isalpha() and head[4:6].isupper()
+    short = int.from_bytes(head[4:8], "little") < 1 << 16
+    return len(head) == 8 and ((group in (2, 8) and (spelled or short)) or (big == 8 and spelled))
+
+
 def is_still(path: Path) -> bool:
-    """Whether a file that is given by itself is a still; a GIF then is taken for the clip that most of them are."""
-    return path.suffix.lower() in STILL_SUFFIXES and path.suffix.lower() != ".gif"
+    """Whether a file that is given by itself is a still, by its name or, under any other, by its first bytes.
+
+    A GIF is taken for the clip that most of them are.
+    """
+    suffix = path.suffix.lower()
+    if suffix in STILL_SUFFIXES:
+        return suffix != ".gif"
+    if suffix in _FILM_OF_JPEGS or suffix in DICOM_SUFFIXES:
+        return False
+    try:
+        with path.open("rb") as file:
+            head = file.read(132)
+    except OSError:
+        return False
+    begins = head.startswith((b"\x89PNG", b"\xff\xd8\xff", b"II*\0", b"MM\0*")) or head[8:12] == b"WEBP"
+    return begins and head[128:] != b"DICM"  # before which a TIFF's beginning may stand
 
 
 def is_hidden(name: PurePath) -> bool:

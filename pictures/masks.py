@@ -22,15 +22,16 @@ _MOSTLY = 0.9
 def mask_path(folder: Path, name: str) -> Path:
     """The mask of a picture: of the same name, or with another suffix; where there is none, of the same name.
 
-    Raises InputError where two of other suffixes could be it.
+    Raises ValueError where there are two, which nobody can choose between.
     """
     same = folder / name
-    if same.is_file():
-        return same
-    others = (same.with_suffix(written) for suffix in _SUFFIXES for written in (suffix, suffix.upper(), suffix.title()))
-    found = [path for path in others if path.is_file()]
-    if any(not path.samefile(found[0]) for path in found[1:]):  # a Mac has one file under several spellings
-        raise InputError(f"{found[0]} and {found[-1].name} could both be the mask of {name}; keep one of them")
+    others = [same.with_suffix(written) for suffix in _SUFFIXES for written in (suffix, suffix.upper(), suffix.title())]
+    found = [path for path in dict.fromkeys([same, *others]) if path.is_file()]
+    twin = next((path for path in found[1:] if not path.samefile(found[0])), None)  # a disk may not tell a from A
+    if twin is not None:
+        raise InputError(
+            f"{folder} has two masks of {name}, {found[0].name} and {twin.name}; take out the one that is not right"
+        )
     return found[0] if found else same
 
 

@@ -70,6 +70,16 @@ def check_picture(pixels: object) -> None:
         raise InputError(f"{came}, too small to show anything; give {SMALLEST} x {SMALLEST} pixels or more")
 
 
+def check_not_tiny(shape: tuple[int, ...]) -> None:
+    """Raises InputError for pixels (rows, columns[, 3]) too few to show anything."""
+    rows, columns = shape[:2]
+    if min(rows, columns) < SMALLEST:
+        raise InputError(
+            f"a picture of {columns} x {rows} pixels is too small to show anything; "
+            f"give {SMALLEST} x {SMALLEST} pixels or more"
+        )
+
+
 def as_sector(values: Sequence[int]) -> Sector:
     """x, y, width, height as a sector. Raises InputError for what are not four whole numbers."""
     try:

@@ -162,10 +162,14 @@ def _quiet() -> Iterator[None]:
 
 
 def _numbers(image: Image.Image) -> list[int]:
-    """The pages that are pictures of their own: no thumbnails, and of a telephone's MPO only the first."""
+    """The pages that are pictures of their own: no thumbnails, of a telephone's MPO only the first, and of an animated
+    PNG not the one that is for readers who know no animation.
+    """
     count = getattr(image, "n_frames", 1)
     if count == 1 or image.format == "MPO":
         return [0]
+    if image.info.get("default_image"):
+        return list(range(1, count))
     with _quiet():
         return [number for number in range(count) if image.format != "TIFF" or _own(image, number)] or [0]
 

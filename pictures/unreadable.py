@@ -17,7 +17,9 @@ _BEGINNINGS: tuple[tuple[int, tuple[bytes, ...], str, str], ...] = (
     (4, tuple(b"ftyp" + brand for brand in _HEIC), "a HEIC or AVIF picture", "save it as PNG"),
     (0, (b"NRRD000",), "an NRRD file", "end its name with .nrrd"),
     (0, (b"ObjectType",), "a MetaImage file", "end its name with .mha"),
-    (0, (b"\x89HDF", b"\x93NUMPY"), "an array of numbers", "save its pictures as PNG"),
+    (0, (b"\x89HDF", b"\x93NUMPY", b"MATLAB"), "an array of numbers", "save its pictures as PNG"),
+    (344, (b"n+1\0", b"ni1\0"), "a NIfTI file", "save it as .nrrd or .mha, e.g. with 3D Slicer"),
+    (0, (b"<svg", b"<?xml"), "a text of marks (XML)", "save its pictures as PNG"),
 )
 _FILMS = ((4, (b"ftyp", b"moov", b"mdat"), "an MP4"), (0, (b"\x1aE\xdf\xa3",), "a Matroska"), (8, (b"AVI ",), "an AVI"))
 _STILLS = (
@@ -30,11 +32,14 @@ _PAGES = (b"<!doctype html", b"<html")
 def cause_of(path: Path) -> SmartcaError | None:
     """What keeps `path` from being read at all, whatever it is; None where its contents have to say it.
 
-    The sentence names the file: missing, a folder, not allowed.
+    The sentence names the file: missing, a folder, not allowed; or a pipe or device, of which nobody knows the end.
     """
     try:
+        refuse_no_file(path)
         with path.open("rb") as file:
             file.read(1)
+    except SmartcaError as error:
+        return error
     except FileNotFoundError:
         return MissingFile(f"there is no file {path}; check the path")
     except IsADirectoryError:
@@ -46,6 +51,12 @@ def cause_of(path: Path) -> SmartcaError | None:
     except OSError as error:
         return FileError(f"{path} cannot be read ({error.strerror}); check the disk or the network, then try again")
     return None
+
+
+def refuse_no_file(path: Path) -> None:
+    """OSError for a pipe or a device, before it is opened: that may wait for ever."""
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise FileError(f"{path} is no file but a pipe or a device; save what it gives to a file first")
 
 
 def content_of(path: Path) -> tuple[str, str] | None:

@@ -14,7 +14,7 @@ from PIL import Image
 from pydicom.uid import JPEG2000, UID, JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLossless, JPEGLSLossless, RLELossless
 
 from ...errors import InputError
-from .dicom_shading import from_ybr
+from .dicom_colours import from_ybr
 
 _JP2 = b"\0\0\0\x0cjP  "
 _J2K = b"\xff\x4f\xff\x51"  # SOC, SIZ

@@ -20,11 +20,14 @@ from pydicom.uid import UID
 from ...errors import InputError, RunError, SmartcaError
 from ..pixels import whole
 from .codestreams import Codestream, decode_colours, read_codestream
+from .dicom_colours import HALVED_CHROMAS, WHOLE_CHROMAS, from_ybr, photometric, with_whole_chromas
 from .dicom_facts import frames_per_second, region, safe_name, spacing
-from .dicom_shading import Shading, from_ybr
+from .dicom_shading import Shading
 from .dicom_stored import first_words, read_stored
 
 _LARGEST = 1 << 28  # bytes a picture
+_ALLOCATED = (1, 8, 16, 32, 64)
+_NO_COLOURS = ("CMYK", "HSV", "ARGB", "YBR_PARTIAL_420")  # which DICOM once had
 _SLACK = 1 << 16  # bytes behind the pixels that are looked at
 
 logging.getLogger("pydicom").setLevel(logging.CRITICAL)  # what has to be said is said in the exceptions
@@ -52,12 +55,16 @@ class Dicom:
             raise InputError(f"it has {said} frames of {self.shape[1]} x {self.shape[0]} pixels; copy it again")
         self.name = safe_name(self.path, header)
         self._channels = int(header.get("SamplesPerPixel") or 1)
-        self._kind = str(header.get("PhotometricInterpretation") or "")
+        self._kind = photometric(header)
         self._bits = int(header.get("BitsAllocated") or 8)
         if self.shape[0] * self.shape[1] * self._channels * self._bits > 8 * _LARGEST:
             raise InputError(f"its header says {self.shape[1]} x {self.shape[0]} pixels; copy it again")
         if self._stored.real:
             raise InputError(f"its pixels are of {self._stored.real} precision; save it with 8 or 16 bits a channel")
+        if self._bits not in _ALLOCATED:
+            raise InputError(f"its pixels are packed in {self._bits} bits each; export it with 8 or 16 bits a channel")
+        if self._kind in _NO_COLOURS and self._stored.frames is None:
+            raise InputError(f"its colours are {self._kind}, not grey or RGB; export it as RGB")
         self._check_compression()
         self.count = self._counted(said)
         self.fps = frames_per_second(header) if self.count > 1 else None
@@ -89,15 +96,24 @@ class Dicom:
 
     def _frame_bytes(self, said: int, length: int) -> int:
         """Of what is not compressed; how many channels there are is told by the length where the header is wrong."""
-        one = max(1, self.shape[0] * self.shape[1] * self._bits // 8)
-        thirds = 2 if self._kind == "YBR_FULL_422" and self._channels == 3 else self._channels
-        for channels in (thirds, 3, 1):
+        rows, columns = self.shape
+        one = max(1, rows * columns * self._bits // 8)
+        halved = self._kind in HALVED_CHROMAS and self._channels == 3
+        if halved:  # an odd row has one more, or goes on in the next
+            for each in (2 * rows * (columns + columns % 2), 2 * rows * columns):
+                if 0 <= length - said * each < 2:
+                    return each
+        # what nobody counted the frames of is rather three greys than one picture of colours
+        greys = said == 1 and self._channels == 1 and self._kind in ("", "MONOCHROME1", "MONOCHROME2", "PALETTE COLOR")
+        for channels in (self._channels,) if greys else (self._channels, 3, 1):
             if 0 <= length - said * one * channels < 2:
-                if self._kind == "YBR_FULL_422" and channels == 3:
+                if halved and channels == 3:
                     self._kind = "YBR_FULL"  # nothing was left out of its chromas
-                self._channels = 3 if channels > 1 else 1
+                self._channels = channels
+                if channels not in (1, 3):
+                    raise InputError(f"its pixels have {channels} channels; export it as RGB or grey")
                 return one * channels
-        return one * thirds
+        return one * (2 if halved else self._channels)
 
     def _holds_something(self, behind: int) -> bool:
         with self._stored.open() as file:
@@ -178,13 +194,30 @@ class Dicom:
                 else:
                     yield self._by_pydicom(frame, said)
 
+    def _halved(self, start: int) -> Iterator[NDArray[np.generic]]:
+        """Of two pixels each with the same chromas: pydicom reads but the first frame of several (3.0)."""
+        each = self._frame_bytes(self.count, self._stored.length)
+        with self._stored.open() as file:
+            file.seek(self._stored.begin + start * each)
+            for _ in range(start, min(self.count, self._stored.length // each)):
+                content = np.frombuffer(file.read(each), np.uint8)
+                if self._stored.swapped:
+                    content = content.view(np.uint16).byteswap().view(np.uint8)
+                yield with_whole_chromas(content, self.shape)
+
     def _native(self, start: int) -> Iterator[NDArray[np.generic]]:
+        if self._kind in HALVED_CHROMAS and self._channels == 3 and self._bits == 8:
+            yield from self._halved(start)
+            return
+        held = self._stored.length // self._frame_bytes(self.count, self._stored.length)
+        if start >= held:  # which pydicom takes for all
+            return
         options: dict[str, Any] = {**self._options(self.count), "transfer_syntax_uid": self._stored.syntax}
         if self._all_bits():
             options["bits_stored"] = self._bits
         with self._stored.open() as file:
             # raw: OpenCV turns YBR into colours ten times as fast as pydicom does
-            yield from iter_pixels(file, indices=range(start, self.count), raw=True, **options)
+            yield from iter_pixels(file, indices=range(start, min(self.count, held)), raw=True, **options)
 
     def _all_bits(self) -> bool:
         """Whether the bits that the header does not count are looked at too: nothing else is kept in them, and no sign
@@ -216,8 +249,10 @@ class Dicom:
         }
 
     def _as_rgb(self, image: NDArray[np.generic]) -> NDArray[np.generic]:
-        if image.ndim == 3 and self._kind in ("YBR_FULL", "YBR_FULL_422"):
-            return from_ybr(np.asarray(image, np.uint8))
+        if image.ndim == 3 and self._kind in WHOLE_CHROMAS:
+            if image.dtype != np.uint8 and int(image.max(initial=0)) > 0xFF:
+                raise InputError(f"its colours are {self._kind} of more than 8 bits; export it as RGB with 8")
+            return from_ybr(np.asarray(image, np.uint8), partial=self._kind == "YBR_PARTIAL_422")
         return image
 
 

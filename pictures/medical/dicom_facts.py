@@ -8,7 +8,7 @@ import numpy as np
 from pydicom.dataset import Dataset
 
 from ..pixels import Sector
-from .dicom_shading import several
+from .dicom_colours import several
 
 _FLAT = 1  # region spatial format: 2D (PS3.3 C.8.5.5)
 _TISSUE, _FLOW = 1, 2  # region data types

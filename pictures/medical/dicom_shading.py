@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
-from pydicom.multival import MultiValue
-from pydicom.pixels.processing import apply_color_lut, apply_modality_lut, apply_voi
+from pydicom.pixels.processing import apply_modality_lut, apply_voi
 
 from ...errors import InputError
 from ..depth import Depth
+from .dicom_colours import palette_of, photometric, several
 
 _LINEAR = ("", "LINEAR", "LINEAR_EXACT")
-_CHANNELS = ("Red", "Green", "Blue")
 _RANGE = 4  # a picture that fills more than this part of its range cannot be one flat grey
 
 
@@ -24,13 +21,13 @@ class Shading:
     """How the pictures of one file are shown. Call it with each in turn."""
 
     def __init__(self, header: Dataset, big_endian: bool) -> None:
-        self.kind = str(header.get("PhotometricInterpretation", ""))
+        self.kind = photometric(header)
         self.header = header
         self.allocated = int(header.get("BitsAllocated") or 8)
         self.stored = int(header.get("BitsStored") or self.allocated)
         self.left = max(0, int(header.get("HighBit", self.stored - 1)) - self.stored + 1)
         self.window = _window(header)
-        self.palette = _palette(header, big_endian) if self.kind == "PALETTE COLOR" else None
+        self.palette = palette_of(header, big_endian) if self.kind == "PALETTE COLOR" else None
         # all bits are what is written by those who do not know
         known = self.stored < self.allocated or self.allocated < 8
         self._depth = Depth(self.stored if known else None, signed=header.get("PixelRepresentation") == 1)
@@ -112,48 +109,3 @@ def _window(header: Dataset) -> _Window | _Table | None:
         return _Table(header)
     slope, intercept = header.get("RescaleSlope"), header.get("RescaleIntercept")
     return _Window(float(centre[0]), float(width[0]), float(slope or 1), float(intercept or 0), exact)
-
-
-def _palette(header: Dataset, big_endian: bool) -> tuple[int, NDArray[np.uint8]]:
-    """The first pixel value that is in the table, and BGR (entries, 3) from there on."""
-    described = several(header.get("RedPaletteColorLookupTableDescriptor"))
-    if len(described) != 3:
-        raise InputError("it has a palette's pixels and no colour table")
-    entries, first = int(described[0]) or 1 << 16, int(described[1])
-    if first >= 1 << 15 and header.get("PixelRepresentation") == 1:
-        first -= 1 << 16
-    if big_endian:
-        header = _swapped(header)
-    found = apply_color_lut(np.arange(first, first + entries), header)[..., :3]
-    if found.dtype != np.uint8:
-        # tables of 16 bits with values of 8 are what some scanners write
-        found = found.astype(np.uint16) >> (8 if int(found.max(initial=0)) > 0xFF else 0)
-    return first, np.ascontiguousarray(found.astype(np.uint8)[:, ::-1])
-
-
-def _swapped(header: Dataset) -> Dataset:
-    """A copy whose colour tables have the byte order that pydicom takes them for."""
-    copy = Dataset()
-    for name in ("Descriptor", "Data"):
-        for channel in _CHANNELS:
-            word = f"{channel}PaletteColorLookupTable{name}"
-            if word in header:
-                setattr(copy, word, _by_words(header[word].value) if name == "Data" else list(header[word].value))
-    return copy if f"{_CHANNELS[0]}PaletteColorLookupTableData" in copy else header  # pydicom knows segmented ones
-
-
-def _by_words(table: bytes) -> bytes:
-    return np.frombuffer(table, ">u2").astype("<u2").tobytes() if len(table) % 2 == 0 else table
-
-
-def several(value: Any) -> list[Any]:
-    """A DICOM value of none, one or many, as a list."""
-    if value is None or value == "":
-        return []
-    return list(value) if isinstance(value, (MultiValue, list, tuple)) else [value]
-
-
-def from_ybr(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Y, Cb, Cr -> R, G, B, both uint8 (rows, columns, 3); OpenCV does it ten times as fast as pydicom."""
-    y, blue, red = cv2.split(pixels)
-    return np.asarray(cv2.cvtColor(cv2.merge((y, red, blue)), cv2.COLOR_YCrCb2RGB), np.uint8)

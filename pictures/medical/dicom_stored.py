@@ -22,8 +22,8 @@ from pydicom.uid import (
 )
 
 from ...errors import FileError, InputError, MissingFile
-from ..filetypes import is_dicom
-from ..unreadable import cause_of, content_of
+from ..filetypes import is_bare_dicom, is_dicom
+from ..unreadable import cause_of, content_of, film_of, still_of
 from .codestreams import begins
 
 _HEADER = 4096  # bytes: longer values are read when they are wanted
@@ -49,6 +49,7 @@ class Stored:
     length: int  # bytes that are there
     frames: list[list[Place]] | None
     real: str = ""  # 'float' or 'double', which are no pictures
+    swapped: bool = False  # whether bytes stand in words whose higher one comes first
 
     def frame(self, file: BinaryIO, number: int) -> bytes:
         """The bytes of a compressed frame."""
@@ -64,6 +65,8 @@ def read_stored(path: Path) -> Stored:
     cause = cause_of(path)
     if cause is not None:
         raise cause
+    if not path.stat().st_size:
+        raise InputError(f"{path} is empty, 0 bytes; copy it again from the scanner")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -71,7 +74,9 @@ def read_stored(path: Path) -> Stored:
     except (InputError, FileError, MissingFile):
         raise
     except InvalidDicomError as error:
-        what, cure = content_of(path) or ("", "copy it again, or give it the suffix of what it is")
+        kind = still_of(path) or film_of(path)
+        other = f"it is {kind}" if kind else "", "copy it again, or give it the suffix of what it is"
+        what, cure = content_of(path) or other
         raise InputError(f"{path} is not a DICOM file{f' ({what})' if what else ''}; {cure}") from error
     except OSError as error:
         raise FileError(f"{path} cannot be read ({error.strerror or error}); check its permissions") from error
@@ -81,7 +86,7 @@ def read_stored(path: Path) -> Stored:
 
 def _read(path: Path) -> Stored:
     bare = not is_dicom(path)  # without a preamble, as files of old archives are
-    if bare and not _like_a_dataset(path):
+    if bare and not is_bare_dicom(path):
         raise InvalidDicomError
     said = UID("" if bare else str(read_file_meta_info(path).get("TransferSyntaxUID") or ""))
     content = _inflated(path) if said and said.is_transfer_syntax and said.is_deflated else None
@@ -98,6 +103,8 @@ def _read(path: Path) -> Stored:
     if "Rows" not in header or "Columns" not in header:
         uid = getattr(header, "file_meta", {}).get("MediaStorageSOPClassUID") or header.get("SOPClassUID")
         kind = first_words(UID(uid).name) if uid else "it has no rows and columns"
+        if "Image Storage" in kind:
+            raise InputError(f"{path} holds no picture ({kind} without rows and columns); copy it again")
         raise InputError(f"{path} holds no picture ({kind}); give a DICOM ultrasound picture or cine")
     said = said or UID(str(getattr(header, "file_meta", {}).get("TransferSyntaxUID") or ""))
     implicit, little = header.original_encoding
@@ -105,16 +112,6 @@ def _read(path: Path) -> Stored:
     found = Stored(path, header, plain if content is not None else said or plain, opened, 0, 0, None)
     with opened() as file:
         return _placed(found, file, named=bool(said))
-
-
-def _like_a_dataset(path: Path) -> bool:
-    """Whether a file begins as DICOM does behind its preamble: with an element of group 2 or 8."""
-    with path.open("rb") as file:
-        head = file.read(8)
-    group, big = int.from_bytes(head[:2], "little"), int.from_bytes(head[:2], "big")
-    spelled = head[4:6].isalpha() and head[4:6].isupper()
-    short = int.from_bytes(head[4:8], "little") < 1 << 16
-    return len(head) == 8 and ((group in (2, 8) and (spelled or short)) or (big == 8 and spelled))
 
 
 def _inflated(path: Path) -> bytes:
@@ -150,7 +147,8 @@ def _placed(found: Stored, file: BinaryIO, named: bool) -> Stored:
         length = int.from_bytes(kind + file.read(2), byte_order)
     begin = file.tell()
     there = file.seek(0, io.SEEK_END) - begin
-    found = replace(found, begin=begin, length=min(length, there), real=_PIXELS[tag])
+    swapped = byte_order == "big" and kind == b"OW"
+    found = replace(found, begin=begin, length=min(length, there), real=_PIXELS[tag], swapped=swapped)
     if length != _UNKNOWN:
         plain = found.syntax.is_transfer_syntax and found.syntax.is_encapsulated
         return replace(found, syntax=ExplicitVRLittleEndian) if plain else found

@@ -108,6 +108,8 @@ class VolumeHeader:
 def read_header(path: Path) -> VolumeHeader:
     """Read it. Raises OSError or ValueError with one sentence that names the file."""
     try:
+        if not path.stat().st_size:
+            raise InputError("it is empty, 0 bytes")
         return _nrrd(path) if path.suffix.lower() in (".nrrd", ".nhdr") else _meta(path)
     except FileNotFoundError as error:
         raise MissingFile(f"{path} needs {error.filename}, which is not there; copy both") from error

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from ...engine.operating_point import PointName
 from ...errors import UNDECODABLE, InputError
-from ...pictures.pixels import SMALLEST, Mask, Sector, check_picture
+from ...pictures.pixels import Mask, Sector, check_not_tiny, check_picture
 from ..frame import Clock, Frame, Natural, Result, State, Trail
 
 VERSION = 2
@@ -50,12 +50,8 @@ def check_carried(pixels: object) -> None:
 
 def check_shape(shape: tuple[int, ...]) -> None:
     """Raises InputError for pixels (rows, columns[, 3]) too few to show anything, or too many to travel."""
+    check_not_tiny(shape)
     rows, columns = shape[:2]
-    if min(rows, columns) < SMALLEST:
-        raise InputError(
-            f"a picture of {columns} x {rows} pixels is too small to show anything; "
-            f"give {SMALLEST} x {SMALLEST} pixels or more"
-        )
     size = math.prod(shape) + 3 * rows * (columns // 8 + 1) + LARGEST_HEAD  # with truth, mask and unsure regions
     if max(rows, columns) > LONGEST_SIDE or size > LARGEST_MESSAGE:
         raise InputError(

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from ... import plugins
-from ...errors import InputError, MissingFile, RunError
-from ...pictures.filetypes import ANNOTATION_SUFFIXES, DICOM_SUFFIXES, files_in, is_dicom, is_still
+from ...errors import FileError, InputError, MissingFile, RunError, printable
+from ...pictures.filetypes import ANNOTATION_SUFFIXES, DICOM_SUFFIXES, files_in, is_bare_dicom, is_dicom, is_still
+from ...pictures.unreadable import refuse_no_file
 from .contract import OnFrame, Picture, Source
 
 log = logging.getLogger(__name__)
@@ -43,6 +45,7 @@ def open_source(
     there is nothing, ValueError where it is of no use, RuntimeError for a plugin that fails; all with one sentence.
     """
     source = _opened(spec, progress, mask_value, label)
+    source.name = printable(source.name)  # it travels, and stands on the page
     facts = {"kind": type(source).__name__, "pictures": source.count, "fps": source.fps, "live": source.live}
     log.info("source opened", extra={"source": source.name, **facts})
     return source
@@ -50,17 +53,31 @@ def open_source(
 
 def _opened(spec: str | Path, progress: OnFrame | None, mask_value: int | None, label: Sequence[str]) -> Source:
     path, named = Path(spec), plugins.name_and_rest(spec) if isinstance(spec, str) else None
-    if (mask_value is not None or label) and not path.is_dir() and (named is not None or path.exists()):
+    if (mask_value is not None or label) and not path.is_dir() and (named is not None or _is_there(path)):
         from ...pictures.datasets import refuse_choice
 
         refuse_choice(str(spec), mask_value, label)
-    if str(spec).strip() and path.exists():  # first, as a file's name may have a colon too
-        return _folder(path, mask_value, label) if path.is_dir() else _file(path)
+    if str(spec).strip() and _is_there(path):  # first, as a file's name may have a colon too
+        if path.is_dir():
+            return _folder(path, mask_value, label)
+        if number := re.fullmatch(r"/dev/video(\d+)", str(path)):
+            raise InputError(f"{path} is a camera's; give camera:{number[1]}")
+        refuse_no_file(path)
+        return _file(path)
     if named is not None:
         return NAMED[named[0]](named[1], progress) if named[0] in NAMED else _foreign(str(spec), *named)
     if not str(spec).strip():
         raise InputError(f"'{spec}' is no source; give {FORMS}")
+    if path.is_symlink():
+        raise MissingFile(f"{spec} is a link to what is not there; copy the file itself")
     raise MissingFile(f"there is no file or folder {spec}; check the path, or give {FORMS}")
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError as error:  # a name that is too long, a disk that is gone
+        raise FileError(f"{str(path)[:80]} cannot be looked for ({error.strerror}); check the path") from error
 
 
 def _foreign(spec: str, name: str, rest: str) -> Source:
@@ -102,11 +119,13 @@ def _file(path: Path) -> Source:
         return Images(path)
     if suffix in ANNOTATION_SUFFIXES:
         raise InputError(f"{path} holds outlines and no pictures; give the folder of the pictures, and --label NAME")
+    if suffix in (".raw", ".zraw"):
+        raise InputError(f"{path} holds numbers and nothing that says what they are; give the .mhd or .nhdr beside it")
     if suffix in (".mha", ".mhd", ".nrrd", ".nhdr"):
         from .volume import Volume
 
         return Volume(path)
-    if suffix in DICOM_SUFFIXES or is_dicom(path):
+    if suffix in DICOM_SUFFIXES or is_dicom(path) or is_bare_dicom(path):
         from .dicom import DicomFile
 
         return DicomFile(path)

@@ -246,3 +246,12 @@ def test_the_command_prints_a_table_and_writes_the_report(network: Path, tmp_pat
     assert wanted | {"ece", "ece_pixels", "lesion_sensitivity"} <= report["truth"].keys()
     with pytest.raises(ValueError, match="there is no speckle 'heavy'"):
         CliRunner().invoke(command, [*arguments, "--speckle", "heavy"], catch_exceptions=False)
+
+
+@pytest.mark.parametrize("labelled", [True, False])
+def test_a_picture_too_small_is_named(labelled: bool, folder: Path, segmenter: Segmenter) -> None:
+    for part in ("images", "masks"):
+        cv2.imwrite(str(folder / part / "3.png"), np.zeros((40, 6), np.uint8))
+    data = folder if labelled else folder / "images"
+    with pytest.raises(ValueError, match=r"3\.png: a picture of 6 x 40 pixels is too small to show"):
+        score(segmenter, str(data))

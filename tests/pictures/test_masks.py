@@ -8,7 +8,6 @@ import cv2
 import numpy as np
 import pytest
 from PIL import Image
-from smartca.errors import InputError
 from smartca.pictures.masks import mask_path, read_mask, read_truth
 
 CLASSES = np.zeros((30, 40), np.uint8)
@@ -85,13 +84,10 @@ def test_what_loses_values_is_refused(tmp_path: Path) -> None:
 def test_a_mask_is_found_by_its_name_and_then_by_its_stem(tmp_path: Path) -> None:
     (tmp_path / "below").mkdir()
     assert mask_path(tmp_path, "below/a.dcm") == tmp_path / "below" / "a.dcm"
-    for name in ("a.jpg", "a.TIF", "a.png"):
+    for name in ("a.jpg", "a.TIF", "a.Tiff", "a.png", "a.dcm"):
         (tmp_path / "below" / name).touch()
         assert mask_path(tmp_path, "below/a.dcm").name == name
-        (tmp_path / "below" / name).rename(tmp_path / "below" / f"other{name}")
-    for name in ("a.png", "a.dcm"):  # its own name before others
-        (tmp_path / "below" / name).touch()
-    assert mask_path(tmp_path, "below/a.dcm").name == "a.dcm"
+        (tmp_path / "below" / name).unlink()
     (tmp_path / "below" / "._b.png").touch()
     assert not mask_path(tmp_path, "below/b.png").exists()
 
@@ -158,9 +154,15 @@ def test_a_webp_may_be_a_mask_where_it_keeps_values(tmp_path: Path) -> None:
 
 
 def test_two_masks_for_one_picture_are_said(tmp_path: Path) -> None:
-    for name in ("a.png", "a.bmp", "b.PNG"):
-        (tmp_path / name).write_bytes(b"x")
-    assert mask_path(tmp_path, "a.png").name == "a.png"  # its own name comes first
-    assert mask_path(tmp_path, "b.jpg").is_file()
-    with pytest.raises(InputError, match=r"a\.png and a\.bmp could both be the mask of a\.jpg; keep one of them"):
-        mask_path(tmp_path, "a.jpg")
+    """Neither is taken silently: not the one of the same name, nor one with another suffix."""
+    for name in ("a.png", "a.tif", "b.bmp", "b.gif", "c.png"):
+        Image.fromarray(CLASSES).save(tmp_path / name)
+    for picture, first, second in (
+        ("a.png", "a.png", "a.tif"),
+        ("a.dcm", "a.png", "a.tif"),
+        ("b.jpg", "b.bmp", "b.gif"),
+    ):
+        with pytest.raises(ValueError, match=f"has two masks of {picture}, {first} and {second}; take out the one"):
+            mask_path(tmp_path, picture)
+    (tmp_path / "c.tif").symlink_to("c.png")  # one file under two names
+    assert mask_path(tmp_path, "c.jpg").name == "c.png"
