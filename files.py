@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import hashlib
+import json
 import os
 import tempfile
 import time
@@ -94,8 +95,12 @@ def try_to_fill(folder: Path) -> None:
 
 
 def json_bytes(content: object) -> bytes:
-    """What msgspec can encode as indented JSON."""
-    return msgspec.json.format(msgspec.json.encode(content), indent=2) + b"\n"
+    """What msgspec can encode as indented JSON; of a file's name that is no text, `?` for the bytes that are none."""
+    try:
+        encoded = msgspec.json.encode(content)
+    except UnicodeEncodeError:
+        encoded = json.dumps(msgspec.to_builtins(content), ensure_ascii=False).encode("utf-8", "replace")
+    return msgspec.json.format(encoded, indent=2) + b"\n"
 
 
 def sha256(path: Path, data: bytes | None = None) -> str:

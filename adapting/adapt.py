@@ -173,7 +173,7 @@ def _finish(learning: _Learning, record: Record, say: Told, progress: Progress) 
         learning.shipped,
     )  # fmt: skip
     story = finishing.story(fit.best, rows, learning.before, say, progress)
-    write_whole(wanted.out / PAGE_FILE, adapted_page(story).encode())
+    write_whole(wanted.out / PAGE_FILE, adapted_page(story).encode(errors="replace"))
     shutil.rmtree(wanted.out / WORK / "tensorboard", ignore_errors=True)
     worth, words = verdict(story)
     record = changed(record, done=sha256(wanted.out / ADAPTED), worth=worth, words=words)

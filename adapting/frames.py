@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -220,7 +221,7 @@ def _divided(
     if patients and len(groups) < 2:
         raise InputError(f"all frames are of the patient {next(iter(groups))}: give those of a second one, to judge by")
     small = {name for name, frames in groups.items() if len(frames) <= LARGEST * len(places)}
-    order = sorted(groups, key=lambda name: (name not in small, hashlib.sha256(name.encode()).digest()))
+    order = sorted(groups, key=lambda name: (name not in small, hashlib.sha256(os.fsencode(name)).digest()))
     with_tear = [name for name in order if any(torn[n] for n in groups[name])]
     without = [name for name in order if name not in with_tear]
     if len(with_tear) < 2:

@@ -170,7 +170,7 @@ def report(model: Path | None, data: CalibrationData, backend: str | None, out: 
         found = data.findings(asked, phases)
     build = ["smartca", "build", *([str(model)] if model else []), "--backend", asked.backend, "--precision", "int8"]
     build += ["--calibrate", data.calibrate, *data.as_typed()]
-    write_whole(out, page(found, asked, shlex.join(build)).encode())
+    write_whole(out, page(found, asked, shlex.join(build)).encode(errors="replace"))
     click.echo(out)
     try:
         found.require()

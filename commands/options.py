@@ -13,7 +13,7 @@ import click
 from ..engine.contract import PRECISIONS, SHIPPED_MODEL, Engine, engine_at
 from ..engine.operating_point import POINT_NAMES, PointName, point_path
 from ..engine.usual import usual_model
-from ..errors import FileError, MissingPackage
+from ..errors import FileError, MissingPackage, printable
 from ..files import try_to_fill, try_to_write, write_json
 
 F = TypeVar("F", bound=Callable[..., object])
@@ -175,6 +175,7 @@ def writable(path: Path | None, what: str, make: bool = False) -> None:
     """
     if path is None:
         return
+    _refuse_no_text(path, what)
     folder = path.absolute().parent
     if path.is_dir():
         raise click.UsageError(f"{path} is a folder; give {what} a file's name")
@@ -193,10 +194,17 @@ def fillable(folder: Path | None, what: str) -> None:
     """Find out before the work that results could not be written into `folder`; makes nothing. Raises UsageError."""
     if folder is None:
         return
+    _refuse_no_text(folder, what)
     try:
         try_to_fill(folder)
     except OSError as error:
         raise _not_there(folder, what, error) from error
+
+
+def _refuse_no_text(path: Path, what: str) -> None:
+    """UsageError for a result's name that other programs and reports could not say."""
+    if not str(path).isprintable():
+        raise click.UsageError(f"the name {printable(str(path))} holds what is no letter; choose another for {what}")
 
 
 def _not_there(path: Path, what: str, error: OSError) -> click.UsageError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -136,7 +137,7 @@ def speckled_sample(sample: Sample, level: str, name: str, number: int) -> NDArr
     """
     from ..phantom.corruption import corrupt
 
-    seed = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big")
+    seed = int.from_bytes(hashlib.sha256(os.fsencode(name)).digest()[:8], "big")
     grey = to_grey(sample.pixels).copy()
     inside = sample.sector.cut(grey)
     inside[...] = corrupt(inside.astype(np.uint8), level, np.random.default_rng((seed, number)), sample.mm_per_pixel)

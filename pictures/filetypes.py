@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Collection
 from pathlib import Path, PurePath
 
@@ -61,6 +62,17 @@ def is_still(path: Path) -> bool:
 def is_hidden(name: PurePath) -> bool:
     """Whether a name inside a folder is the system's, such as a Mac's `._a.png` and `.DS_Store`, or Thumbs.db."""
     return any(part.startswith(".") or part.lower() in _SYSTEM for part in name.parts)
+
+
+def as_on_disk(path: Path) -> Path:
+    """The file with its name's accents composed or apart, as the disk has it; as given where there is none.
+
+    A Mac takes them apart, and tables and annotations written elsewhere do not know.
+    """
+    if path.is_file() or path.name.isascii():
+        return path
+    spelled = (path.with_name(unicodedata.normalize(form, path.name)) for form in ("NFC", "NFD"))
+    return next((other for other in spelled if other.is_file()), path)
 
 
 def files_in(folder: Path, suffixes: Collection[str] = (), deep: bool = False) -> list[Path]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 
 import numpy as np
 
 from ..errors import InputError
-from .filetypes import DICOM_SUFFIXES, STILL_SUFFIXES, UNFINISHED, files_in
+from .filetypes import DICOM_SUFFIXES, STILL_SUFFIXES, UNFINISHED, as_on_disk, files_in
 from .masks import mask_path, read_mask, read_truth
 from .pixels import Grey, Mask
 from .stills import read_grey
@@ -43,7 +44,7 @@ class LabelledFolder:
 
     def __getitem__(self, index: int) -> tuple[Grey, Mask]:
         name = self.files[index]
-        pixels = read_grey(self.root / "images" / name)
+        pixels = read_grey(as_on_disk(self.root / "images" / name))
         return pixels, read_truth(mask_path(self.root / "masks", name), pixels.shape, self.mask_value)
 
     def check_value(self) -> None:
@@ -126,7 +127,7 @@ def split_of(name: str) -> str:
 
     New pictures never move old ones. It knows nothing of patients: where one has several pictures, write split.csv.
     """
-    place = int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big") / 2**32
+    place = int.from_bytes(hashlib.sha256(os.fsencode(name)).digest()[:4], "big") / 2**32
     return "train" if place < 0.7 else "validate" if place < 0.85 else "test"
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import FileError, InputError
+from .filetypes import as_on_disk
 from .pixels import Mask
 from .stills import COPY_AGAIN, Page, pages
 
@@ -26,7 +27,7 @@ def mask_path(folder: Path, name: str) -> Path:
     """
     same = folder / name
     others = [same.with_suffix(written) for suffix in _SUFFIXES for written in (suffix, suffix.upper(), suffix.title())]
-    found = [path for path in dict.fromkeys([same, *others]) if path.is_file()]
+    found = [path for path in map(as_on_disk, dict.fromkeys([same, *others])) if path.is_file()]
     twin = next((path for path in found[1:] if not path.samefile(found[0])), None)  # a disk may not tell a from A
     if twin is not None:
         raise InputError(

@@ -30,6 +30,7 @@ Array = NDArray[np.generic]
 NO_PICTURE, COPY_AGAIN = "is no picture that can be read", "copy it again, or take it out"
 _ORIENTATION = 0x0112  # of EXIF
 _SUBFILE, _REDUCED, _TRANSPARENCY = 254, 1, 4  # TIFF's tag, and its bits for pages that are no pictures of their own
+_BITS, _MEANING, _FORMAT = 258, 262, 339  # of a TIFF's pixels; the second is 0 where 0 is white
 _TURNS: dict[int, Callable[[Array], Array]] = {
     2: lambda stored: stored[:, ::-1],
     3: lambda stored: stored[::-1, ::-1],
@@ -191,8 +192,17 @@ def _page(image: Image.Image, path: Path, number: int, indices: bool, deep: Call
             alpha = values.ndim == 3 and values.shape[2] == 4
         else:
             plain = _plain(image, indices)
-            values, alpha = np.asarray(plain), plain.getbands()[-1] in {"A", "a"}
+            values, alpha = _light_on_dark(np.asarray(plain), image), plain.getbands()[-1] in {"A", "a"}
         return Page(np.ascontiguousarray(_upright(values, image)), alpha, _lossy(image, path))
+
+
+def _light_on_dark(values: Array, image: Image.Image) -> Array:
+    """Of a TIFF whose 0 is white, as Pillow turns it with 8 bits, also with more."""
+    tags = getattr(image, "tag_v2", {})
+    if image.format != "TIFF" or not image.mode.startswith("I") or tags.get(_MEANING) != 0:
+        return values
+    (bits, *_), signed = tags.get(_BITS, (16,)), tags.get(_FORMAT, (1,))[0] == 2
+    return values if signed or bits > 16 else ((1 << bits) - 1 - values.astype(np.int64)).astype(values.dtype)
 
 
 def _lossy(image: Image.Image, path: Path) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,7 +55,7 @@ class CalibrationData:
         digest = hashlib.sha256(options.encode())
         for place in (self.calibrate, self.gate):
             there = place is not None and Path(place).exists()
-            digest.update(_digest_of_files(place, self.label) if place and there else f"\n{place}".encode())
+            digest.update(_digest_of_files(place, self.label) if place and there else os.fsencode(f"\n{place}"))
         return digest.hexdigest()
 
     def as_typed(self) -> tuple[str, ...]:
@@ -165,6 +166,6 @@ def _digest_of_files(data: str, label: Sequence[str]) -> bytes:
     """A digest of the names and bytes of everything that `data` is made of."""
     digest, root = hashlib.sha256(), Path(data)
     for file in _files_of(data, label):
-        digest.update(f"\n{file.relative_to(root) if root.is_dir() else file.name}\n".encode())
+        digest.update(os.fsencode(f"\n{file.relative_to(root) if root.is_dir() else file.name}\n"))
         digest.update(hashlib.sha256(file.read_bytes()).digest())
     return digest.digest()

@@ -8,7 +8,7 @@ from itertools import takewhile
 from pathlib import Path
 
 from ...errors import FileError, InputError
-from ..filetypes import is_hidden
+from ..filetypes import as_on_disk, is_hidden
 from ..labelled import ALL, PICTURES, belongs, no_picture, read_table, split_of
 from ..masks import check_size
 from ..pixels import Grey, Mask
@@ -139,10 +139,10 @@ def picture_of(root: Path, name: str, source: Path) -> Path:
     plain = _plain(name)
     if plain.suffix.lower() not in PICTURES:
         raise InputError(f"{source} names {name}, which is no picture; it takes {', '.join(PICTURES)}")
-    exact = next((place for place in (root / plain, root / "images" / plain) if place.is_file()), None)
+    exact = next((place for place in map(as_on_disk, (root / plain, root / "images" / plain)) if place.is_file()), None)
     if exact is not None and len(plain.parts) > 1:
         return exact
-    places = [root / plain.name, root / "images" / plain.name]
+    places = [as_on_disk(root / plain.name), as_on_disk(root / "images" / plain.name)]
     below = sorted((root / "images").glob(f"*/{plain.name}")) if "[" not in plain.name else []
     places += [path for path in below if not is_hidden(path.relative_to(root))]
     found = [place for place in dict.fromkeys(places) if place.is_file()]

@@ -219,3 +219,27 @@ def test_what_a_system_lays_beside_pictures_is_passed_over(tmp_path: Path) -> No
 
 def test_a_gif_by_itself_is_a_clip() -> None:
     assert [is_still(Path(name)) for name in ("a.PNG", "a.webp", "a.gif", "a.mp4")] == [True, True, False, False]
+
+
+@pytest.mark.parametrize("compression", [None, "tiff_lzw"])
+@pytest.mark.parametrize("kind", ["1", "L", "I;16"])
+def test_a_tiff_whose_zero_is_white_is_light_on_dark(kind: str, compression: str | None, tmp_path: Path) -> None:
+    wanted = np.where(LEVELS > 60, 255, 0).astype(np.uint8) if kind == "1" else LEVELS
+    turned = {"1": wanted == 0, "L": 255 - wanted, "I;16": 65535 - wanted.astype(np.uint16) * 257}[kind]
+    path = tmp_path / "a.tif"
+    Image.fromarray(turned).save(path, compression=compression)
+    tag = struct.pack("<HHI", 262, 3, 1)  # what 0 means, one short number
+    assert path.read_bytes().count(tag + b"\1\0") == 1
+    path.write_bytes(path.read_bytes().replace(tag + b"\1\0", tag + b"\0\0"))
+    assert np.array_equal(stored(path), wanted)
+
+
+def test_twelve_bits_in_sixteen_of_any_kind(tmp_path: Path) -> None:
+    deep = LEVELS.astype(np.uint16) << 4
+    Image.fromarray(deep).save(tmp_path / "grey.png")
+    Image.fromarray(deep).save(tmp_path / "grey.tif")
+    for name, channels in (("colours.png", 3), ("colours.tif", 3), ("opacity.png", 4)):
+        assert cv2.imwrite(str(tmp_path / name), np.repeat(deep[..., None], channels, axis=2))
+    for path in sorted(tmp_path.iterdir()):
+        found = stored(path)
+        assert np.array_equal(found if found.ndim == 2 else found[..., 0], LEVELS), path
