@@ -13,6 +13,7 @@ _WORKING = 320  # pixels of the longer side while looking
 _SMALLEST = 0.10  # of the screen: less is not convincing
 _COUNTS = 0.15  # of the largest part: what is smaller is the scanner's own
 _LARGEST = 0.92  # more is the whole picture
+_SLACK, _THIN_WIDE, _THIN_OFF = 4, 0.4, 0.1  # of a thin part: pixels beyond the picture's columns; shares of its width
 _SETTLING = 60  # pictures
 _LOOK_AGAIN = 10  # pictures; a look takes 2 ms
 
@@ -50,12 +51,13 @@ def find_sector(pixels: NDArray[np.uint8]) -> Sector:
     grey = to_grey(pixels)
     rows, columns = grey.shape
     scale = _WORKING / max(rows, columns)
-    area = _speckled(grey, scale)
+    area, thin = _speckled(grey, scale)
     boxes = _large_parts(area)
     if not len(boxes):
         return whole(grey.shape)
     left, top = boxes[:, :2].min(axis=0)
     right, bottom = (boxes[:, :2] + boxes[:, 2:]).max(axis=0)
+    top, bottom = _with_thin_parts(thin, left, top, right, bottom)
     if not _SMALLEST <= (right - left) * (bottom - top) / area.size <= _LARGEST:
         return whole(grey.shape)
     x, y = int(left / scale), int(top / scale)
@@ -118,14 +120,30 @@ def _large_parts(area: NDArray[np.uint8]) -> NDArray[np.int32]:
     return parts[sizes >= _COUNTS * sizes.max(initial=0), :4]
 
 
-def _speckled(grey: NDArray[np.uint8], scale: float) -> NDArray[np.uint8]:
-    """0 or 1, at the working size: where most pixels differ from their neighbours."""
+def _with_thin_parts(area: NDArray[np.uint8], left: int, top: int, right: int, bottom: int) -> tuple[int, int]:
+    """First row and last, with the thin parts above and below: a near field that fluid divides from the rest.
+
+    Such a part lies in the middle of the picture's columns and fills a good share of them: a convex one's is narrower.
+    """
+    _, _, stats, _ = cv2.connectedComponentsWithStats(area)
+    wide, first, last = right - left, top, bottom
+    for x, y, width, height in stats[1:, :4]:
+        beside = y + height <= top or y >= bottom
+        inside = x >= left - _SLACK and x + width <= right + _SLACK and width >= _THIN_WIDE * wide
+        if beside and inside and abs(2 * x + width - left - right) <= 2 * _THIN_OFF * wide:
+            first, last = min(first, y), max(last, y + height)
+    return int(first), int(last)
+
+
+def _speckled(grey: NDArray[np.uint8], scale: float) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """0 or 1, at the working size: where most pixels differ from their neighbours; and with thinner parts as well."""
     smooth = cv2.GaussianBlur(grey, (3, 3), 0)
     change = cv2.morphologyEx(smooth, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
     changing = (change > 1).astype(np.uint8) * 255
     size = (max(1, round(grey.shape[1] * scale)), max(1, round(grey.shape[0] * scale)))
     share = cv2.resize(changing, size, interpolation=cv2.INTER_AREA)
     area = (cv2.blur(share, (5, 5)) > 150).astype(np.uint8)
-    for step, side in ((cv2.MORPH_OPEN, 9), (cv2.MORPH_CLOSE, 15), (cv2.MORPH_OPEN, 25)):
-        area = cv2.morphologyEx(area, step, np.ones((side, side), np.uint8))
-    return np.asarray(area, np.uint8)
+    thin = cv2.morphologyEx(area, cv2.MORPH_OPEN, np.ones((9, 9), np.uint8))
+    thin = cv2.morphologyEx(thin, cv2.MORPH_CLOSE, np.ones((15, 15), np.uint8))
+    large = cv2.morphologyEx(thin, cv2.MORPH_OPEN, np.ones((25, 25), np.uint8))
+    return np.asarray(large, np.uint8), np.asarray(thin, np.uint8)

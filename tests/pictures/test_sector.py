@@ -64,6 +64,29 @@ def test_fluid_that_divides_the_picture_does_not_halve_it() -> None:
     assert overlap(find_sector(image), sector) > 0.93
 
 
+@pytest.mark.parametrize("thin", [30, 36, 60])  # rows of 600
+@pytest.mark.parametrize("above", [True, False])
+@pytest.mark.parametrize("narrow", [0, 120])  # on either side: a convex picture's near field
+def test_a_thin_part_beyond_fluid_belongs_to_the_picture(thin: int, above: bool, narrow: int) -> None:
+    sector = Sector(150, 80, 500, 440)
+    image = screen(sector, 0)
+    fluid = slice(80 + thin, 330) if above else slice(270, 520 - thin)
+    image[fluid, 150:650] = 0
+    near = slice(80, 80 + thin) if above else slice(520 - thin, 520)
+    image[near, 150 : 150 + narrow] = image[near, 650 - narrow : 650] = 0
+    found = find_sector(image)
+    assert overlap(found, sector) > 0.93
+    assert not blank_outside(image, found)[:45].any()  # the name
+
+
+def test_a_block_beside_the_picture_is_not_of_it() -> None:
+    sector = Sector(250, 180, 400, 400)
+    image = screen(sector, 0)
+    image[90:140, 20:240] = speckle(50, 220)  # to its left
+    image[90:140, 560:780] = speckle(50, 220)  # over its right corner
+    assert overlap(find_sector(image), sector) > 0.93
+
+
 @pytest.mark.parametrize("name", ["isokinetic120", "isokinetic500", "isometric_max", "passive_ROM"])
 def test_the_picture_is_found_in_a_telemed_screen(name: str) -> None:
     (clip,) = data("clips").glob(f"telemed_gastroc_{name}_*.mp4")
