@@ -35,3 +35,10 @@ def test_the_readmes_tour_names_every_room() -> None:
     rooms = {path.parent.name for path in ROOT.glob("*/__init__.py") if path.parent.name != "tests"}
     assert rooms <= named
     assert {name for name in named if not (ROOT / name).is_dir()} == set()
+
+
+def test_every_test_that_a_page_names_is_there() -> None:
+    named = re.findall(r"`([\w/]+\.py)::(\w+)`", (ROOT / "docs" / "inputs.md").read_text())
+    assert len(named) > 30
+    for file, test in named:
+        assert f"def {test}(" in (ROOT / "tests" / file).read_text(), f"{file}::{test}"
