@@ -91,7 +91,9 @@ class AdaptFit(Fit):
         found = super().score()
         known = validate(self.mean, self.known_held, self.settings).dice
         worth = found["dice"] if self.trusted else self.step / self.total
-        return {**found, "rehearsal": known, "kept": min(0.0, known - (self.before - FORGOTTEN)), "worth": worth}
+        # where phantoms are the shipped network's to answer, what is forgotten of them decides nothing
+        lost = 0.0 if self.usual_anew else min(0.0, known - (self.before - FORGOTTEN))
+        return {**found, "rehearsal": known, "kept": lost, "worth": worth}
 
 
 def trusted(held: Samples) -> bool:
