@@ -66,7 +66,7 @@ def adapt(wanted: Wanted, say: Told, progress: Progress) -> Adapted:
     for words in frames.in_words():
         say(words)
     healthy = read_healthy(wanted.negatives, FRAME_LONGEST)
-    if not healthy.learn and digest(start) != digest(SHIPPED_START):
+    if not healthy.learn and not _is_shipped(start):
         say(
             "warning: no real pictures without a tear are rehearsed, so healthy tissue may be outlined afterwards; "
             "give --negatives"
@@ -99,6 +99,11 @@ def _start(wanted: Wanted) -> tuple[Path, FitSettings]:
     return start, learnt
 
 
+def _is_shipped(start: Path) -> bool:
+    """Whether these are the shipped weights, by whatever name."""
+    return SHIPPED_START.is_file() and digest(start) == digest(SHIPPED_START)
+
+
 @dataclass(frozen=True)
 class _Learning:
     """What is learnt, from what, and how well that is known before."""
@@ -127,7 +132,7 @@ class _Learning:
     @cached_property
     def shipped(self) -> bool:
         """Whether the shipped weights are started from: then they go on answering about what is unlike the frames."""
-        return digest(self.start) == digest(SHIPPED_START)
+        return _is_shipped(self.start)
 
     @cached_property
     def before(self) -> tuple[float, float]:

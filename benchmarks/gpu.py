@@ -26,6 +26,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import click
 from gpu_parts import Part, one_part
@@ -43,6 +44,7 @@ PACKAGES = (
     "cuda-bindings",
     "torch",
 )
+FILES = ("file", "place", "checkpoint")  # what in a report is a path
 PATIENCE_S = 420  # for one part
 SAME = 0.995  # Dice with fp32's outlines, from which an engine may be called the same
 
@@ -130,6 +132,14 @@ def torch_parts(work: Path, common: Part, checkpoint: str, python: str) -> Itera
         yield told
 
 
+def by_name(told: Any) -> Any:
+    """The same with its files by their names: a report goes where nobody's folders belong."""
+    if isinstance(told, dict):
+        named = {key: Path(value).name if key in FILES and value else value for key, value in told.items()}
+        return {key: by_name(value) for key, value in named.items()}
+    return [by_name(each) for each in told] if isinstance(told, list) else told
+
+
 def verdict(told: Part) -> str:
     """In one sentence."""
     ran = [e for e in told["engines"] if e["state"] == "ran"]
@@ -173,7 +183,7 @@ def main(
     with tempfile.TemporaryDirectory(prefix="smartca-gpu-") as scratch:
         for done in whole_program(Path(scratch), common, asked):
             told |= done  # what is done is kept, whatever becomes of the rest
-            report.write_text(json.dumps({"verdict": verdict(told), **told}, indent=2) + "\n")
+            report.write_text(json.dumps({"verdict": verdict(told), **by_name(told)}, indent=2) + "\n")
     click.echo(f"{verdict(told)}; all of it is in {report}")
     sys.exit(0 if verdict(told).endswith("ran") else 1)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -40,3 +41,9 @@ def test_without_a_gpu_nothing_is_installed(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "no nvidia-smi" in done.stderr and "--here" in done.stderr
     assert not (tmp_path / "env").exists()
+
+
+def test_no_result_names_a_folder_of_the_machine_it_was_made_on() -> None:
+    results = sorted((ROOT / "benchmarks" / "results").glob("*.json"))
+    assert results
+    assert [path.name for path in results if re.search(r'": "(/|[A-Z]:\\\\)', path.read_text())] == []
