@@ -104,7 +104,9 @@ def one_of_both(threshold: float | None, point: PointName | None) -> None:
 def insecure_option(command: F) -> F:
     """--insecure."""
     return click.option(
-        "--insecure", is_flag=True, help="Allow addresses beyond this machine; pictures travel unencrypted."
+        "--insecure",
+        is_flag=True,
+        help="Leave encryption and keys out beyond this machine: pictures travel in the clear.",
     )(command)
 
 

@@ -17,7 +17,7 @@ from .capture import Capture, Captured, check_sizes
 from .causes import NOBODY, TOO_OLD_AT_SCANNER
 from .frame import Frame
 from .link.credits import LEASE_NS
-from .link.endpoint import check_endpoint, connect
+from .link.dial import Dialled
 from .link.link import POLL_MS, Rejections, Sender, read_messages, transmitter, waiting
 from .link.wire import End, WireError
 from .sources import Source
@@ -39,16 +39,22 @@ class AttachSettings:
     alone: bool = False  # nobody would start it again: what breaks it off ends the feed for its viewers
 
 
-def attach(source: Source, to: str, settings: AttachSettings, keep: Callable[[int], bool]) -> str:
+def attach(
+    source: Source,
+    to: str,
+    settings: AttachSettings,
+    keep: Callable[[int], bool],
+    tell: Callable[[str], None] = lambda sentence: None,
+) -> str:
     """Send `source` to the engine at `to` until it ends or `keep(frames sent so far)` says no.
 
-    Returns why the source ended early, or ''. Raises EndpointError or ValueError (a crop that does not fit, a picture
+    `tell` hears why the engine cannot be reached, once for each reason. Returns why the source ended early, or ''. Raises EndpointError or ValueError (a crop that does not fit, a picture
     that the link does not carry).
     """
     check_sizes(source)
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context(io_threads=1)
     try:
-        attached = _Attached(context, source, to, settings)
+        attached = _Attached(context, source, to, settings, tell)
         try:
             return attached.run(keep)
         except Exception as error:
@@ -63,13 +69,20 @@ def attach(source: Source, to: str, settings: AttachSettings, keep: Callable[[in
 
 class _Attached:
     def __init__(
-        self, context: zmq.Context[zmq.Socket[bytes]], source: Source, to: str, settings: AttachSettings
+        self,
+        context: zmq.Context[zmq.Socket[bytes]],
+        source: Source,
+        to: str,
+        settings: AttachSettings,
+        tell: Callable[[str], None],
     ) -> None:
         self.epoch = time.time_ns()
         self.source, self.settings = source, settings
         self.finder = SectorFinder(settings.crop or source.sector, source.unrelated)
         self.sector: Sector | None = None  # of the frame before
-        self.socket = connect(context, check_endpoint(to, settings.insecure))
+        self.dialled = Dialled(context, to, settings.insecure)
+        self.socket = self.dialled.socket
+        self.tell, self.told = tell, ""
         self.sender = Sender(transmitter(self.socket), self.epoch)
         self.rejections = Rejections()
         self.bell = context.socket(zmq.PULL)
@@ -85,6 +98,7 @@ class _Attached:
             poller.poll(POLL_MS)
             self._listen()
             self._send_newest()
+            self._say_trouble()
             self.capture.check()
             if not keep(self.sender.allowance.sent):
                 self.capture.stop()
@@ -111,6 +125,13 @@ class _Attached:
             facts = {"source": self.source.name, "epoch": self.epoch, "start": self.settings.start}
             log.info("the feed begins", extra=facts)
             self.capture.start()
+
+    def _say_trouble(self) -> None:
+        trouble = self.dialled.trouble(time.monotonic_ns())
+        if trouble != self.told:
+            self.told = trouble
+            if trouble:
+                self.tell(trouble)
 
     def _send_newest(self) -> None:
         if not self.capture.waiting() or not self.sender.allowance.may_send(time.monotonic_ns()):

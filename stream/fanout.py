@@ -14,7 +14,7 @@ from ..engine.operating_point import PointName
 from .causes import NEWER_AT_VIEWER, TOO_OLD_AT_VIEWER
 from .frame import Frame, Result, Trail
 from .link.credits import LEASE_NS
-from .link.link import FORGET_NS, Rejections, Sender, read_messages, transmitter, waiting
+from .link.link import FORGET_NS, Admits, Rejections, Sender, read_messages, transmitter, waiting
 from .link.wire import End, Grant, Message, Reply, WireError
 
 log = logging.getLogger(__name__)
@@ -88,9 +88,10 @@ class Fanout:
         epoch: int,
         engine: dict[str, str | list[int]],
         rejections: Rejections,
+        admits: Admits | None = None,
     ) -> None:
         self.viewers: dict[bytes, Viewer] = {}
-        self._socket = socket
+        self._socket, self._admits = socket, admits
         self._epoch = epoch
         self._engine = engine
         self._rejections = rejections
@@ -103,7 +104,7 @@ class Fanout:
 
     def pump(self, now_ns: int) -> None:
         """Take in grants, send what may be sent, and show life."""
-        for parts in waiting(self._socket):
+        for parts in waiting(self._socket, self._admits):
             self._take(parts, now_ns)
         for peer, viewer in list(self.viewers.items()):
             if now_ns - viewer.heard_ns > FORGET_NS:

@@ -13,7 +13,7 @@ from .causes import NEWER_AT_ENGINE, TOO_OLD_AT_ENGINE
 from .fanout import Fanout
 from .frame import Frame, Trail
 from .link.credits import FILE_WINDOW, LEASE_NS, WINDOW
-from .link.link import FORGET_NS, Receiver, Rejections, read_messages, transmitter, waiting
+from .link.link import FORGET_NS, Admits, Receiver, Rejections, read_messages, transmitter, waiting
 from .link.wire import End, Message, Reply, WireError
 
 log = logging.getLogger(__name__)
@@ -68,15 +68,17 @@ class Feed:
 class Intake:
     """All feeds at one socket (a ROUTER)."""
 
-    def __init__(self, socket: zmq.Socket[bytes], epoch: int, rejections: Rejections) -> None:
+    def __init__(
+        self, socket: zmq.Socket[bytes], epoch: int, rejections: Rejections, admits: Admits | None = None
+    ) -> None:
         self.feeds: dict[bytes, Feed] = {}
-        self._socket = socket
+        self._socket, self._admits = socket, admits
         self._epoch = epoch
         self._rejections = rejections
 
     def pump(self, wanted: bool, now_ns: int) -> None:
         """Take in all that waits, and grant: only while somebody looks is anything `wanted`."""
-        for parts in waiting(self._socket):
+        for parts in waiting(self._socket, self._admits):
             self._take(parts, now_ns)
         for peer, feed in list(self.feeds.items()):
             if now_ns - feed.receiver.heard_ns > FORGET_NS:

@@ -15,7 +15,8 @@ from ..engine import Answer, DeviceLost, EngineError, NoPicture, Segmenter
 from .fanout import Fanout
 from .frame import Frame, Result, State
 from .intake import Feed, Intake
-from .link.endpoint import check_endpoint, listen
+from .link.guard import Guard, listen_at
+from .link.keys import KeyRing
 from .link.link import POLL_MS, Rejections
 from .link.wire import End, Message
 
@@ -24,28 +25,38 @@ PARTING_S = 0.25  # two grants of a viewer: what waits for its credit can still 
 Keep = Callable[[], bool]  # called every round; False ends the loop
 
 
-def serve(open_segmenter: Callable[[], Segmenter], bind: str, publish: str, insecure: bool, keep: Keep) -> int:
+def serve(
+    open_segmenter: Callable[[], Segmenter],
+    bind: str,
+    publish: str,
+    insecure: bool,
+    keep: Keep,
+    keys: KeyRing | None = None,
+) -> int:
     """Answer frames that come to `bind` towards viewers at `publish` until `keep` says no.
 
-    Returns how many messages were refused. Raises EndpointError or EngineError before it is ready, and DeviceLost
+    An address that other machines reach is encrypted, and lets in whom `keys` (None: this user's) allows; `insecure`
+    takes that away. Returns how many messages and handshakes were refused. Raises EndpointError or EngineError before it is ready, and DeviceLost
     once the engine's device has failed for good, when viewers have been told 'no result'.
     """
     epoch = time.time_ns()
     rejections = Rejections()
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context(io_threads=1)
+    guard: Guard | None = None
     try:
-        incoming = listen(context, check_endpoint(bind, insecure))
-        outgoing = listen(context, check_endpoint(publish, insecure))
+        (incoming, outgoing), guard = listen_at(context, (bind, publish), insecure, keys)
         segmenter = open_segmenter()
         with segmenter:
-            intake = Intake(incoming, epoch, rejections)
+            intake = Intake(incoming.socket, epoch, rejections, incoming.admits)
             engine = {**segmenter.runner.info.as_report(), "points": _points(segmenter)}
-            fanout = Fanout(outgoing, epoch, engine, rejections)
+            fanout = Fanout(outgoing.socket, epoch, engine, rejections, outgoing.admits)
             log.info("ready", extra={"bind": bind, "publish": publish})
-            _loop(_Desk(segmenter, intake, fanout, epoch), [incoming, outgoing], keep)
+            _loop(_Desk(segmenter, intake, fanout, epoch, guard), [incoming.socket, outgoing.socket], keep)
     finally:
+        if guard is not None:
+            guard.close()
         context.destroy(linger=200)
-    return rejections.count
+    return rejections.count + (guard.refused.count if guard is not None else 0)
 
 
 def _points(segmenter: Segmenter) -> str:
@@ -71,8 +82,11 @@ class _Job:
 class _Desk:
     """What one round of the loop does; frames go in and answers out in the same order."""
 
-    def __init__(self, segmenter: Segmenter, intake: Intake, fanout: Fanout, epoch: int) -> None:
+    def __init__(
+        self, segmenter: Segmenter, intake: Intake, fanout: Fanout, epoch: int, guard: Guard | None = None
+    ) -> None:
         self.segmenter, self.intake, self.fanout, self.epoch = segmenter, intake, fanout, epoch
+        self.guard = guard
         self.ending: tuple[Feed, Message, End] | None = None
         self.lost: DeviceLost | None = None
         self.room = 1  # pictures that may be at the engine at once
@@ -80,6 +94,8 @@ class _Desk:
     def pump(self) -> None:
         """Send what may be sent, take in what has come."""
         now = time.monotonic_ns()
+        if self.guard is not None:
+            self.guard.pump(now)
         self.fanout.pump(now)
         self.intake.pump(self.fanout.wanted(now), now)
 

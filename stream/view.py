@@ -17,7 +17,7 @@ from .displays.recording import FilmRecord
 from .frame import Clock, Frame, State
 from .link.clock import chain
 from .link.credits import LEASE_NS
-from .link.endpoint import check_endpoint, connect
+from .link.dial import Dialled
 from .link.link import POLL_MS, Receiver, Rejections, read_messages, transmitter, waiting
 from .link.wire import End, Message, Reply, WireError
 from .order import Order
@@ -90,8 +90,8 @@ def watch(
     """
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context(io_threads=1)
     try:
-        socket = connect(context, check_endpoint(endpoint, insecure))
-        yield from _Viewing(socket, displays, state, from_start, one_feed).run(keep)
+        dialled = Dialled(context, endpoint, insecure)
+        yield from _Viewing(dialled, displays, state, from_start, one_feed).run(keep)
     finally:
         context.destroy(linger=200)
 
@@ -99,16 +99,17 @@ def watch(
 class _Viewing:
     def __init__(
         self,
-        socket: zmq.Socket[bytes],
+        dialled: Dialled,
         displays: Sequence[Display],
         state: ViewState,
         from_start: bool,
         one_feed: bool,
     ) -> None:
-        self.socket, self.displays, self.state = socket, displays, state
+        self.dialled, self.displays, self.state = dialled, displays, state
+        self.socket = dialled.socket
         self.from_start, self.one_feed = from_start, one_feed
         self.chosen = state.order.source
-        self.receiver = Receiver(transmitter(socket), time.time_ns(), state.order.source)
+        self.receiver = Receiver(transmitter(dialled.socket), time.time_ns(), state.order.source)
         self.rejections = Rejections()
         self.last_frame_ns = 0
         self.epoch = 0  # of the feed on display
@@ -212,7 +213,7 @@ class _Viewing:
 
     def _absence(self, now: int) -> tuple[State, str]:
         if self.receiver.silent(now):
-            return State.NO_RESULT, "the engine does not answer"
+            return State.NO_RESULT, self.dialled.trouble(now) or "the engine does not answer"
         if not self.last_frame_ns:
             return State.NO_RESULT, "waiting for the first frame"
         if self.state.ended:

@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 POLL_MS = 20  # a process looks at its sockets at least so often
 FORGET_NS = 5_000_000_000  # a peer that was silent for so long is gone
 UNCOPIED = 1 << 16  # bytes
+Admits = Callable[[zmq.Frame], bool]  # whether a message's sender may still send
 Transmit = Callable[[bytes], bool]  # hands bytes to a socket; False if the peer cannot take them now
 
 
@@ -42,13 +43,18 @@ class Rejections:
             self._told = self.count
 
 
-def waiting(socket: zmq.Socket[bytes], at_most: int = 64) -> Iterator[list[memoryview]]:
-    """The multipart messages that wait at `socket`, without blocking, and not for ever under a flood."""
+def waiting(socket: zmq.Socket[bytes], admits: Admits | None = None, at_most: int = 64) -> Iterator[list[memoryview]]:
+    """The multipart messages that wait at `socket`, without blocking, and not for ever under a flood.
+
+    Only those whose sender `admits` lets in; None lets all in.
+    """
     for _ in range(at_most):
         try:
-            yield [part.buffer for part in socket.recv_multipart(zmq.NOBLOCK, copy=False)]
+            parts = socket.recv_multipart(zmq.NOBLOCK, copy=False)
         except zmq.Again:
             return
+        if admits is None or admits(parts[-1]):
+            yield [part.buffer for part in parts]
 
 
 def read_messages(data: memoryview, rejections: Rejections) -> Message | None:

@@ -36,7 +36,7 @@ def run_attach(
                 if pulse is None:
                     say(f"'{source.name}' goes to {to} as soon as an engine with a viewer is there")
                 source.prepare()
-                problem = attach(source, to, settings, keep)
+                problem = attach(source, to, settings, keep, say)
             if problem and (pulse is None or source.live):  # of a file's damage the supervisor hears, and tells
                 say(problem)
             if not problem or not source.live:

@@ -15,6 +15,8 @@ from ... import logs
 from ...engine import DeviceLost, Engine, Foreign, Segmenter, open_segmenter
 from ...engine.operating_point import NOT_CALIBRATED, PointName, how_to_calibrate
 from ..displays.printed import Say
+from ..link.endpoint import is_local
+from ..link.keys import KeyRing
 from ..serve import serve
 from .pulse import Heart
 from .supervise import DEVICE_LOST, MOST_RESTARTS, WITHIN_S
@@ -54,12 +56,14 @@ def run_serve(settings: ServeSettings, pulse: str | None, say: Say) -> int:
 
     with contextlib.closing(heart):
         try:
-            serve(opened, settings.bind, settings.publish, settings.insecure, keep)
+            refused = serve(opened, settings.bind, settings.publish, settings.insecure, keep)
         except DeviceLost as error:
             if not ready:  # it never worked: to try again is no use
                 raise
             say(str(error))
             return DEVICE_LOST
+    if refused and pulse is None:
+        say(f"{refused} message(s) or connection(s) were refused")
     return 0
 
 
@@ -75,6 +79,7 @@ def _opened(settings: ServeSettings, alone: bool, say: Say) -> Segmenter:
         insecure=settings.insecure,
     )
     if alone:
+        _say_who_may_come(settings, say)
         info = segmenter.runner.info
         say(f"ready: {info.backend} {info.precision}, {info.size} x {info.size}, weights {info.digest}")
     if segmenter.point.fitted_on == NOT_CALIBRATED and settings.threshold is None:
@@ -83,6 +88,21 @@ def _opened(settings: ServeSettings, alone: bool, say: Say) -> Segmenter:
             f"{_how_to_calibrate(engine)}"
         )
     return segmenter
+
+
+def _say_who_may_come(settings: ServeSettings, say: Say) -> None:
+    """Where other machines reach this engine: how it is protected."""
+    far = [endpoint for endpoint in (settings.bind, settings.publish) if not is_local(endpoint)]
+    if not far:
+        return
+    if settings.insecure:
+        say(f"{' and '.join(far)} in the clear: whoever reaches this machine can see the pictures")
+        return
+    names = KeyRing().names("allowed")
+    if names:
+        say(f"encrypted; these may come in: {', '.join(names)}")
+    else:
+        say("encrypted; no other machine may come in yet: `smartca keys pair` lets one in, also while this runs")
 
 
 def _how_to_calibrate(engine: Engine) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import socket
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +16,7 @@ from smartca.engine import OperatingPoint
 from smartca.engine.triton.config import POINT, PRECISION, SHA256, model_version
 from smartca.engine.triton.session import client_package
 
+from support.ports import free_port
 from support.waiting import PATIENCE_S
 
 pytest.importorskip("tritonclient.grpc", reason="the package tritonclient[grpc] is absent", exc_type=ImportError)
@@ -29,13 +29,6 @@ service_pb2_grpc: Any = importlib.import_module("tritonclient.grpc.service_pb2_g
 SIZE = 32
 DIGEST = "00beef" + "0" * 58  # begins with zeros, which a version number must survive
 Change = Callable[[Any, Any], None]  # of an answer, given the request
-
-
-def free_port() -> int:
-    """A port nobody listens on just now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def describe(digest: str = DIGEST, outputs: tuple[str, ...] = ("q",), point: OperatingPoint | None = None) -> Any:

@@ -16,7 +16,7 @@ import signal
 import subprocess
 from pathlib import Path
 
-from support.kserve import free_port
+from support.ports import free_port
 from support.waiting import PATIENCE_S, wait_until
 
 VARIABLE = "SMARTCA_PYTRITON"

@@ -21,7 +21,8 @@ from smartca.engine.triton.repository import write_repository
 from smartca.phantom import Phantom
 from smartca.stream.displays.recording import RecordedFrame, read_recording
 from smartca.stream.sources import open_source
-from support.kserve import DIGEST, Behaviour, SmallServer, describe, free_port
+from support.kserve import DIGEST, Behaviour, SmallServer, describe
+from support.ports import free_port
 from support.triton_server import HOW, RealServer, environment, for_python_backend
 
 OUTLINED, NO_OUTLINE, NO_RESULT = "tear outlined", "no tear outlined", "no result"

@@ -23,10 +23,11 @@ from smartca.stream.serve import serve
 from support.frames import make_frame
 from support.host_device import HostDevice, open_on
 from support.paths import SUPPORT
+from support.ports import free_port
 from support.processes import processes_of
 from support.serving import Scanner, Serving, Viewer
 from support.waiting import join, wait_until
-from test_run import FRAMES, Watching, command, endless, folder, free_port, network
+from test_run import FRAMES, Watching, command, endless, folder, network
 
 __all__ = ["endless", "folder", "network"]  # fixtures
 LOST = "the GPU is lost (as a test asked for)"

@@ -19,6 +19,7 @@ import cv2
 import numpy as np
 import pytest
 from support.networks import brightness_network
+from support.ports import free_port
 from support.processes import processes_of
 from support.waiting import PATIENCE_S, wait_until
 
@@ -54,12 +55,6 @@ def command(*arguments: object) -> list[str]:
 def smartca(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
     """Run a command to its end."""
     return subprocess.run(command(*arguments), capture_output=True, text=True, cwd=cwd, timeout=120)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def test_a_folder_is_shown_whole_and_scored(tmp_path: Path, network: Path, folder: Path) -> None:
