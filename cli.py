@@ -24,12 +24,12 @@ BREAK: int | None = getattr(signal, "SIGURG", None)  # for Ctrl-C where that is 
 
 # command -> (module that defines it, one line of help): `smartca --help` imports none of them
 COMMANDS = {
-    "demo": ("commands.live", "Watch the engine outline a simulated torn tendon, live."),
-    "run": ("commands.live", "Outline tears in a video, a folder, a camera or a phantom, live."),
-    "attach": ("commands.processes", "Send a feed to an engine (one of three processes)."),
-    "serve": ("commands.processes", "Run the engine between feeds and viewers (one of three processes)."),
-    "view": ("commands.processes", "Show an engine's overlays (one of three processes)."),
-    "keys": ("commands.keys", "Let other machines in: encrypted, and only those you know."),
+    "demo": ("commands.streaming.live", "Watch the engine outline a simulated torn tendon, live."),
+    "run": ("commands.streaming.live", "Outline tears in a video, a folder, a camera or a phantom, live."),
+    "attach": ("commands.streaming.processes", "Send a feed to an engine (one of three processes)."),
+    "serve": ("commands.streaming.processes", "Run the engine between feeds and viewers (one of three processes)."),
+    "view": ("commands.streaming.processes", "Show an engine's overlays (one of three processes)."),
+    "keys": ("commands.streaming.keys", "Let other machines in: encrypted, and only those you know."),
     "evaluate": ("commands.evaluate", "Score a model on data whose truth is known."),
     "bench": ("commands.bench", "Compare every engine and precision that runs here on one model."),
     "phantom": ("commands.phantom", "Write simulated ultrasound with exact tear masks."),

@@ -106,7 +106,7 @@ def insecure_option(command: F) -> F:
     return click.option(
         "--insecure",
         is_flag=True,
-        help="Leave encryption and keys out beyond this machine: pictures travel in the clear.",
+        help="No encryption and no keys beyond this machine: pictures travel in the clear.",
     )(command)
 
 

@@ -48,8 +48,8 @@ def attach(
 ) -> str:
     """Send `source` to the engine at `to` until it ends or `keep(frames sent so far)` says no.
 
-    `tell` hears why the engine cannot be reached, once for each reason. Returns why the source ended early, or ''. Raises EndpointError or ValueError (a crop that does not fit, a picture
-    that the link does not carry).
+    `tell` hears why the engine cannot be reached, once for each reason. Returns why the source ended early, or ''.
+    Raises EndpointError or ValueError (a crop that does not fit, a picture that the link does not carry).
     """
     check_sizes(source)
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context(io_threads=1)

@@ -36,8 +36,8 @@ def serve(
     """Answer frames that come to `bind` towards viewers at `publish` until `keep` says no.
 
     An address that other machines reach is encrypted, and lets in whom `keys` (None: this user's) allows; `insecure`
-    takes that away. Returns how many messages and handshakes were refused. Raises EndpointError or EngineError before it is ready, and DeviceLost
-    once the engine's device has failed for good, when viewers have been told 'no result'.
+    takes that away. Returns how many messages and handshakes were refused. Raises EndpointError or EngineError before it
+    is ready, and DeviceLost once the engine's device has failed for good, when viewers have been told 'no result'.
     """
     epoch = time.time_ns()
     rejections = Rejections()

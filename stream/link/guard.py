@@ -58,7 +58,7 @@ class Refused:
 
 
 class Guard:
-    """The door of one context's listening sockets. Use `protect` on each before it is bound, then `pump` in the loop."""
+    """The door of one context's listening sockets: `protect` each before it is bound, then `pump` in the loop."""
 
     def __init__(self, context: zmq.Context[zmq.Socket[bytes]], keys: KeyRing) -> None:
         self.refused = Refused()

@@ -33,7 +33,7 @@ class KeyProblem(InputError):
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
+class KeyPair:
     """A public key and its secret, in Z85."""
 
     public: bytes
@@ -63,9 +63,7 @@ def check_key(text: str) -> bytes:
     except Exception:  # whatever the decoder raises on letters that are none of its own
         good = False
     if not good:
-        raise KeyProblem(
-            f"this is no public key: {KEY_LENGTH} letters, as `smartca keys list` shows them on its machine"
-        )
+        raise KeyProblem(f"this is no public key: give the {KEY_LENGTH} letters that `smartca keys list` shows there")
     return key
 
 
@@ -80,16 +78,16 @@ class KeyRing:
         """Whether this machine has a pair already."""
         return self._secret.exists()
 
-    def own(self) -> Pair:
+    def own(self) -> KeyPair:
         """This machine's pair, made now if there is none. Raises FileError."""
         if not self.has_own:
             self.renew()
         public, secret = self._read(self._secret)
         if secret is None:
             raise FileError(f"{self._secret} holds no secret key; make a new pair with `smartca keys new`")
-        return Pair(public, secret)
+        return KeyPair(public, secret)
 
-    def renew(self) -> Pair:
+    def renew(self) -> KeyPair:
         """A new pair for this machine: whoever knew the old one must be paired again. Raises FileError."""
         self._private(self.folder)
         try:

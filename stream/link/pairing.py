@@ -1,4 +1,4 @@
-"""Two machines exchange their public keys, trusting nothing but a short code that a person carries from one to the other.
+"""Two machines exchange public keys, and trust nothing but a short code that a person carries from one to the other.
 
 SPAKE2 (RFC 9382, the library `spake2`) makes one secret of the code on both sides. Who listens on the way learns
 nothing, and who sits in between has one guess a try. With that secret each side signs its key.
@@ -24,7 +24,7 @@ from ...errors import UNDECODABLE, RunError
 from .endpoint import bind as bind_at
 from .keys import KeyProblem, KeyRing, check_key, own_name
 
-PORT = 5557
+PAIRING_PORT = 5557
 DIGITS = 6
 WRONG_CODES = 3  # until the code is void
 MOST_CALLERS = 32  # at once; a flood of them does not grow
@@ -211,7 +211,7 @@ def _ask(socket: zmq.Socket[bytes], word: Word, machine: str, port: int) -> Word
     socket.send(_encode(word))
     if not socket.poll(ANSWER_MS):
         raise RunError(
-            f"nobody answers on {machine} at port {port}; run `smartca keys pair` there first, and let its firewall pass it"
+            f"nobody answers on {machine} at port {port}; run `smartca keys pair` there first, and open that port"
         )
     answer = _read(socket.recv())
     if isinstance(answer, Refusal):

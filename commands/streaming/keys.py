@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from .options import say
+from ..options import say
 
 PAIRING_MINUTES = 5
 
@@ -24,7 +24,7 @@ def keys() -> None:
 @click.option("--force", is_flag=True, help="Replace the pair there is.")
 def new(force: bool) -> int:
     """Make this machine's pair of keys (it is also made when it is first needed)."""
-    from ..stream.link.keys import KeyRing
+    from ...stream.link.keys import KeyRing
 
     ring = KeyRing()
     if ring.has_own and not force:
@@ -39,7 +39,7 @@ def new(force: bool) -> int:
 @keys.command(name="list")
 def list_() -> int:
     """Show this machine's public key, who may come in, and which engines are known."""
-    from ..stream.link.keys import KeyRing, Kind, own_name
+    from ...stream.link.keys import KeyRing, Kind, own_name
 
     ring = KeyRing()
     click.echo(f"this machine    {own_name()}  {ring.own().public.decode()}")
@@ -56,7 +56,7 @@ def list_() -> int:
 @click.argument("key")
 def authorize(name: str, key: str) -> int:
     """Let the machine NAME, whose public KEY `smartca keys list` shows there, use an engine here."""
-    from ..stream.link.keys import KeyRing, check_key
+    from ...stream.link.keys import KeyRing, check_key
 
     KeyRing().store("allowed", name, check_key(key))
     click.echo(f"{name} may come in")
@@ -68,7 +68,7 @@ def authorize(name: str, key: str) -> int:
 @click.argument("key")
 def trust(host: str, key: str) -> int:
     """Know the engine on HOST by its public KEY, as `smartca keys list` shows it there."""
-    from ..stream.link.keys import KeyRing, check_key
+    from ...stream.link.keys import KeyRing, check_key
 
     KeyRing().store("engines", host.lower(), check_key(key))
     click.echo(f"the engine on {host} is known")
@@ -79,8 +79,8 @@ def trust(host: str, key: str) -> int:
 @click.argument("name")
 def revoke(name: str) -> int:
     """Let the machine NAME in no more, or forget the engine of that name; a running engine heeds it within a second."""
-    from ..errors import InputError
-    from ..stream.link.keys import KeyRing, Kind
+    from ...errors import InputError
+    from ...stream.link.keys import KeyRing, Kind
 
     ring = KeyRing()
     kinds: tuple[Kind, ...] = ("allowed", "engines")
@@ -101,8 +101,8 @@ def pair(engine: str | None, code: str | None, port: int) -> int:
     Without arguments, on the engine's machine: shows the code and waits. With ENGINE (its name or address) and CODE, on
     the machine that is to send or to look.
     """
-    from ..stream.link import pairing
-    from ..stream.link.keys import KeyRing, own_name
+    from ...stream.link import pairing
+    from ...stream.link.keys import KeyRing, own_name
 
     ring = KeyRing()
     if engine is not None:

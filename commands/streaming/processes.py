@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ..stream import ANSWERS_AT, FRAMES_AT
-from .options import (
+from ...stream import ANSWERS_AT, FRAMES_AT
+from ..options import (
     FILE,
     PORT,
     apart,
@@ -29,10 +29,10 @@ from .options import (
 )
 
 if TYPE_CHECKING:
-    from ..engine import Engine
-    from ..engine.operating_point import PointName
-    from ..stream.displays.contract import Display
-    from ..stream.view import ViewState
+    from ...engine import Engine
+    from ...engine.operating_point import PointName
+    from ...stream.displays.contract import Display
+    from ...stream.view import ViewState
 
 _pulse = click.option("--pulse", hidden=True, help="Where the supervisor listens for signs of life.")
 
@@ -71,10 +71,10 @@ def attach(
 
     Names of patients stand outside the ultrasound picture. That part of the screen is made black before it is sent.
     """
-    from ..pictures.sector import parse_crop
-    from ..stream.attach import AttachSettings
-    from ..stream.run.attaching import run_attach
-    from ..stream.sources import TruthChoice
+    from ...pictures.sector import parse_crop
+    from ...stream.attach import AttachSettings
+    from ...stream.run.attaching import run_attach
+    from ...stream.sources import TruthChoice
 
     settings = AttachSettings(fps, frames, start, parse_crop(crop), not keep_screen, insecure)
     return run_attach(source, to, settings, pulse, say, TruthChoice(mask_value, label))
@@ -100,8 +100,8 @@ def serve(
     pulse: str | None,
 ) -> int:
     """Run the engine between feeds and viewers, until Ctrl-C."""
-    from ..stream.run.serving import ServeSettings, end_at_once, run_serve, start_again
-    from ..stream.run.supervise import DEVICE_LOST
+    from ...stream.run.serving import ServeSettings, end_at_once, run_serve, start_again
+    from ...stream.run.supervise import DEVICE_LOST
 
     one_of_both(threshold, point)
     started = time.monotonic()
@@ -150,9 +150,9 @@ def view(
     pulse: str | None,
 ) -> int:
     """Show the overlays of the engine at --from, on a page or headless."""
-    from ..engine.machine import versions
-    from ..stream.run.viewing import Viewing
-    from ..stream.run.watching import run_view
+    from ...engine.machine import versions
+    from ...stream.run.viewing import Viewing
+    from ...stream.run.watching import run_view
 
     writable(report, "--report")
     writable(record, "--record")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from .options import (
+from ..options import (
     FILE,
     PORT,
     apart,
@@ -33,9 +33,9 @@ from .options import (
 )
 
 if TYPE_CHECKING:
-    from ..engine import Engine
-    from ..engine.operating_point import PointName
-    from ..stream.run.run import Run
+    from ...engine import Engine
+    from ...engine.operating_point import PointName
+    from ...stream.run.run import Run
 
 F = TypeVar("F", bound=Callable[..., object])
 LOOP = 240  # frames of a phantom until its motion repeats
@@ -129,7 +129,7 @@ class _Wanted:
 
     def check(self, source: str) -> None:
         """Find out before the work what could not be written or understood. Raises UsageError or InputError."""
-        from ..pictures.sector import parse_crop
+        from ...pictures.sector import parse_crop
 
         one_of_both(self.threshold, self.point)
         writable(self.report, "--report")
@@ -162,8 +162,8 @@ class _Wanted:
 
 
 def _run(started_ns: int, source: str, wanted: _Wanted) -> int:
-    from ..stream.run.run import Run, RunSettings, private_folder
-    from .progress import Line
+    from ...stream.run.run import Run, RunSettings, private_folder
+    from ..progress import Line
 
     wanted.check(source)
     settings = RunSettings(
@@ -208,8 +208,8 @@ def _look_at(source: str, wanted: _Wanted, progress: Callable[[int, int], None])
     """Open the source here first: what is wrong with it is said once, and a phantom is drawn beforehand."""
     if source.startswith("camera:") and not Path(source).exists():
         return wanted.frames
-    from ..stream.capture import check_sizes
-    from ..stream.sources import open_source
+    from ...stream.capture import check_sizes
+    from ...stream.sources import open_source
 
     with open_source(source, progress, wanted.mask_value, wanted.label) as opened:
         check_sizes(opened)
