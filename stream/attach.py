@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,9 +16,10 @@ from ..pictures.pixels import Sector, whole
 from ..pictures.sector import SectorFinder, blank_outside
 from .capture import Capture, Captured, check_sizes
 from .causes import NOBODY, TOO_OLD_AT_SCANNER
-from .frame import Frame
+from .frame import FeedName, Frame
 from .link.credits import LEASE_NS
 from .link.dial import Dialled
+from .link.keys import own_name
 from .link.link import POLL_MS, Rejections, Sender, read_messages, transmitter, waiting
 from .link.wire import End, WireError
 from .sources import Source
@@ -36,6 +38,7 @@ class AttachSettings:
     crop: Sector | None = None
     blank: bool = True
     insecure: bool = False
+    feed: str = ""  # the token of its FeedName, see there; '' makes a new one
     alone: bool = False  # nobody would start it again: what breaks it off ends the feed for its viewers
 
 
@@ -83,6 +86,7 @@ class _Attached:
         self.dialled = Dialled(context, to, settings.insecure)
         self.socket = self.dialled.socket
         self.tell, self.told = tell, ""
+        self.name = feed_name(source, settings.feed)
         self.sender = Sender(transmitter(self.socket), self.epoch)
         self.rejections = Rejections()
         self.bell = context.socket(zmq.PULL)
@@ -119,7 +123,7 @@ class _Attached:
                 self.rejections.add(error)
         allowance = self.sender.allowance
         self.capture.credit = allowance.alive(now) and allowance.wanted
-        self.sender.beat(now)
+        self.sender.beat(now, feeds=(self.name,))
         # nothing is captured before somebody can look at it
         if not self.capture.started and allowance.may_send(now):
             facts = {"source": self.source.name, "epoch": self.epoch, "start": self.settings.start}
@@ -163,6 +167,7 @@ class _Attached:
             self.source.fps,
             captured.picture.truth,
             attached=captured.trail,
+            feed=self.name.feed,
         )
 
     def _log_sector(self, sector: Sector, shape: tuple[int, ...]) -> None:
@@ -187,7 +192,7 @@ class _Attached:
             self._send_newest()
             self.capture.check()
             if not said and not self.capture.waiting() and self.capture.ended:
-                said = self.sender.send(self._end(), time.monotonic_ns())
+                said = self.sender.send(self._end(self.capture.problem), time.monotonic_ns())
             self.socket.poll(POLL_MS)
         trail = self.capture.trail()
         facts = {"epoch": self.epoch, "captured": trail.taken, "dropped": trail.dropped}
@@ -196,14 +201,24 @@ class _Attached:
 
     def break_off(self, why: str) -> None:
         """Tell the viewers that the feed has ended, and why; within reason."""
-        end = End(self.source.name, self.epoch, self.capture.trail(), problem=why[:500])
+        end = self._end(why)
         until = time.monotonic_ns() + PARTING_NS
         while time.monotonic_ns() < until and not self.sender.send(end, time.monotonic_ns()):
             self._listen()
             self.socket.poll(POLL_MS)
 
-    def _end(self) -> End:
-        return End(self.source.name, self.epoch, self.capture.trail(), problem=self.capture.problem[:500])
+    def _end(self, why: str) -> End:
+        return End(self.source.name, self.epoch, self.capture.trail(), problem=why[:500], feed=self.name.feed)
+
+
+def new_token() -> str:
+    """What tells two feeds of one name on one machine apart."""
+    return secrets.token_hex(3)
+
+
+def feed_name(source: Source, token: str) -> FeedName:
+    """What the feed of `source` is called that was begun with `token` (''; a new one)."""
+    return FeedName(f"{own_name()}/{token or new_token()}", source.name[:500])
 
 
 def _ringer(context: zmq.Context[zmq.Socket[bytes]]) -> Callable[[], None]:

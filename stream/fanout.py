@@ -8,11 +8,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple, TypeGuard
 
+import msgspec
 import zmq
 
 from ..engine.operating_point import PointName
 from .causes import NEWER_AT_VIEWER, TOO_OLD_AT_VIEWER
-from .frame import Frame, Result, Trail
+from .frame import FeedName, Frame, Result, Trail
 from .link.credits import LEASE_NS
 from .link.link import FORGET_NS, Admits, Rejections, Sender, read_messages, transmitter, waiting
 from .link.wire import End, Grant, Message, Reply, WireError
@@ -38,11 +39,15 @@ class Viewer:
     waiting: deque[WaitingReply] = field(default_factory=deque)
     dropped: dict[int, Counter[str]] = field(default_factory=dict)  # by the feed's epoch
 
+    def asks_for(self, name: FeedName) -> bool:
+        """Whether it is to be shown that feed."""
+        return self.sender.allowance.source in ("", name.source, name.feed)
+
     def put(self, body: Reply | End, now_ns: int) -> None:
         """Queue a body; a live answer takes the place of every older one of its feed that still waits."""
         if isinstance(body, Reply) and body.frame.live:
-            source = body.frame.source
-            self._drop(NEWER_AT_VIEWER, lambda old: _is_live(old.body) and old.body.frame.source == source)
+            name = body.frame.name
+            self._drop(NEWER_AT_VIEWER, lambda old: _is_live(old.body) and old.body.frame.name == name)
         self.waiting.append(WaitingReply(body, now_ns))
 
     def flush(self, now_ns: int) -> None:
@@ -68,7 +73,7 @@ class Viewer:
         if isinstance(body, Reply):
             served = _add(body.result.served, self._lost(body.frame.epoch))
             return Reply(body.frame, replace(body.result, served=served))
-        return End(body.source, body.epoch, body.attached, _add(body.served, self._lost(body.epoch)), body.problem)
+        return msgspec.structs.replace(body, served=_add(body.served, self._lost(body.epoch)))
 
 
 def _is_live(body: Reply | End) -> TypeGuard[Reply]:
@@ -96,6 +101,7 @@ class Fanout:
         self._engine = engine
         self._rejections = rejections
         self._wish: PointName | None = None
+        self.feeds: tuple[FeedName, ...] = ()  # what viewers can ask for
 
     def take_wish(self) -> PointName | None:
         """The operating point that a viewer has asked for since the last call, the last one to ask winning."""
@@ -112,11 +118,12 @@ class Fanout:
                 log.info("a viewer is gone", extra={"viewers": len(self.viewers)})
                 continue
             viewer.flush(now_ns)
-            viewer.sender.beat(now_ns, self._engine)
+            viewer.sender.beat(now_ns, self._engine, self.feeds)
 
-    def wanted(self, now_ns: int) -> bool:
-        """Whether anybody looks."""
-        return any(viewer.sender.allowance.alive(now_ns) for viewer in self.viewers.values())
+    def wants(self, name: FeedName | None, now_ns: int) -> bool:
+        """Whether anybody looks at that feed; None: at any."""
+        living = (viewer for viewer in self.viewers.values() if viewer.sender.allowance.alive(now_ns))
+        return any(name is None or viewer.asks_for(name) for viewer in living)
 
     def has_room(self, live: bool, now_ns: int) -> bool:
         """Whether to take a frame: a live one once any living viewer is free, a file's once all are."""
@@ -125,16 +132,15 @@ class Fanout:
 
     def offer(self, frame: Frame, result: Result, now_ns: int) -> None:
         """Queue an answer for every viewer that wants this feed, and send where there is credit."""
-        self._queue(Reply(frame, result), frame.source, now_ns)
+        self._queue(Reply(frame, result), frame.name, now_ns)
 
     def offer_end(self, end: End, now_ns: int) -> None:
         """Queue the end of a feed."""
-        self._queue(end, end.source, now_ns)
+        self._queue(end, end.name, now_ns)
 
-    def _queue(self, body: Reply | End, source: str, now_ns: int) -> None:
+    def _queue(self, body: Reply | End, name: FeedName, now_ns: int) -> None:
         for viewer in self.viewers.values():
-            allowance = viewer.sender.allowance
-            if allowance.alive(now_ns) and allowance.source in ("", source):
+            if viewer.sender.allowance.alive(now_ns) and viewer.asks_for(name):
                 viewer.put(body, now_ns)
                 viewer.flush(now_ns)
 

@@ -46,6 +46,25 @@ class Trail:
 
 
 @dataclass(frozen=True, slots=True)
+class FeedName:
+    """Which feed: two that people call the same (two `clip.mp4`, two machines' `camera 0`) are told apart.
+
+    `feed` is MACHINE/TOKEN. The token is made when a person begins the feed, and stays when a process is started again.
+    """
+
+    feed: Annotated[str, Meta(max_length=100)]
+    source: Annotated[str, Meta(max_length=500)]  # as people know it
+
+    @property
+    def machine(self) -> str:
+        """Where it is attached."""
+        return self.feed.rpartition("/")[0]
+
+    def __str__(self) -> str:
+        return f"{self.source} ({self.machine})" if self.machine else self.source
+
+
+@dataclass(frozen=True, slots=True)
 class Clock:
     """How far the capturing machine's clock runs ahead of this one's, and how far that may be off (ns)."""
 
@@ -69,6 +88,12 @@ class Frame:
     truth: Mask | None = None  # (rows, columns), where the source knows it
     clock: Clock = Clock()
     attached: Trail = Trail()
+    feed: str = ""  # see FeedName; '' of one that has only its source's name
+
+    @property
+    def name(self) -> FeedName:
+        """Which feed it belongs to."""
+        return FeedName(self.feed or self.source, self.source)
 
     def with_clock(self, clock: Clock) -> Frame:
         """The same frame, its clock as another machine sees it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter, deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -11,7 +12,7 @@ import zmq
 
 from .causes import NEWER_AT_ENGINE, TOO_OLD_AT_ENGINE
 from .fanout import Fanout
-from .frame import Frame, Trail
+from .frame import FeedName, Frame, Trail
 from .link.credits import FILE_WINDOW, LEASE_NS, WINDOW
 from .link.link import FORGET_NS, Admits, Receiver, Rejections, read_messages, transmitter, waiting
 from .link.wire import End, Message, Reply, WireError
@@ -36,6 +37,12 @@ class Feed:
     waiting: deque[WaitingFrame] = field(default_factory=deque)
     inferred: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def name(self) -> FeedName | None:
+        """Which feed it is; None until it has said so."""
+        beat = self.receiver.last_beat
+        return beat.feeds[0] if beat is not None and beat.feeds else None
 
     def put(self, message: Message, body: Frame | End, now_ns: int) -> None:
         """Queue a body; a live frame takes the place of every older one that still waits."""
@@ -76,8 +83,12 @@ class Intake:
         self._epoch = epoch
         self._rejections = rejections
 
-    def pump(self, wanted: bool, now_ns: int) -> None:
-        """Take in all that waits, and grant: only while somebody looks is anything `wanted`."""
+    def names(self, now_ns: int) -> tuple[FeedName, ...]:
+        """The feeds that can be had now."""
+        return tuple(name for feed in self.feeds.values() if (name := feed.name) and not feed.receiver.silent(now_ns))
+
+    def pump(self, wants: Callable[[FeedName | None], bool], now_ns: int) -> None:
+        """Take in all that waits, and grant: only while somebody `wants` to look at that very feed."""
         for parts in waiting(self._socket, self._admits):
             self._take(parts, now_ns)
         for peer, feed in list(self.feeds.items()):
@@ -87,7 +98,7 @@ class Intake:
                 log.info("a feed is gone", extra={**facts, "dropped": dict(feed.dropped), "feeds": len(self.feeds)})
                 continue
             feed.drop_old(now_ns)
-            feed.receiver.want(wanted, now_ns)
+            feed.receiver.want(wants(feed.name), now_ns)
             feed.receiver.announce(now_ns)
 
     def ready(self, fanout: Fanout, now_ns: int) -> bool:

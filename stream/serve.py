@@ -36,8 +36,8 @@ def serve(
     """Answer frames that come to `bind` towards viewers at `publish` until `keep` says no.
 
     An address that other machines reach is encrypted, and lets in whom `keys` (None: this user's) allows; `insecure`
-    takes that away. Returns how many messages and handshakes were refused. Raises EndpointError or EngineError before it
-    is ready, and DeviceLost once the engine's device has failed for good, when viewers have been told 'no result'.
+    takes that away. Returns how many messages and handshakes were refused. Raises EndpointError or EngineError before
+    it is ready, and DeviceLost once the engine's device has failed for good, when viewers have been told 'no result'.
     """
     epoch = time.time_ns()
     rejections = Rejections()
@@ -97,7 +97,8 @@ class _Desk:
         if self.guard is not None:
             self.guard.pump(now)
         self.fanout.pump(now)
-        self.intake.pump(self.fanout.wanted(now), now)
+        self.intake.pump(lambda name: self.fanout.wants(name, now), now)
+        self.fanout.feeds = self.intake.names(now)
 
         wish = self.fanout.take_wish()
         if wish is not None and wish != self.segmenter.point_name:

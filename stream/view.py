@@ -14,7 +14,7 @@ import zmq
 from ..engine.operating_point import PointName
 from .displays.contract import Display, Shown
 from .displays.recording import FilmRecord
-from .frame import Clock, Frame, State
+from .frame import Clock, FeedName, Frame, State
 from .link.clock import chain
 from .link.credits import LEASE_NS
 from .link.dial import Dialled
@@ -47,6 +47,7 @@ class ViewState:
     problem: str = ""
     rejected: int = 0
     wish: Wish = Wish()
+    sticks: bool = False  # to its feed, also after its end: a recording holds one
     recorded: Callable[[], FilmRecord | None] = lambda: None  # what became of the recording, if there is one
 
     def ask(self, point: PointName) -> None:
@@ -108,13 +109,13 @@ class _Viewing:
         self.dialled, self.displays, self.state = dialled, displays, state
         self.socket = dialled.socket
         self.from_start, self.one_feed = from_start, one_feed
-        self.chosen = state.order.source
-        self.receiver = Receiver(transmitter(dialled.socket), time.time_ns(), state.order.source)
+        self.receiver = Receiver(transmitter(dialled.socket), time.time_ns(), state.order.asks)
         self.rejections = Rejections()
         self.last_frame_ns = 0
         self.epoch = 0  # of the feed on display
         self.was = State.NO_RESULT
         self.why_ended = ""
+        self.beside: set[str] = set()  # feeds that were there while its own was: none of them is that one begun again
         self.met = self.given_up = 0  # the wishes, by `asked`, that a result has met, and that gave way to another's
         self.status_due = 0
         self.times: deque[int] = deque(maxlen=31)
@@ -152,6 +153,8 @@ class _Viewing:
             self.rejections.add("a bare frame came to a viewer, who only takes answers")
         elif self.receiver.last_beat is not None:
             self.state.engine = self.receiver.last_beat.engine or self.state.engine
+            if len(others := self._others()) < len(self.receiver.last_beat.feeds):  # its own is there as well
+                self.beside |= {name.feed for name in others}
 
     def _show(self, answer: Reply, now: int) -> Shown | None:
         """Hand on an answer; None for one that has come too late."""
@@ -159,7 +162,7 @@ class _Viewing:
         first = f"{frame.epoch}" not in tally.attached and not self.from_start
         if not self.state.order.accepts(frame):
             return None
-        self.receiver.source = self.state.order.source
+        self.receiver.source = self.state.order.asks
         self.state.ended = False
         if frame.epoch != self.epoch:
             log.info("a feed is shown", extra={"source": frame.source, "epoch": frame.epoch, "seq": frame.seq})
@@ -187,7 +190,7 @@ class _Viewing:
             self.given_up = wish.asked
 
     def _end(self, end: End) -> None:
-        if end.source == self.state.order.source or not self.state.order.source:
+        if self.state.order.is_its_own(end.name):
             self.state.tally.end(end)
             self.state.ended = True
             self.why_ended = end.problem
@@ -200,9 +203,8 @@ class _Viewing:
         if now - self.last_frame_ns <= LEASE_NS or now < self.status_due:
             return
         self.status_due = now + STATUS_NS
-        if not self.chosen and not self.one_feed and now - self.last_frame_ns > LET_GO_NS:
-            self.state.order = Order()
-            self.receiver.source = ""
+        if not self.one_feed and self.last_frame_ns and now - self.last_frame_ns > LET_GO_NS:
+            self._look_for_another()
         says, note = self._absence(now)
         if self.was is not says and self.last_frame_ns and not self.state.ended:
             self.state.tally.absent(says)
@@ -211,6 +213,32 @@ class _Viewing:
         for display in self.displays:
             display.status(says, note, self.state.tally)
 
+    def _look_for_another(self) -> None:
+        """Go over to the feed that was begun again in place of the one that is gone; to a foreign one after an end.
+
+        Another scanner's picture, another patient's, must not take this one's place by itself.
+        """
+        order = self.state.order
+        others = self._others()
+        again = [name for name in others if order.continues(name) and name.feed not in self.beside]
+        if not again and self.state.ended and not self.state.sticks:
+            again = [name for name in others if not order.wanted]
+        if again:
+            log.info("another feed is followed", extra={"source": again[0].source, "feed": again[0].feed})
+            order.follow(again[0])
+            self.why_ended = f"another feed follows: {again[0]}"
+            self.receiver.source = order.asks
+
+    def _others(self) -> list[FeedName]:
+        """The engine's other feeds."""
+        beat, own = self.receiver.last_beat, self.state.order.feed
+        return [name for name in (beat.feeds if beat is not None else ()) if own is None or name.feed != own.feed]
+
+    def _elsewhere(self) -> str:
+        """What else could be looked at, in words."""
+        others = ", ".join(str(name) for name in self._others()[:4])
+        return f"; there are other feeds: {others}" if others and not self.one_feed else ""
+
     def _absence(self, now: int) -> tuple[State, str]:
         if self.receiver.silent(now):
             return State.NO_RESULT, self.dialled.trouble(now) or "the engine does not answer"
@@ -218,7 +246,7 @@ class _Viewing:
             return State.NO_RESULT, "waiting for the first frame"
         if self.state.ended:
             return State.STALE, self.why_ended or "the feed has ended"
-        return State.STALE, "no new frame from the scanner"
+        return State.STALE, f"no new frame from the scanner{self._elsewhere()}"
 
     def _fps(self) -> float:
         span = self.times[-1] - self.times[0]

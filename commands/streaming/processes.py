@@ -53,6 +53,7 @@ _pulse = click.option("--pulse", hidden=True, help="Where the supervisor listens
 @label_option
 @crop_option
 @insecure_option
+@click.option("--feed", default="", hidden=True)
 @_pulse
 def attach(
     source: str,
@@ -65,6 +66,7 @@ def attach(
     label: tuple[str, ...],
     crop: str,
     insecure: bool,
+    feed: str,
     pulse: str | None,
 ) -> int:
     """Send SOURCE (as in `smartca run`) to an engine.
@@ -76,7 +78,7 @@ def attach(
     from ...stream.run.attaching import run_attach
     from ...stream.sources import TruthChoice
 
-    settings = AttachSettings(fps, frames, start, parse_crop(crop), not keep_screen, insecure)
+    settings = AttachSettings(fps, frames, start, parse_crop(crop), not keep_screen, insecure, feed)
     return run_attach(source, to, settings, pulse, say, TruthChoice(mask_value, label))
 
 
@@ -121,7 +123,7 @@ def serve(
 @click.option(
     "--source",
     default="",
-    help="Feed to show, as its attach process names it.  [default: the first that comes]",
+    help="Feed to show, by its source's name or as its attach process says.  [default: the first that comes]",
 )
 @click.option("--headless", is_flag=True, help="No page; states are printed.")
 @click.option("--port", type=click.IntRange(1, 65535), default=PORT, show_default=True, help="Port of the live page.")

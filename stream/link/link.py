@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 import msgspec
 import zmq
 
+from ..frame import FeedName
 from .clock import ClockOffset
 from .credits import ANNOUNCE_NS, LEASE_NS, Account, Allowance
 from .wire import Beat, End, Frame, Grant, Message, Point, Reply, WireError, pack, unpack
@@ -111,11 +112,13 @@ class Sender:
         self.allowance.number(now_ns)
         return True
 
-    def beat(self, now_ns: int, engine: dict[str, str | list[int]] | None = None, note: str = "") -> None:
-        """Send a sign of life if one is due."""
+    def beat(
+        self, now_ns: int, engine: dict[str, str | list[int]] | None = None, feeds: tuple[FeedName, ...] = ()
+    ) -> None:
+        """Send a sign of life if one is due; it names the `feeds` that can be had."""
         if now_ns >= self._beat_due:
             self._beat_due = now_ns + ANNOUNCE_NS
-            self.transmit(pack(Beat(now_ns, *self._grant, engine, note[:500]), self.epoch))
+            self.transmit(pack(Beat(now_ns, *self._grant, engine, feeds=feeds), self.epoch))
 
 
 @dataclass(slots=True)

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from ...engine.operating_point import PointName
 from ...errors import UNDECODABLE, InputError
 from ...pictures.pixels import Mask, Sector, check_not_tiny, check_picture
-from ..frame import Clock, Frame, Natural, Result, State, Trail
+from ..frame import Clock, FeedName, Frame, Natural, Result, State, Trail
 
 VERSION = 2
 MAGIC = b"SMCA"
@@ -69,8 +69,9 @@ class Grant(msgspec.Struct, frozen=True, tag="grant"):
 
     Numbers are those of the producer whose epoch is `of` (0: none heard yet): up to `seen` they have come,
     up to `done` they need no more room. `window` 0 means: alive, but nobody wants frames.
-    `source` asks for one feed only ('' for any). A viewer asks the engine for an operating point by `point`, again and
-    again, so that an engine which starts anew hears of it too; `asked` is higher with each time that a person asked.
+    `source` asks for one feed only, by its source's name or its own ('' for any). A viewer asks the engine for an
+    operating point by `point`, again and again, so that an engine which starts anew hears of it too; `asked` is higher
+    with each time that a person asked.
     """
 
     of: Natural
@@ -96,6 +97,7 @@ class Beat(msgspec.Struct, frozen=True, tag="beat"):
     grant_received_ns: Natural = 0
     engine: dict[str, str | list[int]] | None = None
     note: Words = ""
+    feeds: Annotated[tuple[FeedName, ...], Meta(max_length=16)] = ()  # what the sender sends, or could send
 
 
 class End(msgspec.Struct, frozen=True, tag="end"):
@@ -106,6 +108,12 @@ class End(msgspec.Struct, frozen=True, tag="end"):
     attached: Trail
     served: Trail = Trail()
     problem: Words = ""
+    feed: Words = ""
+
+    @property
+    def name(self) -> FeedName:
+        """Which feed is over."""
+        return FeedName((self.feed or self.source)[:100], self.source)
 
 
 class FrameHead(msgspec.Struct, frozen=True, tag="frame"):
@@ -123,6 +131,7 @@ class FrameHead(msgspec.Struct, frozen=True, tag="frame"):
     has_truth: bool
     clock: Clock
     attached: Trail
+    feed: Annotated[str, Meta(max_length=100)] = ""
 
 
 class AnswerHead(msgspec.Struct, frozen=True, tag="answer"):
@@ -234,6 +243,7 @@ def _frame_head(frame: Frame) -> FrameHead:
         frame.truth is not None,
         frame.clock,
         frame.attached,
+        frame.feed,
     )
 
 
@@ -308,6 +318,7 @@ def _frame(head: FrameHead, reader: _Reader) -> Frame:
         truth,
         head.clock,
         head.attached,
+        head.feed,
     )
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import time
+from dataclasses import replace
 
 import cv2
 
 from ...errors import SmartcaError
-from ..attach import AttachSettings, attach
+from ..attach import AttachSettings, attach, feed_name, new_token
 from ..displays.printed import Say
 from ..sources import NO_CHOICE, Source, TruthChoice, open_source
 from .pulse import Heart
@@ -31,10 +32,12 @@ def run_attach(
 
     with contextlib.closing(heart):
         source: Source | None = open_source(spec, None, *choice)
+        settings = replace(settings, feed=settings.feed or new_token())  # the same when a camera is there again
         while source is not None:
             with source:
                 if pulse is None:
-                    say(f"'{source.name}' goes to {to} as soon as an engine with a viewer is there")
+                    name = feed_name(source, settings.feed)
+                    say(f"'{source.name}' goes to {to} as soon as somebody looks (feed {name.feed})")
                 source.prepare()
                 problem = attach(source, to, settings, keep, say)
             if problem and (pulse is None or source.live):  # of a file's damage the supervisor hears, and tells

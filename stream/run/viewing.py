@@ -88,7 +88,7 @@ class Viewing:
             return Recorder(record, frame.fps, head, replace)
 
         drawn = DrawnDisplay(begin, record.name, tell)
-        state.recorded = drawn.recorded
+        state.recorded, state.sticks = drawn.recorded, True
         return drawn
 
     def close(self) -> None:

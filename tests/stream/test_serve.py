@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import random
-import threading
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,12 +14,9 @@ from smartca.engine import Answer, EngineInfo, OperatingPoint, Runner, Segmenter
 from smartca.scores.counts import Counts
 from smartca.stream.frame import Frame, State
 from smartca.stream.link.wire import Beat, Grant, Reply, pack, unpack
-from smartca.stream.order import Order
-from smartca.stream.tally import Tally
-from smartca.stream.view import ViewState, view
 from support.frames import make_frame
 from support.serving import Scanner, Serving, Viewer, served
-from support.waiting import join, wait_until
+from support.waiting import wait_until
 
 
 def exchange(scanner: Scanner, viewer: Viewer, frames: list[Frame]) -> None:
@@ -210,32 +205,3 @@ def test_a_live_frame_that_waited_for_a_viewer_is_not_shown_late(serving: Servin
     assert [answer.frame.seq for answer in second.answers] == [sent, sent + 1, sent + 2]
     dropped = second.answers[-1].result.served.dropped
     assert dropped["too old at the engine"] == 1
-
-
-def test_a_viewer_lets_a_dead_feed_go(serving: Serving) -> None:
-    """The feed on display dies while another lives: after a while the viewer shows the living one."""
-    state = ViewState(Tally(), Order())
-    seen: list[str] = []
-
-    def keep() -> bool:
-        if state.tally.shown:
-            seen.append(state.order.source)
-        return not serving.stop.is_set() and "b feed" not in seen
-
-    viewing = threading.Thread(target=view, args=(serving.publish, [], state, keep), daemon=True)
-    viewing.start()
-    one, two = Scanner(serving, 7), Scanner(serving, 8)
-    sent = 0
-    until = time.monotonic() + 20
-    while viewing.is_alive() and time.monotonic() < until:
-        if sent < 5:
-            sent += one.send(make_frame(sent))
-        else:
-            two.send(replace(make_frame(sent, epoch=8), source="b feed"))
-            sent += 1
-        time.sleep(0.01)
-    serving.stop.set()
-    join(viewing)
-    assert seen[0] == "a feed"
-    assert seen[-1] == "b feed"
-    assert state.tally.absences["STALE"] >= 1

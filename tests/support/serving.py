@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import zmq
 from smartca.engine import Segmenter, open_segmenter
-from smartca.stream.frame import Frame
+from smartca.stream.frame import FeedName, Frame
 from smartca.stream.link.link import Receiver, Sender, transmitter
 from smartca.stream.link.wire import Reply, unpack
 from smartca.stream.serve import serve
@@ -88,15 +88,16 @@ class Viewer:
 class Scanner:
     """A feed that sends what it is told to, on credit."""
 
-    def __init__(self, serving: Serving, epoch: int) -> None:
+    def __init__(self, serving: Serving, epoch: int, name: FeedName | None = None) -> None:
         self.socket = serving.dealer(serving.bind)
         self.sender = Sender(transmitter(self.socket), epoch)
+        self.feeds = () if name is None else (name,)
 
     def pump(self) -> None:
         """Hear grants and show life."""
         while self.socket.poll(0):
             self.sender.hear(unpack(self.socket.recv()), time.monotonic_ns())
-        self.sender.beat(time.monotonic_ns())
+        self.sender.beat(time.monotonic_ns(), feeds=self.feeds)
 
     def send(self, frame: Frame) -> bool:
         """Send one frame if there is credit."""

@@ -281,8 +281,9 @@ def test_a_page_port_in_use(tmp_path: Path, network: Path, folder: Path) -> None
 
 def test_the_stream_brings_no_torch_and_starts_light() -> None:
     code = (
-        "import sys, smartca.cli, smartca.commands.streaming.live, smartca.stream.run.serving, smartca.stream.run.viewing\n"
-        "import smartca.stream.run.attaching, smartca.stream.run.watching, smartca.stream.run.run\n"
+        "import sys, smartca.cli, smartca.commands.streaming.live, smartca.stream.run.serving\n"
+        "import smartca.stream.run.viewing, smartca.stream.run.attaching, smartca.stream.run.watching\n"
+        "import smartca.stream.run.run\n"
         "import smartca.evaluation.evaluate, smartca.engine.cpu.openvino_runner, smartca.commands.evaluate\n"
         "assert not {'torch', 'timm', 'onnx', 'matplotlib'} & sys.modules.keys()"
     )
