@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -24,7 +25,8 @@ PORT = 8765  # of the live page
 
 def say(words: str) -> None:
     """Tell the person at the terminal; results go to stdout, words to stderr."""
-    click.echo(f"smartca: {words}", err=True)
+    with contextlib.suppress(OSError):  # a terminal that was closed meanwhile
+        click.echo(f"smartca: {words}", err=True)
 
 
 def _engine(context: click.Context, option: click.Parameter, value: tuple[str, ...]) -> Engine:
@@ -108,6 +110,12 @@ def insecure_option(command: F) -> F:
         is_flag=True,
         help="No encryption and no keys beyond this machine: pictures travel in the clear.",
     )(command)
+
+
+def keep_screen_option(command: F) -> F:
+    """--keep-screen."""
+    words = "Do not blacken the rest of the screen: patients' names may be sent, shown and recorded."
+    return click.option("--keep-screen", is_flag=True, help=words)(command)
 
 
 def display_option(command: F) -> F:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import threading
 import webbrowser
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from ..options import (
     display_option,
     finite,
     insecure_option,
+    keep_screen_option,
     label_option,
     mask_value_option,
     model_arguments,
@@ -58,6 +60,7 @@ def _run_options(command: F) -> F:
             callback=finite,
             help="Make any source a live one at this pace: the newest frame wins.",
         ),
+        keep_screen_option,
         click.option("--frames", type=click.IntRange(1), help="Capture this many frames; a page stays until Ctrl-C."),
         insecure_option,
         model_options,
@@ -124,6 +127,7 @@ class _Wanted:
     precision: str
     threads: int
     insecure: bool
+    keep_screen: bool
     mask_value: int | None = None
     label: tuple[str, ...] = ()
 
@@ -141,7 +145,7 @@ class _Wanted:
 
     def attach(self, source: str) -> list[str]:
         """The attach process' arguments."""
-        words = [source, "--crop", self.crop]
+        words = [source, "--crop", self.crop, *(["--keep-screen"] if self.keep_screen else [])]
         words += ["--fps", str(self.fps)] if self.fps else []
         words += ["--mask-value", str(self.mask_value)] if self.mask_value else []
         words += [word for name in self.label for word in ("--label", name)]
@@ -158,11 +162,14 @@ class _Wanted:
         if self.record:
             asked = {"crop": self.crop, "threshold": self.threshold}
             words += ["--record", str(self.record.absolute()), "--asked", json.dumps(asked)]
+        if self.report:
+            words += ["--orphans-report", str(self.report.absolute())]
         return words + [word for spec in self.displays for word in ("--display", spec)]
 
 
 def _run(started_ns: int, source: str, wanted: _Wanted) -> int:
-    from ...stream.run.run import Run, RunSettings, private_folder
+    from ...stream.run.ending import private_folder
+    from ...stream.run.run import Run, RunSettings
     from ..progress import Line
 
     wanted.check(source)
@@ -193,14 +200,16 @@ def _run(started_ns: int, source: str, wanted: _Wanted) -> int:
         live = Run(settings, folder)
         code = live.execute(prepare, tell)
     _tell([live.problem, *live.lapses, *([] if live.lapses else live.recordings.notes)], told)
-    _close(live, code)
+    try:
+        _close(live, code)
+    finally:  # also if nobody listens any more (`| head`)
+        if live.total().shown or code == 0:
+            write_report(live.report(), wanted.report)
     failed = live.total().failed
     if failed:
         say(failed)
-    if live.total().shown or code == 0:
-        write_report(live.report(), wanted.report)
-        if wanted.report is not None:
-            click.echo(f"report: {wanted.report}")
+    if wanted.report is not None and (live.total().shown or code == 0):
+        click.echo(f"report: {wanted.report}")
     return code or int(bool(failed))
 
 
@@ -223,7 +232,8 @@ def _open_page(url: str, no_browser: bool) -> None:
         os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
     )
     if has_screen and not no_browser:
-        webbrowser.open(url)
+        # beside the supervision, which must not wait for a browser that is slow, or never returns
+        threading.Thread(target=webbrowser.open, args=(url,), name="browser", daemon=True).start()
 
 
 def _tell(sentences: list[str], told: list[str]) -> None:

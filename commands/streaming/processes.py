@@ -18,6 +18,7 @@ from ..options import (
     display_option,
     finite,
     insecure_option,
+    keep_screen_option,
     label_option,
     mask_value_option,
     model_arguments,
@@ -48,7 +49,7 @@ _pulse = click.option("--pulse", hidden=True, help="Where the supervisor listens
 )
 @click.option("--frames", type=click.IntRange(1), help="Stop after this many frames.")
 @click.option("--start", type=click.IntRange(0), default=0, help="Number of the first frame of a file.")
-@click.option("--keep-screen", is_flag=True, help="Do not blacken the rest of the screen: patients' names may be sent.")
+@keep_screen_option
 @mask_value_option
 @label_option
 @crop_option
@@ -134,6 +135,7 @@ def serve(
 @insecure_option
 @click.option("--from-start", is_flag=True, hidden=True)
 @click.option("--asked", hidden=True, help="What else the head of a recording says, as JSON.")
+@click.option("--orphans-report", type=FILE, hidden=True, help="The report, if the supervisor is killed.")
 @click.option("--keep-record", is_flag=True, help="Do not replace an earlier recording; take the next free name.")
 @_pulse
 def view(
@@ -148,6 +150,7 @@ def view(
     insecure: bool,
     from_start: bool,
     asked: str | None,
+    orphans_report: Path | None,
     keep_record: bool,
     pulse: str | None,
 ) -> int:
@@ -162,15 +165,16 @@ def view(
     known = json.loads(asked) if asked else {}
     writing = Viewing(None if headless else port, record, not keep_record, say, pulse is not None, displays, known)
 
-    def finish(state: ViewState) -> None:
+    def finish(state: ViewState, orphaned: bool) -> None:
         writing.close()
         body = {
             **state.tally.as_report(),
             "engine": state.engine,
+            "problem": "the run's first process was killed" if orphaned else state.problem or None,
             "refused_messages": state.rejected,
             "versions": versions(),
         }
-        write_report(body, report)
+        write_report(body, orphans_report if orphaned else report)
 
     def make(state: ViewState) -> list[Display]:
         return writing.open(state)

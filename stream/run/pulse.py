@@ -15,6 +15,7 @@ import zmq
 from ..displays.recording import FilmRecord
 from ..link.credits import ANNOUNCE_NS
 from ..tally import Tally
+from .ending import ending_signals, leave_terminal
 
 LAST_WORDS_MS = 2000  # so long they wait for a supervisor that is busy
 Role = Literal["attach", "serve", "view"]
@@ -44,7 +45,7 @@ class Heart:
         self._parent = os.getppid()
         self._due = 0
         self._socket: zmq.Socket[bytes] | None = None
-        self._before = {number: signal.signal(number, self._stop) for number in (signal.SIGTERM, signal.SIGINT)}
+        self._before = {number: signal.signal(number, self._stop) for number in ending_signals()}
         if endpoint is not None:
             self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
             socket = self._context.socket(zmq.PUSH)
@@ -55,6 +56,8 @@ class Heart:
             self.beat(Pulse(role, os.getpid(), False))
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
+        if number == getattr(signal, "SIGHUP", None):
+            leave_terminal()
         self.stopping = True
 
     @property
@@ -62,9 +65,14 @@ class Heart:
         """Whether it is time for the next beat."""
         return self._socket is not None and time.monotonic_ns() >= self._due
 
+    @property
+    def orphaned(self) -> bool:
+        """Whether the supervisor this process was started by is gone."""
+        return os.getppid() != self._parent
+
     def alive(self) -> bool:
-        """False once told to stop, or once the supervisor this process was started by is gone."""
-        return not self.stopping and (self._socket is None or os.getppid() == self._parent)
+        """False once told to stop, or once orphaned."""
+        return not self.stopping and (self._socket is None or not self.orphaned)
 
     def beat(self, pulse: Pulse) -> None:
         """Send `pulse`; for a supervisor that does not listen only the last words wait a while."""

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import signal
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +15,7 @@ from ... import logs
 from ...engine.machine import versions
 from ..attach import new_token
 from ..tally import Tally
+from .ending import in_good_order
 from .forked import import_shared
 from .pulse import Pulse, Role
 from .recordings import Recordings
@@ -66,7 +64,7 @@ class Run:
         `prepare` is called while engine and viewer start up: it may raise OSError or ValueError, whose
         sentence ends the run. `tell` hears of the progress about ten times a second.
         """
-        with _interruptible(self):
+        with in_good_order(self.stop):
             try:
                 self._start()
                 prepare()
@@ -88,6 +86,10 @@ class Run:
                 self._end_all()
                 self.lapses = self._missed()
         return 1 if self.problem or self.lapses else 0
+
+    def stop(self) -> None:
+        """End in good order, soon."""
+        self.stopping = True
 
     def _start(self) -> None:
         """The three processes, the engine's first, which takes longest; attach waits until its source was looked at.
@@ -219,25 +221,3 @@ def _address(folder: Path, name: str) -> str:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return f"tcp://127.0.0.1:{probe.getsockname()[1]}"
-
-
-@contextmanager
-def _interruptible(run: Run) -> Iterator[None]:
-    """Ctrl-C and SIGTERM end the run in good order; a second Ctrl-C does not cut it short."""
-
-    def stop(*_: object) -> None:
-        run.stopping = True
-
-    before = [signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)]
-    try:
-        yield
-    finally:
-        for number, handler in zip((signal.SIGINT, signal.SIGTERM), before, strict=True):
-            signal.signal(number, handler)
-
-
-@contextmanager
-def private_folder() -> Iterator[Path]:
-    """A folder only this user can enter, for the sockets of one run."""
-    with tempfile.TemporaryDirectory(prefix="smartca-") as name:
-        yield Path(name)

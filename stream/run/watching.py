@@ -21,7 +21,7 @@ from .pulse import Heart, Pulse
 def run_view(
     endpoint: str,
     make_displays: Callable[[ViewState], list[Display]],
-    finish: Callable[[ViewState], None],
+    finish: Callable[[ViewState, bool], None],
     stay: bool,
     insecure: bool,
     from_start: bool,
@@ -33,7 +33,8 @@ def run_view(
 
     Returns the exit code: 1 if what was shown is not all in the recording.
 
-    make_displays may raise OSError (port in use, no such folder); `finish` is called at the end in any case.
+    make_displays may raise OSError (port in use, no such folder); `finish` is called at the end in any case, and told
+    whether the supervisor was killed, so that nobody else writes a report.
     """
     cv2.setNumThreads(1)
     heart = Heart("view", pulse)
@@ -66,7 +67,7 @@ def run_view(
             view(endpoint, displays, state, keep, insecure, from_start, one_feed=pulse is not None)
         finally:
             beat("finishing")
-            finish(state)
+            finish(state, pulse is not None and heart.orphaned)
             beat("finished")
     recorded = state.recorded()
     if pulse is not None or recorded is None:  # the supervisor counts over all its viewers, and tells
