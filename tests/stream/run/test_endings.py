@@ -148,13 +148,17 @@ def test_where_nohup_had_it_ignored_a_closed_terminal_ends_nothing() -> None:
 
 def test_a_browser_that_never_returns_does_not_stop_supervision(tmp_path: Path, network: Path) -> None:
     slow = tmp_path / "browser"
-    slow.write_text(f"#!{sys.executable}\nimport time\nopen('opened', 'w').close()\ntime.sleep(600)\n")
+    slow.write_text(
+        f"#!{sys.executable}\nimport os, time\nopen('opened', 'w').write(str(os.getpid()))\ntime.sleep(600)\n"
+    )
     slow.chmod(0o755)
     environment = {"BROWSER": f"{slow} %s", "DISPLAY": ":99"}
     with live(tmp_path, network, "--port", free_port(), env=environment) as it:
         before = it.running()
-        wait_until((tmp_path / "opened").exists)
+        wait_until(lambda: (tmp_path / "opened").exists() and (tmp_path / "opened").read_text())
         os.kill(before["serve"], signal.SIGKILL)
         wait_until(lambda: processes_of(it.process.pid).get("serve") not in (None, before["serve"]))
         it.process.send_signal(signal.SIGINT)
-        assert it.process.wait(PATIENCE_S) == 0
+        ended = it.process.wait(PATIENCE_S)
+        os.kill(int((tmp_path / "opened").read_text()), signal.SIGKILL)  # it holds our pipe
+        assert ended == 0
