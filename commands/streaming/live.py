@@ -33,6 +33,7 @@ from ..options import (
     writable,
     write_report,
 )
+from .config import config_option
 
 if TYPE_CHECKING:
     from ...engine import Engine
@@ -64,6 +65,7 @@ def _run_options(command: F) -> F:
         click.option("--frames", type=click.IntRange(1), help="Capture this many frames; a page stays until Ctrl-C."),
         insecure_option,
         model_options,
+        config_option,
     ):
         command = option(command)
     return command

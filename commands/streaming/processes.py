@@ -28,6 +28,7 @@ from ..options import (
     writable,
     write_report,
 )
+from .config import config_option
 
 if TYPE_CHECKING:
     from ...engine import Engine
@@ -55,6 +56,7 @@ _pulse = click.option("--pulse", hidden=True, help="Where the supervisor listens
 @crop_option
 @insecure_option
 @click.option("--feed", default="", hidden=True)
+@config_option
 @_pulse
 def attach(
     source: str,
@@ -89,6 +91,7 @@ def attach(
 @click.option("--losses", type=click.IntRange(0), default=0, hidden=True)
 @model_options
 @insecure_option
+@config_option
 @_pulse
 def serve(
     bind: str,
@@ -137,6 +140,7 @@ def serve(
 @click.option("--asked", hidden=True, help="What else the head of a recording says, as JSON.")
 @click.option("--orphans-report", type=FILE, hidden=True, help="The report, if the supervisor is killed.")
 @click.option("--keep-record", is_flag=True, help="Do not replace an earlier recording; take the next free name.")
+@config_option
 @_pulse
 def view(
     endpoint: str,
