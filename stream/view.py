@@ -47,6 +47,7 @@ class ViewState:
     problem: str = ""
     rejected: int = 0
     wish: Wish = Wish()
+    says: State = State.NO_RESULT  # of what is on display
     sticks: bool = False  # to its feed, also after its end: a recording holds one
     recorded: Callable[[], FilmRecord | None] = lambda: None  # what became of the recording, if there is one
 
@@ -177,7 +178,7 @@ class _Viewing:
             display.show(shown, tally)
         self.last_frame_ns = out = time.monotonic_ns()
         tally.add(frame, result, (out - captured) / 1e6, out)
-        self.was = result.state
+        self.was = self.state.says = result.state
         self._heed(result.point)
         return shown
 
@@ -209,7 +210,7 @@ class _Viewing:
         if self.was is not says and self.last_frame_ns and not self.state.ended:
             self.state.tally.absent(says)
             log.info("nothing new to show", extra={"state": says.value})
-        self.was = says
+        self.was = self.state.says = says
         for display in self.displays:
             display.status(says, note, self.state.tally)
 

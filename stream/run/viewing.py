@@ -58,8 +58,12 @@ class Viewing:
             self._displays.append(self._drawn(state, tell))
         if self._port is not None:
             from ..displays.page.hub import PageServer
+            from ..displays.page.metrics import Watched, routes
 
-            server = PageServer(self._port, on_point=state.ask)
+            def look() -> Watched:
+                return Watched(state.says, state.tally, state.rejected, state.engine)
+
+            server = PageServer(self._port, on_point=state.ask, routes=routes(look))
             server.start()
             self._displays.append(PageDisplay(server, lambda: state.engine))
             if not self._quiet:

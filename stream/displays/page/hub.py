@@ -26,6 +26,7 @@ from aiohttp import WSMsgType, web
 from .... import logs
 from ....engine.operating_point import POINT_NAMES, PointName
 from ....errors import FileError, InputError
+from .metrics import Routes
 
 log = logging.getLogger(__name__)
 PageHeader = dict[str, Any]
@@ -80,7 +81,8 @@ class PageServer:
 
     `on_point(name)` is called in that thread whenever a browser asks for an operating point.
     `on_sent(header)` is called in that thread whenever a frame has first been handed to a browser's
-    socket; the header then holds `latency_ms`. A bug in that thread is raised by the next `publish` or `status`.
+    socket; the header then holds `latency_ms`. `routes` are more addresses, and what answers there.
+    A bug in that thread is raised by the next `publish` or `status`.
     """
 
     def __init__(
@@ -89,10 +91,12 @@ class PageServer:
         host: str = "127.0.0.1",
         on_sent: Callable[[PageHeader], None] | None = None,
         on_point: Callable[[PointName], None] | None = None,
+        routes: Routes | None = None,
     ) -> None:
         if host not in _LOOPBACK:
             raise InputError(f"the page is for this machine only: its host is 127.0.0.1, not {host}")
         self.host, self.port, self.on_sent, self.on_point = host, port, on_sent, on_point
+        self._routes = routes or {}
         self._browsers: set[_Browser] = set()
         self._latencies: deque[tuple[int, int, float]] = deque(maxlen=65536)
         self._last_status: bytes | None = None
@@ -186,6 +190,8 @@ class PageServer:
         app = web.Application(middlewares=[self._guard])
         for path in _FILES:
             app.router.add_get(path, self._page)
+        for path in self._routes:
+            app.router.add_get(path, self._spoken)
         app.router.add_get("/live", self._live)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
         await self._runner.setup()
@@ -232,6 +238,10 @@ class PageServer:
                 "Cache-Control": "no-store",
             },
         )
+
+    async def _spoken(self, request: web.Request) -> web.Response:
+        status, text, kind = self._routes[request.path]()
+        return web.Response(status=status, text=text, content_type=kind, headers={"Cache-Control": "no-store"})
 
     async def _live(self, request: web.Request) -> web.WebSocketResponse:
         socket = web.WebSocketResponse(timeout=0.5, compress=False, max_msg_size=1024)

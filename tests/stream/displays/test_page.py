@@ -15,7 +15,9 @@ import aiohttp
 import pytest
 from smartca.engine.operating_point import POINT_NAMES
 from smartca.stream.displays.page.hub import PageServer
-from smartca.stream.frame import State
+from smartca.stream.displays.page.metrics import Watched, routes
+from smartca.stream.frame import State, Trail
+from smartca.stream.tally import Tally
 from support.waiting import run_async
 
 Socket: TypeAlias = "aiohttp.ClientWebSocketResponse[bool]"
@@ -262,3 +264,50 @@ def test_stopping_closes_the_browsers_and_leaves_no_thread() -> None:
     server.stop()
     server.publish(b"x", header(1))
     assert threading.active_count() <= before
+
+
+def watched(says: State) -> Watched:
+    tally = Tally(shown=3, states={"TEAR_OUTLINED": 2, "NO_RESULT": 1}, latencies={80: 2, 300: 1})
+    tally.attached["1"] = Trail(1, 5, {"newer frame at the engine": 2})
+    return Watched(says, tally, 4, {"backend": "openvino"})
+
+
+@pytest.mark.parametrize(
+    ("says", "status"),
+    [
+        (State.TEAR_OUTLINED, 200),
+        (State.UNSURE, 200),
+        (State.NO_TEAR_OUTLINED, 200),
+        (State.NO_RESULT, 503),
+        (State.STALE, 503),
+    ],
+)
+def test_health_is_told_by_what_is_said_of_the_picture(says: State, status: int) -> None:
+    server = PageServer(0, routes=routes(lambda: watched(says)))
+    server.start()
+    code, text, _ = get(server.url + "healthz")
+    server.stop()
+    assert (code, json.loads(text)["state"]) == (status, says.value)
+
+
+def test_metrics_are_what_prometheus_reads() -> None:
+    from prometheus_client.parser import text_string_to_metric_families
+
+    server = PageServer(0, routes=routes(lambda: watched(State.UNSURE)))
+    server.start()
+    code, text, _ = get(server.url + "metrics")
+    refused, _, _ = get(server.url + "metrics", Host="evil.example")
+    server.stop()
+    assert (code, refused) == (200, 403)
+    read = {
+        (sample.name, *sorted(sample.labels.values())): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+    assert read["smartca_frames_shown_total", "tear outlined"] == 2
+    assert read["smartca_frames_captured_total",] == 5
+    assert read["smartca_frames_dropped_total", "newer frame at the engine"] == 2
+    assert read["smartca_messages_refused_total",] == 4
+    assert read["smartca_state", "unsure"] == 1 and read["smartca_state", "stale"] == 0
+    assert read["smartca_latency_seconds_bucket", "0.01"] == 2 and read["smartca_latency_seconds_count",] == 3
+    assert read["smartca_latency_seconds_sum",] == pytest.approx(0.046)
