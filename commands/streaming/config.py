@@ -83,9 +83,9 @@ def _read(path: Path) -> dict[str, Any]:
             data = file.read(_LARGEST + 1)
     except OSError as error:
         raise FileError(f"the options' file {path} cannot be read ({error.strerror}); check its name") from error
+    if len(data) > _LARGEST:
+        raise InputError(f"{path} is larger than 1 MiB: no file of options; `smartca config show` prints one")
     try:
-        if len(data) > _LARGEST:
-            raise ValueError("it is larger than 1 MiB")
         return tomllib.loads(data.decode())
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path} is no TOML file of options ({error}); `smartca config show` prints one") from error

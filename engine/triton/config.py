@@ -67,7 +67,7 @@ def model_version(digest: str) -> str:
     return str(int(digest[:12], 16))
 
 
-def config(
+def network_config(
     name: str,
     network: ServedNetwork,
     serving: Serving,

@@ -20,7 +20,7 @@ from ... import onnx_bytes
 from ...files import sha256
 from .. import operating_point, plan
 from ..contract import MAKES_MODELS, EngineError
-from .config import ServedNetwork, Serving, config, file_name, model_version
+from .config import ServedNetwork, Serving, file_name, model_version, network_config
 
 PLANS = (".engine", ".plan", ".trt")
 
@@ -51,7 +51,7 @@ def write_repository(
             raise EngineError(f"{model.name} is not what was built from {onnx}: build it again with `smartca build`")
         stored = operating_point.stored_point(onnx) is not None
         point = operating_point.load_point(onnx, digest) if stored else None
-        (partial / "config.pbtxt").write_text(config(name, network, serving, digest, point))
+        (partial / "config.pbtxt").write_text(network_config(name, network, serving, digest, point))
         version = partial / model_version(digest)
         version.mkdir()
         for file in (weights, *others):
