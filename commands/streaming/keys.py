@@ -93,9 +93,9 @@ def revoke(name: str) -> int:
 
 @keys.command()
 @click.argument("engine", required=False)
-@click.argument("code", required=False)
+@click.argument("code", nargs=-1)
 @click.option("--port", type=click.IntRange(1, 65535), default=5557, show_default=True, help="Port of the pairing.")
-def pair(engine: str | None, code: str | None, port: int) -> int:
+def pair(engine: str | None, code: tuple[str, ...], port: int) -> int:
     """Exchange keys with another machine by a code of six digits.
 
     Without arguments, on the engine's machine: shows the code and waits. With ENGINE (its name or address) and CODE, on
@@ -106,14 +106,17 @@ def pair(engine: str | None, code: str | None, port: int) -> int:
 
     ring = KeyRing()
     if engine is not None:
-        if code is None:
+        if not code:
             raise click.UsageError("give the code, too, that `smartca keys pair` shows on the engine's machine")
-        name = pairing.join(pairing.read_code(code), ring, engine, port)
+        name = pairing.join(pairing.read_code("".join(code)), ring, engine, port)
         click.echo(f"paired with {name}: tcp://{engine}:PORT is encrypted, and lets this machine in")
         return 0
     shown = pairing.new_code()
-    say(f"on the other machine, within {PAIRING_MINUTES} minutes: smartca keys pair {own_name()} {shown}")
-    click.echo(f"{shown[:3]} {shown[3:]}")
+    say(
+        f"on the other machine, within {PAIRING_MINUTES} minutes: smartca keys pair {own_name()} {shown} (or with this "
+        "machine's address in place of its name, as --to and --from will name it)"
+    )
+    click.echo(shown)
     name = pairing.host(shown, ring, f"tcp://*:{port}", PAIRING_MINUTES * 60, lambda: True)
     click.echo(f"{name} may come in")
     return 0

@@ -127,10 +127,11 @@ class Dialled:
             self._encrypt(self._keys.own().public)
             self._refused, self._tried_ns = True, 0  # connect anew, now
             return
-        if self._encrypted:
+        if self._encrypted or (self._local and not self._insecure):
             self._why = (
                 f"the engine at {self.endpoint} does not hold the key known for it here, or is not encrypted; run "
-                f"`smartca keys pair` on its machine and here, or give --insecure on both sides"
+                f"`smartca keys pair` on its machine and here `smartca keys pair {host_of(self.endpoint)} CODE`, or give "
+                "--insecure on both sides"
             )
         else:
             self._why = f"the engine at {self.endpoint} is encrypted; leave --insecure out, as there"
