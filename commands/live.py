@@ -99,6 +99,7 @@ def run(started_ns: int, source: str, **options: object) -> int:
     SOURCE  clip.mp4          a video file: every frame, as fast as the engine goes
             pictures/         a folder of images
             camera:0          a camera or capture card: the newest frame wins
+            igtl://HOST       OpenIGTLink, of PLUS or 3D Slicer
             phantom:seed=7    the simulated shoulder
             NAME:REST         what an installed plugin makes of REST
     """
@@ -206,11 +207,11 @@ def _run(started_ns: int, source: str, wanted: _Wanted) -> int:
 
 def _look_at(source: str, wanted: _Wanted, progress: Callable[[int, int], None]) -> int | None:
     """Open the source here first: what is wrong with it is said once, and a phantom is drawn beforehand."""
-    if source.startswith("camera:") and not Path(source).exists():
-        return wanted.frames
     from ..stream.capture import check_sizes
-    from ..stream.sources import open_source
+    from ..stream.sources import is_live, open_source
 
+    if is_live(source):
+        return wanted.frames
     with open_source(source, progress, wanted.mask_value, wanted.label) as opened:
         check_sizes(opened)
         known = [number for number in (opened.count, wanted.frames) if number]

@@ -16,11 +16,11 @@ from .contract import OnFrame, Picture, Source
 
 log = logging.getLogger(__name__)
 
-__all__ = ["FORMS", "NO_CHOICE", "Picture", "Source", "TruthChoice", "open_source"]
+__all__ = ["FORMS", "NO_CHOICE", "Picture", "Source", "TruthChoice", "is_live", "open_source"]
 
 FORMS = (
     "a video file, a DICOM file, an .mha, .mhd or .nrrd file, an image, a folder of images, "
-    "camera:0 (or another number), "
+    "camera:0 (or another number), igtl://HOST, "
     "phantom: or phantom:seed=7 or phantom:seed=7,frames=300"
 )
 
@@ -137,9 +137,15 @@ def _file(path: Path) -> Source:
 def _camera(number: str, progress: OnFrame | None) -> Source:
     if not number.isdecimal():
         raise InputError(f"'camera:{number}' names no camera; give a number, e.g. camera:0")
-    from .camera import open_camera
+    from .live.camera import open_camera
 
     return open_camera(int(number))
+
+
+def _igtl(rest: str, progress: OnFrame | None) -> Source:
+    from .live.igtl import OpenIgtLink
+
+    return OpenIgtLink(rest)
 
 
 def _phantom(rest: str, progress: OnFrame | None) -> Source:
@@ -157,4 +163,15 @@ def _phantom(rest: str, progress: OnFrame | None) -> Source:
 
 
 # NAME:REST of our own; plugins add others
-NAMED: dict[str, Callable[[str, OnFrame | None], Source]] = {"camera": _camera, "phantom": _phantom}
+NAMED: dict[str, Callable[[str, OnFrame | None], Source]] = {
+    "camera": _camera,
+    "igtl": _igtl,
+    "phantom": _phantom,
+}
+LIVE = frozenset({"camera", "igtl"})  # of these, what is attached once and cannot be looked at beforehand
+
+
+def is_live(spec: str) -> bool:
+    """Whether `spec` names a feed that does not wait: it can be opened once, and only where it is attached."""
+    named = plugins.name_and_rest(spec)
+    return named is not None and named[0] in LIVE and not _is_there(Path(spec))

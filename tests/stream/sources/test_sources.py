@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 from smartca.stream.capture import Capture
 from smartca.stream.sources import Picture, Source, open_source
-from smartca.stream.sources.camera import Camera
+from smartca.stream.sources.live.camera import Camera
 from support.paths import SHARED as DATA
 from support.waiting import wait_until
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import cv2
 import numpy as np
 
-from ...errors import FileError
-from .contract import Picture, Source
+from ....errors import FileError
+from ..contract import Picture, Source
 
 _SILENT = 0
 
