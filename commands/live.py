@@ -156,6 +156,7 @@ class _Wanted:
     def view(self) -> list[str]:
         """The view process' arguments."""
         words = ["--headless"] if self.headless else ["--port", str(self.port), "--stay"]
+        words += ["--insecure"] if self.insecure else []
         if self.record:
             asked = {"crop": self.crop, "threshold": self.threshold}
             words += ["--record", str(self.record.absolute()), "--asked", json.dumps(asked)]

@@ -1,13 +1,14 @@
-"""igtl://HOST:PORT/DEVICE: where OpenIGTLink is spoken."""
+"""igtl://HOST:IGTL_PORT/DEVICE: where OpenIGTLink is spoken."""
 
 from __future__ import annotations
 
+import ipaddress
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from ...errors import InputError
 
-PORT = 18944  # OpenIGTLink's own
+IGTL_PORT = 18944  # OpenIGTLink's own
 
 
 class IgtlAddress(NamedTuple):
@@ -17,12 +18,20 @@ class IgtlAddress(NamedTuple):
     port: int
     device: str = ""
 
+    @property
+    def local(self) -> bool:
+        """Whether only this machine can reach it."""
+        try:
+            return self.host == "localhost" or ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{host}:{self.port}"
 
 
-def parse_igtl(rest: str, port: int = PORT) -> IgtlAddress:
+def parse_igtl(rest: str, port: int = IGTL_PORT) -> IgtlAddress:
     """What stands behind `igtl:`. Raises InputError where that is no address."""
     try:
         parts = urlsplit(f"igtl:{rest}")
@@ -33,6 +42,6 @@ def parse_igtl(rest: str, port: int = PORT) -> IgtlAddress:
     device = "" if parts is None else unquote(parts.path.strip("/"))
     if parts is None or not host or asked == 0 or parts.query or parts.username or len(device.encode()) > 20:
         raise InputError(
-            f"'igtl:{rest[:80]}' is no address of OpenIGTLink; write igtl://HOST:{PORT} or igtl://HOST:{PORT}/DEVICE"
+            f"'igtl:{rest[:80]}' is no address of OpenIGTLink; write igtl://HOST:{IGTL_PORT} or igtl://HOST:{IGTL_PORT}/DEVICE"
         )
     return IgtlAddress(host, asked or port, device)

@@ -54,7 +54,7 @@ def need_pyigtl() -> None:
         raise MissingPackage("OpenIGTLink needs pyigtl; install it with `pip install 'smartca[slicer]'`") from error
 
 
-def read_header(data: bytes) -> Header:
+def igtl_header(data: bytes) -> Header:
     """The 58 bytes before a message. Raises InputError for what is no OpenIGTLink."""
     version, kind, device, seconds, fraction, size, crc = HEADER.unpack(data)
     name = _word(kind)
@@ -70,7 +70,7 @@ def _word(field: bytes) -> str:
     return field.split(b"\0")[0].rstrip().decode("utf-8", "replace")
 
 
-def read_image(header: Header, body: bytes, depth: Depth) -> IgtlImage:
+def igtl_image(header: Header, body: bytes, depth: Depth) -> IgtlImage:
     """The picture of an IMAGE message. Raises InputError, with one sentence, where it is none or damaged."""
     from pyigtl.messages import CRC64
 

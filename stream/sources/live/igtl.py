@@ -13,7 +13,7 @@ import numpy as np
 from ....errors import FileError, InputError, SmartcaError, printable, sentence
 from ....pictures.depth import Depth
 from ...igtl.address import IgtlAddress, parse_igtl
-from ...igtl.messages import HEADER, Header, IgtlImage, need_pyigtl, read_header, read_image
+from ...igtl.messages import HEADER, Header, IgtlImage, igtl_header, igtl_image, need_pyigtl
 from ..contract import Picture, Source
 from .newest import Newest
 
@@ -73,7 +73,7 @@ class OpenIgtLink(Source):
 
     def _image(self, header: Header, body: bytes) -> IgtlImage:
         try:
-            return read_image(header, body, self._depth)
+            return igtl_image(header, body, self._depth)
         except SmartcaError as error:
             raise FileError(f"OpenIGTLink at {self.address}: {sentence(error)}") from error
 
@@ -97,7 +97,7 @@ class OpenIgtLink(Source):
     def _next(self) -> tuple[Header, bytes] | None:
         """The next message, if it is one of our pictures; others are read past."""
         try:
-            header = read_header(self._bytes(HEADER.size))
+            header = igtl_header(self._bytes(HEADER.size))
         except InputError as error:
             raise FileError(f"OpenIGTLink at {self.address}: {sentence(error)}") from error
         if header.kind == "IMAGE" and header.device == (self._device or header.device):
