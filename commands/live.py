@@ -99,6 +99,7 @@ def run(started_ns: int, source: str, **options: object) -> int:
     SOURCE  clip.mp4          a video file: every frame, as fast as the engine goes
             pictures/         a folder of images
             camera:0          a camera or capture card: the newest frame wins
+            rtsp://HOST/PATH  network video; also rtsps, http, https, udp, srt
             igtl://HOST       OpenIGTLink, of PLUS or 3D Slicer
             phantom:seed=7    the simulated shoulder
             NAME:REST         what an installed plugin makes of REST
@@ -165,6 +166,7 @@ class _Wanted:
 
 def _run(started_ns: int, source: str, wanted: _Wanted) -> int:
     from ..stream.run.run import Run, RunSettings, private_folder
+    from ..stream.sources import without_secrets
     from .progress import Line
 
     wanted.check(source)
@@ -177,7 +179,7 @@ def _run(started_ns: int, source: str, wanted: _Wanted) -> int:
         wanted.record is not None,
     )
     told: list[str] = []
-    with private_folder() as folder, Line(source) as line:
+    with private_folder() as folder, Line(without_secrets(source)) as line:
         page = None if wanted.headless else f"http://127.0.0.1:{wanted.port}/"
 
         def prepare() -> None:

@@ -16,12 +16,11 @@ from .contract import OnFrame, Picture, Source
 
 log = logging.getLogger(__name__)
 
-__all__ = ["FORMS", "NO_CHOICE", "Picture", "Source", "TruthChoice", "is_live", "open_source"]
+__all__ = ["FORMS", "NO_CHOICE", "Picture", "Source", "TruthChoice", "is_live", "open_source", "without_secrets"]
 
 FORMS = (
-    "a video file, a DICOM file, an .mha, .mhd or .nrrd file, an image, a folder of images, "
-    "camera:0 (or another number), igtl://HOST, "
-    "phantom: or phantom:seed=7 or phantom:seed=7,frames=300"
+    "a video, DICOM, .mha, .mhd or .nrrd file, an image or a folder of them, camera:0, an address "
+    "(rtsp://HOST), phantom: or phantom:seed=7,frames=300; `smartca sources` lists all"
 )
 
 
@@ -56,7 +55,7 @@ def _opened(spec: str | Path, progress: OnFrame | None, mask_value: int | None, 
     if (mask_value is not None or label) and not path.is_dir() and (named is not None or _is_there(path)):
         from ...pictures.datasets import refuse_choice
 
-        refuse_choice(str(spec), mask_value, label)
+        refuse_choice(without_secrets(str(spec)), mask_value, label)
     if str(spec).strip() and _is_there(path):  # first, as a file's name may have a colon too
         if path.is_dir():
             return _folder(path, mask_value, label)
@@ -85,7 +84,8 @@ def _foreign(spec: str, name: str, rest: str) -> Source:
     source = plugins.make("smartca.sources", name, rest)
     if source is None:
         raise InputError(
-            f"there is no file {spec} and no source called {name!r}; give {FORMS}; {plugins.told('smartca.sources')}"
+            f"there is no file {without_secrets(spec)} and no source called {name!r}; give {FORMS}; "
+            f"{plugins.told('smartca.sources')}"
         )
     if not isinstance(source, Source):
         raise RunError(f"the plugin {name!r} gave a {type(source).__name__}, which is no smartca.Source")
@@ -148,6 +148,15 @@ def _igtl(rest: str, progress: OnFrame | None) -> Source:
     return OpenIgtLink(rest)
 
 
+def _network(scheme: str) -> Callable[[str, OnFrame | None], Source]:
+    def opened(rest: str, progress: OnFrame | None) -> Source:
+        from .live.network import NetworkVideo
+
+        return NetworkVideo(f"{scheme}:{rest}")
+
+    return opened
+
+
 def _phantom(rest: str, progress: OnFrame | None) -> Source:
     options: dict[str, int] = {}
     for part in filter(None, rest.split(",")):
@@ -167,8 +176,14 @@ NAMED: dict[str, Callable[[str, OnFrame | None], Source]] = {
     "camera": _camera,
     "igtl": _igtl,
     "phantom": _phantom,
+    **{scheme: _network(scheme) for scheme in ("rtsp", "rtsps", "http", "https", "udp", "srt")},
 }
-LIVE = frozenset({"camera", "igtl"})  # of these, what is attached once and cannot be looked at beforehand
+LIVE = frozenset(NAMED) - {"phantom"}  # what is attached once, and cannot be looked at beforehand
+
+
+def without_secrets(spec: str) -> str:
+    """`spec` as it may be shown: of an address neither user nor password, nor what stands behind a question mark."""
+    return re.sub(r"\?.*", "", re.sub(r"//.*@", "//", spec)) if "://" in spec else spec
 
 
 def is_live(spec: str) -> bool:

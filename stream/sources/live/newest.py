@@ -16,11 +16,18 @@ class Newest(Generic[T]):
     """`read` is called in a thread of its own, until `close`; what it raises ends the feed, after the last thing.
 
     read: the next thing, or None where it was nothing to show. It is to come back at least once a second.
-    silent: what is raised, as a FileError, when nothing comes for `patience_s`.
+    silent: what is raised, as a FileError, when nothing comes for `patience_s`. `end` is called in the thread once it
+    reads no more: what it reads from must not be closed under it.
     """
 
-    def __init__(self, read: Callable[[], T | None], silent: Callable[[], str], patience_s: float) -> None:
-        self._read, self._silent, self._patience_s = read, silent, patience_s
+    def __init__(
+        self,
+        read: Callable[[], T | None],
+        silent: Callable[[], str],
+        patience_s: float,
+        end: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._read, self._silent, self._patience_s, self._end = read, silent, patience_s, end
         self._changed = threading.Condition()
         self._newest: T | None = None
         self._error: BaseException | None = None
@@ -68,6 +75,8 @@ class Newest(Generic[T]):
             with self._changed:
                 self._error = error
                 self._changed.notify_all()
+        finally:
+            self._end()
 
     def close(self) -> None:
         """Read nothing more; waits a moment for the thread."""
