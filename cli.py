@@ -29,6 +29,7 @@ COMMANDS = {
     "attach": ("commands.processes", "Send a feed to an engine (one of three processes)."),
     "serve": ("commands.processes", "Run the engine between feeds and viewers (one of three processes)."),
     "view": ("commands.processes", "Show an engine's overlays (one of three processes)."),
+    "sources": ("commands.sources", "List what can be attached, and the cameras that are plugged in."),
     "evaluate": ("commands.evaluate", "Score a model on data whose truth is known."),
     "bench": ("commands.bench", "Compare every engine and precision that runs here on one model."),
     "phantom": ("commands.phantom", "Write simulated ultrasound with exact tear masks."),

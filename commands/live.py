@@ -98,7 +98,7 @@ def run(started_ns: int, source: str, **options: object) -> int:
     \b
     SOURCE  clip.mp4          a video file: every frame, as fast as the engine goes
             pictures/         a folder of images
-            camera:0          a camera or capture card: the newest frame wins
+            camera:0          a camera or capture card: the newest frame wins (`smartca sources` lists them)
             rtsp://HOST/PATH  network video; also rtsps, http, https, udp, srt
             igtl://HOST       OpenIGTLink, of PLUS or 3D Slicer
             phantom:seed=7    the simulated shoulder

@@ -134,12 +134,10 @@ def _file(path: Path) -> Source:
     return VideoFile(path)
 
 
-def _camera(number: str, progress: OnFrame | None) -> Source:
-    if not number.isdecimal():
-        raise InputError(f"'camera:{number}' names no camera; give a number, e.g. camera:0")
-    from .live.camera import open_camera
+def _camera(rest: str, progress: OnFrame | None) -> Source:
+    from .live.camera import open_camera, parse_camera
 
-    return open_camera(int(number))
+    return open_camera(*parse_camera(rest))
 
 
 def _igtl(rest: str, progress: OnFrame | None) -> Source:
