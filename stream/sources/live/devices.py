@@ -20,14 +20,14 @@ _GET_FORMAT, _FORMAT_BYTES, _FIELD_AT, _CAPTURE = 0xC0D05604, 208, 20, 1
 _WOVEN = {4, 8, 9}  # V4L2_FIELD_INTERLACED, _INTERLACED_TB, _INTERLACED_BT: both fields in one picture, line by line
 
 
-class Device(NamedTuple):
+class VideoDevice(NamedTuple):
     """A device that gives pictures: camera:NUMBER, and what it calls itself."""
 
     number: int
     name: str
 
 
-def devices(root: Path = SYSFS) -> list[Device]:
+def devices(root: Path = SYSFS) -> list[VideoDevice]:
     """All that are there, by number; none where the system does not tell (anything but Linux)."""
     found = []
     for entry in root.glob("video*"):
@@ -35,7 +35,7 @@ def devices(root: Path = SYSFS) -> list[Device]:
         with suppress(OSError, ValueError):
             # one card has several nodes; those behind the first carry no pictures but data about them
             if number.isdecimal() and int(_line(entry / "index")) == 0:
-                found.append(Device(int(number), printable(_line(entry / "name"))))
+                found.append(VideoDevice(int(number), printable(_line(entry / "name"))))
     return sorted(found)
 
 

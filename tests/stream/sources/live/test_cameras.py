@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from smartca.commands.sources import sources
 from smartca.errors import InputError
 from smartca.stream.sources.live.camera import Camera, CameraMode, parse_camera, set_mode
-from smartca.stream.sources.live.devices import Device, device_named, devices, is_interlaced, modes, read_modes
+from smartca.stream.sources.live.devices import VideoDevice, device_named, devices, is_interlaced, modes, read_modes
 
 
 def film(folder: Path, frames: int = 12) -> cv2.VideoCapture:
@@ -78,7 +78,7 @@ def test_devices_are_found_by_name(tmp_path: Path) -> None:
     for number, name, index in ((10, "USB Capture HDMI: Magewell", 0), (2, "HD Webcam", 0), (3, "HD Webcam", 1)):
         node(tmp_path, number, name, index)
     (tmp_path / "video7").mkdir()  # gone meanwhile
-    assert devices(tmp_path) == [Device(2, "HD Webcam"), Device(10, "USB Capture HDMI: Magewell")]
+    assert devices(tmp_path) == [VideoDevice(2, "HD Webcam"), VideoDevice(10, "USB Capture HDMI: Magewell")]
     assert device_named("magewell", tmp_path) == 10 and device_named("HD Webcam", tmp_path) == 2
     with pytest.raises(InputError, match=r"'camera:h' names 2 cameras; camera:2 is HD Webcam; camera:10 is USB"):
         device_named("h", tmp_path)
