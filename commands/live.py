@@ -101,6 +101,7 @@ def run(started_ns: int, source: str, **options: object) -> int:
             camera:0          a camera or capture card: the newest frame wins (`smartca sources` lists them)
             rtsp://HOST/PATH  network video; also rtsps, http, https, udp, srt
             igtl://HOST       OpenIGTLink, of PLUS or 3D Slicer
+            screen:TITLE      a window of this screen; or screen:x,y,width,height
             phantom:seed=7    the simulated shoulder
             NAME:REST         what an installed plugin makes of REST
     """

@@ -12,8 +12,10 @@ FORMS = (
     ("camera:0", "a camera or capture card by number, or camera:NAME; camera:0?size=1920x1080&fps=60&format=MJPG", ""),
     ("rtsp://HOST/PATH", "network video; also rtsps, http, https (MJPEG, HLS), udp, srt", ""),
     ("igtl://HOST:18944", "OpenIGTLink, of PLUS or 3D Slicer; /DEVICE behind it for one of several", "slicer"),
+    ("screen:0,0,1280,720", "a part of the screen, or screen:WINDOW TITLE", "screen"),
+    ("clarius:", "not by itself: through PLUS (OpenIGTLink), or from the screen", ""),
 )
-NEEDS = {"slicer": ("pyigtl",)}
+NEEDS = {"slicer": ("pyigtl",), "screen": ("mss",)}
 
 
 @click.command()

@@ -155,6 +155,19 @@ def _network(scheme: str) -> Callable[[str, OnFrame | None], Source]:
     return opened
 
 
+def _screen(rest: str, progress: OnFrame | None) -> Source:
+    from .live.screen import ScreenPart
+
+    return ScreenPart(rest)
+
+
+def _clarius(rest: str, progress: OnFrame | None) -> Source:
+    raise InputError(
+        "smartca does not speak Clarius Cast, whose library is not on PyPI; attach the scanner through PLUS or another "
+        "OpenIGTLink bridge (igtl://HOST, see docs/plus.md), or show its app on this screen (screen:TITLE)"
+    )
+
+
 def _phantom(rest: str, progress: OnFrame | None) -> Source:
     options: dict[str, int] = {}
     for part in filter(None, rest.split(",")):
@@ -172,8 +185,10 @@ def _phantom(rest: str, progress: OnFrame | None) -> Source:
 # NAME:REST of our own; plugins add others
 NAMED: dict[str, Callable[[str, OnFrame | None], Source]] = {
     "camera": _camera,
+    "clarius": _clarius,
     "igtl": _igtl,
     "phantom": _phantom,
+    "screen": _screen,
     **{scheme: _network(scheme) for scheme in ("rtsp", "rtsps", "http", "https", "udp", "srt")},
 }
 LIVE = frozenset(NAMED) - {"phantom"}  # what is attached once, and cannot be looked at beforehand
