@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 
 from ....errors import FileError, InputError
 from ....pictures.films import pixel_width_of, played_stream, shown_pixels
-from ..contract import Picture, Source
+from ..contract import Picture, Shape, Source
 from .fields import one_field
-from .newest import Newest
+from .newest import Newest, same_size
 
 log = logging.getLogger(__name__)
 SCHEMES = ("rtsp", "rtsps", "http", "https", "udp", "srt")
@@ -76,10 +76,13 @@ class NetworkVideo(Source):
     def pictures(self, start: int = 0) -> Iterator[Picture]:
         """Pictures from now on; what was sent before cannot be had, so `start` means nothing."""
         zero: float | None = None
+        shape: Shape | None = None
         for frame in self._feed.each():
+            pixels = self._pixels(frame)
+            shape = same_size(pixels, shape, self.name)
             zero = frame.time if zero is None else zero
             since = None if frame.time is None or zero is None else round((frame.time - zero) * 1e9)
-            yield Picture(self._pixels(frame), media_ns=since if since is not None and since >= 0 else None)
+            yield Picture(pixels, media_ns=since if since is not None and since >= 0 else None)
 
     def close(self) -> None:
         """See `Source.close`."""
@@ -127,7 +130,7 @@ class Pace:
         self.paced = paced
         self.all_late = False
         self._quickest: float | None = None  # seconds from a frame's own time to when it came, at the least
-        self._asked = self._kept = 0.0
+        self._way = self._asked = self._kept = 0.0  # of the frame before; when it came; when one was last kept
 
     def keeps(self, media_s: float | None, now: float, closed: Callable[[], bool] = lambda: False) -> bool:
         """Whether the frame of this time, which came at `now`, is to be shown. Waits for its time if paced."""
@@ -135,13 +138,16 @@ class Pace:
             return True
         way = now - media_s
         if self._quickest is None:
-            self._quickest, self._asked, self._kept = way, now, now
+            self._quickest, self._way, self._asked, self._kept = way, way, now, now
         if self.paced:
             while (wait := self._quickest + media_s - time.monotonic()) > 0 and not closed():
                 time.sleep(min(wait, 0.2))
             return True
-        self._quickest = min(way, self._quickest + (now - self._asked) * _DRIFT)
-        self._asked = now
+        jump, since = way - self._way, now - self._asked
+        if jump > _LATE_S > 2 * since:  # it came as soon as any, so the sender's clock was set back
+            self._quickest += jump
+        self._quickest = min(way, self._quickest + since * _DRIFT)
+        self._way, self._asked = way, now
         if way - self._quickest <= _LATE_S:
             self._kept = now
             return True
@@ -172,7 +178,7 @@ def _parts(url: str) -> SplitResult:
 
 def _with_password(parts: SplitResult) -> str:
     password = os.environ.get(PASSWORD)
-    if parts.username is None or parts.password is not None or password is None:
+    if not parts.username or parts.password is not None or password is None:
         return parts.geturl()
     place = parts.netloc.rpartition("@")[2]
     return parts._replace(netloc=f"{quote(parts.username, safe='%')}:{quote(password, safe='')}@{place}").geturl()

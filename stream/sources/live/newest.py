@@ -6,10 +6,24 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ....errors import FileError
+from ..contract import Shape
 
 T = TypeVar("T")
 PARTING_S = 1.0
+
+
+def same_size(pixels: NDArray[np.uint8], first: Shape | None, name: str) -> Shape:
+    """The shape of `pixels`, if it is that of the feed's first picture.
+
+    Raises FileError otherwise, so that the feed is attached anew: its sector and its scale were those of the first.
+    """
+    if first is not None and pixels.shape != first:
+        raise FileError(f"{name} has changed its size; it is attached anew")
+    return pixels.shape
 
 
 class Newest(Generic[T]):

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ....errors import FileError, InputError, MissingPackage
 from ....pictures.pixels import SMALLEST
 from ..contract import Picture, Source
+from .newest import same_size
 
 if TYPE_CHECKING:
     from mss.base import MSS
@@ -56,10 +57,11 @@ class ScreenPart(Source):
 
     def pictures(self, start: int = 0) -> Iterator[Picture]:
         """Pictures from now on; what was on the screen before cannot be had, so `start` means nothing."""
-        due = time.monotonic()
+        due, shape = time.monotonic(), None
         with _grabber() as grabber, self._windows() as windows:  # opened in the thread that reads
             while True:
                 pixels = _grabbed(grabber, self._where(windows), self.name)
+                shape = same_size(pixels, shape, self.name)
                 yield Picture(pixels)
                 due = max(due + 1 / _FPS, time.monotonic() - 1 / _FPS)
                 time.sleep(max(0.0, due - time.monotonic()))

@@ -286,6 +286,12 @@ def test_what_waited_in_a_buffer_is_not_the_present() -> None:
     assert not any(kept[:40]) and all(kept[-14:]) and not pace.all_late
     late = [pace.keeps(12 + n / 30, now + 12 + n / 30 + stuck) for n in range(120)]
     assert not any(late) and pace.all_late
+    grows = Pace(False)  # decoding takes a tenth longer than there is time for
+    kept = [grows.keeps(n / 30, n / 30 * 1.1) for n in range(600)]
+    assert all(kept[:140]) and not any(kept[160:]) and grows.all_late
+    jumps = Pace(False)  # a sender whose clock is set, forth and back, while frames go on coming
+    set_by = [0.0, 100.0, 40.0, 0.0]
+    assert all(jumps.keeps(n / 30 + set_by[n // 90], n / 30) for n in range(360)) and not jumps.all_late
     slow = Pace(False)  # a clock that loses a minute in a day
     assert all(slow.keeps(n / 30 * (1 - 60 / 86400), n / 30) for n in range(0, 40 * 3600 * 30, 997))
 
