@@ -31,6 +31,7 @@ COMMANDS = {
     "view": ("commands.streaming.processes", "Show an engine's overlays (one of three processes)."),
     "keys": ("commands.streaming.keys", "Let other machines in: encrypted, and only those you know."),
     "config": ("commands.streaming.config", "Print the options of a live command as a TOML file."),
+    "sources": ("commands.streaming.sources", "List what can be attached, and the cameras that are plugged in."),
     "evaluate": ("commands.evaluate", "Score a model on data whose truth is known."),
     "bench": ("commands.bench", "Compare every engine and precision that runs here on one model."),
     "phantom": ("commands.phantom", "Write simulated ultrasound with exact tear masks."),

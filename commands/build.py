@@ -12,8 +12,8 @@ import click
 from ..calibration.int8.data import CalibrationData
 from ..engine.contract import PRECISIONS
 from ..engine.machine import BACKENDS
-from .build_triton import Repository, triton_options
-from .int8_options import data_options
+from .building.build_triton import Repository, triton_options
+from .building.int8_options import data_options
 from .options import FILE, say, usual
 from .progress import Phases
 

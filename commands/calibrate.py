@@ -12,7 +12,7 @@ from rich.table import Table
 
 from ..engine.machine import BUILDERS
 from ..engine.operating_point import POINT_NAMES, OperatingPoint, Reached
-from .int8_options import data_options
+from .building.int8_options import data_options
 from .options import (
     FILE,
     FOLDER,

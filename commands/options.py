@@ -124,8 +124,8 @@ def display_option(command: F) -> F:
         "--display",
         "displays",
         multiple=True,
-        metavar="NAME:REST",
-        help="Show on a plugin's display as well; may be given several times.",
+        metavar="igtl://HOST:PORT|NAME:REST",
+        help="Show in 3D Slicer or PLUS (OpenIGTLink), or on a plugin's display, as well; may be given several times.",
     )(command)
 
 

@@ -53,11 +53,11 @@ class FilmHead:
 def film_head(path: Path) -> FilmHead:
     """Raises OSError where there is no such file, ValueError where it is no film; both name it."""
     with open_film(path) as container:
-        stream = _played(container)
+        stream = played_stream(container)
         assert stream is not None
         fps = float(stream.average_rate) if stream.average_rate else 0.0
-        first, width = next(_decode(container, stream, []), None), _pixel_width(stream)
-        shape = None if first is None else _shown(first, width).shape
+        first, width = next(_decode(container, stream, []), None), pixel_width_of(stream)
+        shape = None if first is None else shown_pixels(first, width).shape
         return FilmHead(fps if _FEWEST <= fps <= _FASTEST else None, stream.frames or None, shape)
 
 
@@ -68,15 +68,15 @@ def read_film(path: Path, start: int = 0, every: int = 1) -> Iterator[FilmPictur
     """
     read, errors = 0, list[av.error.FFmpegError]()
     with open_film(path) as container:
-        stream = _played(container)
+        stream = played_stream(container)
         assert stream is not None
-        width, count, zero = _pixel_width(stream), stream.frames, None
+        width, count, zero = pixel_width_of(stream), stream.frames, None
         for frame in _whole_pictures(_decode(container, stream, errors)):
             now = None if frame.time is None else round(frame.time * 1e9)
             zero = now if zero is None else zero
             if read >= start and (read - start) % every == 0:
                 since = None if now is None or zero is None or now < zero else now - zero
-                yield FilmPicture(_shown(frame, width), since)
+                yield FilmPicture(shown_pixels(frame, width), since)
             read += 1
     if errors or not read:
         why = (errors[0].strerror or str(errors[0])) if errors else "no frame decodes"
@@ -106,7 +106,7 @@ def open_film(path: Path) -> InputContainer:
     if film_of(path) and not (container.streams.video or container.streams.audio):
         container.close()
         raise InputError(_cut_off(path))
-    stream = _played(container)
+    stream = played_stream(container)
     if stream is None or container.format.name == _TEXT:
         container.close()
         raise InputError(f"{path} holds no video ({container.format.name}); give a video file, e.g. an .mp4")
@@ -117,7 +117,7 @@ def open_film(path: Path) -> InputContainer:
     return container
 
 
-def _played(container: InputContainer) -> VideoStream | None:
+def played_stream(container: InputContainer) -> VideoStream | None:
     """The stream of pictures that players choose, which is no cover; None where there is none."""
     told = [(int(getattr(stream, "disposition", 0)), stream) for stream in container.streams.video]
     films = [(said, stream) for said, stream in told if not said & _COVERS]
@@ -207,14 +207,14 @@ def _drained(graph: Graph) -> Iterator[VideoFrame]:
     yield from _ready(graph)
 
 
-def _pixel_width(stream: VideoStream) -> float:
+def pixel_width_of(stream: VideoStream) -> float:
     """How wide a stored pixel is to its height; 1 where that is not said, not to be believed, or next to nothing."""
     said = stream.sample_aspect_ratio
     width = float(said) if said else 1.0
     return width if 1 / _WIDEST <= width <= _WIDEST and abs(width - 1) >= _SQUARE else 1.0
 
 
-def _shown(frame: VideoFrame, pixel_width: float) -> Pixels:
+def shown_pixels(frame: VideoFrame, pixel_width: float) -> Pixels:
     """The picture as a player shows it. Sides are only ever made longer, so that nothing is lost."""
     grey = frame.format.name.startswith("gray")
     pixels = np.asarray(frame.to_ndarray(format="gray" if grey else "bgr24"), np.uint8)

@@ -103,7 +103,10 @@ def run(started_ns: int, source: str, **options: object) -> int:
     \b
     SOURCE  clip.mp4          a video file: every frame, as fast as the engine goes
             pictures/         a folder of images
-            camera:0          a camera or capture card: the newest frame wins
+            camera:0          a camera or capture card: the newest frame wins (`smartca sources` lists them)
+            rtsp://HOST/PATH  network video; also rtsps, http, https, udp, srt
+            igtl://HOST       OpenIGTLink, of PLUS or 3D Slicer
+            screen:TITLE      a window of this screen; or screen:x,y,width,height
             phantom:seed=7    the simulated shoulder
             NAME:REST         what an installed plugin makes of REST
     """
@@ -161,6 +164,7 @@ class _Wanted:
     def view(self) -> list[str]:
         """The view process' arguments."""
         words = ["--headless"] if self.headless else ["--port", str(self.port), "--stay"]
+        words += ["--insecure"] if self.insecure else []
         if self.record:
             asked = {"crop": self.crop, "threshold": self.threshold}
             words += ["--record", str(self.record.absolute()), "--asked", json.dumps(asked)]
@@ -172,6 +176,7 @@ class _Wanted:
 def _run(started_ns: int, source: str, wanted: _Wanted) -> int:
     from ...stream.run.ending import private_folder
     from ...stream.run.run import Run, RunSettings
+    from ...stream.sources import without_secrets
     from ..progress import Line
 
     wanted.check(source)
@@ -184,7 +189,7 @@ def _run(started_ns: int, source: str, wanted: _Wanted) -> int:
         wanted.record is not None,
     )
     told: list[str] = []
-    with private_folder() as folder, Line(source) as line:
+    with private_folder() as folder, Line(without_secrets(source)) as line:
         page = None if wanted.headless else f"http://127.0.0.1:{wanted.port}/"
 
         def prepare() -> None:
@@ -217,11 +222,11 @@ def _run(started_ns: int, source: str, wanted: _Wanted) -> int:
 
 def _look_at(source: str, wanted: _Wanted, progress: Callable[[int, int], None]) -> int | None:
     """Open the source here first: what is wrong with it is said once, and a phantom is drawn beforehand."""
-    if source.startswith("camera:") and not Path(source).exists():
-        return wanted.frames
     from ...stream.capture import check_sizes
-    from ...stream.sources import open_source
+    from ...stream.sources import is_live, open_source
 
+    if is_live(source):
+        return wanted.frames
     with open_source(source, progress, wanted.mask_value, wanted.label) as opened:
         check_sizes(opened)
         known = [number for number in (opened.count, wanted.frames) if number]

@@ -167,7 +167,8 @@ def view(
     writable(record, "--record")
     apart("", record, report)
     known = json.loads(asked) if asked else {}
-    writing = Viewing(None if headless else port, record, not keep_record, say, pulse is not None, displays, known)
+    page, quiet = None if headless else port, pulse is not None
+    writing = Viewing(page, record, not keep_record, say, quiet, displays, known, insecure)
 
     def finish(state: ViewState, orphaned: bool) -> None:
         writing.close()

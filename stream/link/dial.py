@@ -130,8 +130,8 @@ class Dialled:
         if self._encrypted or (self._local and not self._insecure):
             self._why = (
                 f"the engine at {self.endpoint} does not hold the key known for it here, or is not encrypted; run "
-                f"`smartca keys pair` on its machine and here `smartca keys pair {host_of(self.endpoint)} CODE`, or give "
-                "--insecure on both sides"
+                f"`smartca keys pair` on its machine and here `smartca keys pair {host_of(self.endpoint)} CODE`, or "
+                "give --insecure on both sides"
             )
         else:
             self._why = f"the engine at {self.endpoint} is encrypted; leave --insecure out, as there"

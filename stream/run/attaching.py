@@ -49,13 +49,20 @@ def run_attach(
 
 
 def reopened(spec: str, heart: Heart) -> Source | None:
-    """The source `spec` once it is there again, asked for about once a second; None once told to stop."""
+    """The source `spec` once it is there again; None once told to stop.
+
+    A device is asked for about once a second, another machine less and less often.
+    """
+    tenths = 10
     while heart.alive():
         heart.ready(False)
         try:
             return open_source(spec)
         except (SmartcaError, OSError):
-            for _ in range(10):
+            for _ in range(tenths):
                 heart.ready(False)
                 time.sleep(0.1)
+                if not heart.alive():
+                    return None
+            tenths = min(100, round(1.5 * tenths)) if "://" in spec else tenths
     return None

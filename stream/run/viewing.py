@@ -35,9 +35,10 @@ class Viewing:
         quiet: bool,
         others: Sequence[str] = (),
         asked: Mapping[str, object] | None = None,
+        insecure: bool = False,
     ) -> None:
         self._port, self._record, self._replace = port, record, replace
-        self._asked = asked or {}
+        self._asked, self._insecure = asked or {}, insecure
         self._say, self._quiet, self._others = say, quiet, others
         self._displays: list[Display] = []
 
@@ -53,7 +54,7 @@ class Viewing:
             tell(problem)
 
         for spec in self._others:
-            self._displays.append(Guarded(open_display(spec), spec, failed))
+            self._displays.append(Guarded(open_display(spec, self._insecure), spec, failed))
         if self._port is None or self._record is not None:
             self._displays.append(self._drawn(state, tell))
         if self._port is not None:
@@ -102,14 +103,21 @@ class Viewing:
                 closing.callback(display.close)
 
 
-def open_display(spec: str) -> Display:
-    """What the plugin NAME makes of 'NAME:REST'. Raises InputError where there is none, RunError where it fails."""
+def open_display(spec: str, insecure: bool = False) -> Display:
+    """What `igtl` or the plugin NAME makes of 'NAME:REST'.
+
+    Raises InputError where there is none, RunError where it fails, and what OpenIgtLinkDisplay raises.
+    """
     named = plugins.name_and_rest(spec)
+    if named is not None and named[0] == "igtl":
+        from ..displays.igtl import OpenIgtLinkDisplay
+
+        return OpenIgtLinkDisplay(named[1], insecure)
     display = None if named is None else plugins.make("smartca.displays", *named)
     if display is None:
         raise InputError(
-            f"'{spec}' is no display; give --display NAME:REST of a plugin (the page, --record and --headless are "
-            f"built in); {plugins.told('smartca.displays')}"
+            f"'{spec}' is no display; give --display igtl://127.0.0.1:18945, or NAME:REST of a plugin (the page, "
+            f"--record and --headless are built in); {plugins.told('smartca.displays')}"
         )
     if not callable(getattr(display, "show", None)):
         raise RunError(f"the display {spec} is a {type(display).__name__} without show(shown, tally)")

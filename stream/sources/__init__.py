@@ -16,12 +16,11 @@ from .contract import OnFrame, Picture, Source
 
 log = logging.getLogger(__name__)
 
-__all__ = ["FORMS", "NO_CHOICE", "Picture", "Source", "TruthChoice", "open_source"]
+__all__ = ["FORMS", "NO_CHOICE", "Picture", "Source", "TruthChoice", "is_live", "open_source", "without_secrets"]
 
 FORMS = (
-    "a video file, a DICOM file, an .mha, .mhd or .nrrd file, an image, a folder of images, "
-    "camera:0 (or another number), "
-    "phantom: or phantom:seed=7 or phantom:seed=7,frames=300"
+    "a video, DICOM, .mha, .mhd or .nrrd file, an image or a folder of them, camera:0, an address "
+    "(rtsp://HOST), phantom: or phantom:seed=7,frames=300; `smartca sources` lists all"
 )
 
 
@@ -56,7 +55,7 @@ def _opened(spec: str | Path, progress: OnFrame | None, mask_value: int | None, 
     if (mask_value is not None or label) and not path.is_dir() and (named is not None or _is_there(path)):
         from ...pictures.datasets import refuse_choice
 
-        refuse_choice(str(spec), mask_value, label)
+        refuse_choice(without_secrets(str(spec)), mask_value, label)
     if str(spec).strip() and _is_there(path):  # first, as a file's name may have a colon too
         if path.is_dir():
             return _folder(path, mask_value, label)
@@ -85,7 +84,8 @@ def _foreign(spec: str, name: str, rest: str) -> Source:
     source = plugins.make("smartca.sources", name, rest)
     if source is None:
         raise InputError(
-            f"there is no file {spec} and no source called {name!r}; give {FORMS}; {plugins.told('smartca.sources')}"
+            f"there is no file {without_secrets(spec)} and no source called {name!r}; give {FORMS}; "
+            f"{plugins.told('smartca.sources')}"
         )
     if not isinstance(source, Source):
         raise RunError(f"the plugin {name!r} gave a {type(source).__name__}, which is no smartca.Source")
@@ -134,12 +134,38 @@ def _file(path: Path) -> Source:
     return VideoFile(path)
 
 
-def _camera(number: str, progress: OnFrame | None) -> Source:
-    if not number.isdecimal():
-        raise InputError(f"'camera:{number}' names no camera; give a number, e.g. camera:0")
-    from .camera import open_camera
+def _camera(rest: str, progress: OnFrame | None) -> Source:
+    from .live.camera import open_camera, parse_camera
 
-    return open_camera(int(number))
+    return open_camera(*parse_camera(rest))
+
+
+def _igtl(rest: str, progress: OnFrame | None) -> Source:
+    from .live.igtl import OpenIgtLink
+
+    return OpenIgtLink(rest)
+
+
+def _network(scheme: str) -> Callable[[str, OnFrame | None], Source]:
+    def opened(rest: str, progress: OnFrame | None) -> Source:
+        from .live.network import NetworkVideo
+
+        return NetworkVideo(f"{scheme}:{rest}")
+
+    return opened
+
+
+def _screen(rest: str, progress: OnFrame | None) -> Source:
+    from .live.screen import ScreenPart
+
+    return ScreenPart(rest)
+
+
+def _clarius(rest: str, progress: OnFrame | None) -> Source:
+    raise InputError(
+        "smartca does not speak Clarius Cast, whose library is not on PyPI; attach the scanner through PLUS or another "
+        "OpenIGTLink bridge (igtl://HOST, see docs/plus.md), or show its app on this screen (screen:TITLE)"
+    )
 
 
 def _phantom(rest: str, progress: OnFrame | None) -> Source:
@@ -157,4 +183,23 @@ def _phantom(rest: str, progress: OnFrame | None) -> Source:
 
 
 # NAME:REST of our own; plugins add others
-NAMED: dict[str, Callable[[str, OnFrame | None], Source]] = {"camera": _camera, "phantom": _phantom}
+NAMED: dict[str, Callable[[str, OnFrame | None], Source]] = {
+    "camera": _camera,
+    "clarius": _clarius,
+    "igtl": _igtl,
+    "phantom": _phantom,
+    "screen": _screen,
+    **{scheme: _network(scheme) for scheme in ("rtsp", "rtsps", "http", "https", "udp", "srt")},
+}
+LIVE = frozenset(NAMED) - {"phantom"}  # what is attached once, and cannot be looked at beforehand
+
+
+def without_secrets(spec: str) -> str:
+    """`spec` as it may be shown: of an address neither user nor password, nor what stands behind a question mark."""
+    return re.sub(r"\?.*", "", re.sub(r"//.*@", "//", spec)) if "://" in spec else spec
+
+
+def is_live(spec: str) -> bool:
+    """Whether `spec` names a feed that does not wait: it can be opened once, and only where it is attached."""
+    named = plugins.name_and_rest(spec)
+    return named is not None and named[0] in LIVE and not _is_there(Path(spec))

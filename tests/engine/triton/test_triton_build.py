@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 from smartca.commands.build import build as command
-from smartca.commands.build_triton import Repository
+from smartca.commands.building.build_triton import Repository
 from smartca.engine import EngineError, OperatingPoint, plan
 from smartca.engine import operating_point as points
 from smartca.engine.machine import gpus, library_version

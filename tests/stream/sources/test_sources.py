@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 from smartca.stream.capture import Capture
 from smartca.stream.sources import Picture, Source, open_source
-from smartca.stream.sources.camera import Camera
+from smartca.stream.sources.live.camera import Camera
 from support.paths import SHARED as DATA
 from support.waiting import wait_until
 
@@ -129,7 +129,7 @@ def test_what_is_no_video_is_told_in_one_sentence(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "spec", ["", "rtsp://scanner/live", "phantom:size=3", "phantom:seed=x", "phantom:seed=1,seed=2"]
+    "spec", ["", "gopher://scanner/live", "phantom:size=3", "phantom:seed=x", "phantom:seed=1,seed=2"]
 )
 def test_what_is_no_source_is_answered_with_the_forms(spec: str) -> None:
     assert "camera:0" in sentence(spec) and "phantom:seed=7,frames=300" in sentence(spec)

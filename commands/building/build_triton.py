@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from .options import FILE, say
+from ..options import FILE, say
 
 NAME = "smartca"
 ONNX = ("onnxruntime", "openvino")  # Triton's backends that take the .onnx file
@@ -31,7 +31,7 @@ class Repository:
         self, asked: str | None, target: tuple[str, ...], batch: int, workspace: int | None, out: Path | None
     ) -> str:
         """Which of Triton's backends will run it. Raises UsageError where that is none or cannot do what is asked."""
-        from ..engine.machine import gpus, library_version
+        from ...engine.machine import gpus, library_version
 
         if out is not None:
             raise click.UsageError("-o and --triton are two places for one engine: leave one of them out")
@@ -62,9 +62,9 @@ class Repository:
 
     def write(self, engine: Path, model: Path, backend: str, precision: str, batch: int, calibrated: bool) -> Path:
         """Write the network's folder, all of it or nothing; `engine` is what was built of `model`."""
-        from ..engine.cpu.ready_int8 import built_from
-        from ..engine.triton.config import Serving
-        from ..engine.triton.repository import write_repository
+        from ...engine.cpu.ready_int8 import built_from
+        from ...engine.triton.config import Serving
+        from ...engine.triton.repository import write_repository
 
         model = built_from(model, precision, calibrated)
         serving = Serving(backend, precision, self.instances, self.gpu, 0, batch, self.strict_queue)

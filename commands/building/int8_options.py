@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
-from ..calibration.int8.data import POOLED_DICE, RECALL, WORST_FRAME, CalibrationData
-from .options import crop_option, finite, label_option, mask_value_option
+from ...calibration.int8.data import POOLED_DICE, RECALL, WORST_FRAME, CalibrationData
+from ..options import crop_option, finite, label_option, mask_value_option
 
 
 def _limit(name: str, usual: float, words: str) -> Any:

@@ -1,0 +1,1 @@
+"""Options of `smartca build` and `smartca calibrate` that are many."""
