@@ -13,7 +13,7 @@ import zmq
 from .causes import NEWER_AT_ENGINE, TOO_OLD_AT_ENGINE
 from .fanout import Fanout
 from .frame import FeedName, Frame, Trail
-from .link.credits import FILE_WINDOW, LEASE_NS, WINDOW
+from .link.credits import FILE_WINDOW, LEASE_NS, live_window
 from .link.link import FORGET_NS, Admits, Receiver, Rejections, read_messages, transmitter, waiting
 from .link.wire import End, Message, Reply, WireError
 
@@ -37,6 +37,9 @@ class Feed:
     waiting: deque[WaitingFrame] = field(default_factory=deque)
     inferred: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
+    live: bool = False
+    period_ns: float = 0.0  # from one captured frame to the next; 0: not known yet
+    _before: tuple[int, int, int] = (0, 0, 0)  # epoch, number and capture of its newest frame
 
     @property
     def name(self) -> FeedName | None:
@@ -47,13 +50,26 @@ class Feed:
     def put(self, message: Message, body: Frame | End, now_ns: int) -> None:
         """Queue a body; a live frame takes the place of every older one that still waits."""
         live = isinstance(body, Frame) and body.live
-        self.receiver.account.window = WINDOW if live else FILE_WINDOW
+        if isinstance(body, Frame):
+            self.live = body.live
+            self._time(body)
         if live:
             while self.waiting:
                 self._drop_first(NEWER_AT_ENGINE, now_ns)
         elif len(self.waiting) > FILE_WINDOW + 1:
             raise WireError("a feed sends more than it was granted")
         self.waiting.append(WaitingFrame(message, body, now_ns))
+
+    def _time(self, frame: Frame) -> None:
+        """Learn the feed's pace; numbers count the frames too that were dropped at the scanner."""
+        epoch, seq, captured_ns = self._before
+        self._before = frame.epoch, frame.seq, frame.captured_ns
+        if frame.epoch == epoch and frame.seq > seq:
+            self.period_ns = max(0, frame.captured_ns - captured_ns) / (frame.seq - seq)
+
+    def open_window(self, busy_ns: float) -> None:
+        """How many of its messages may be in flight, at an engine that hears nothing for `busy_ns` at a time."""
+        self.receiver.account.window = live_window(busy_ns, self.period_ns) if self.live else FILE_WINDOW
 
     def drop_old(self, now_ns: int) -> None:
         """Live frames that nobody could be shown in time are not shown at all."""
@@ -87,8 +103,11 @@ class Intake:
         """The feeds that can be had now."""
         return tuple(name for feed in self.feeds.values() if (name := feed.name) and not feed.receiver.silent(now_ns))
 
-    def pump(self, wants: Callable[[FeedName | None], bool], now_ns: int) -> None:
-        """Take in all that waits, and grant: only while somebody `wants` to look at that very feed."""
+    def pump(self, wants: Callable[[FeedName | None], bool], now_ns: int, busy_ns: float = 0.0) -> None:
+        """Take in all that waits, and grant: only while somebody `wants` to look at that very feed.
+
+        busy_ns: how long the engine's loop is away from here at a time.
+        """
         for parts in waiting(self._socket, self._admits):
             self._take(parts, now_ns)
         for peer, feed in list(self.feeds.items()):
@@ -98,6 +117,7 @@ class Intake:
                 log.info("a feed is gone", extra={**facts, "dropped": dict(feed.dropped), "feeds": len(self.feeds)})
                 continue
             feed.drop_old(now_ns)
+            feed.open_window(busy_ns)
             feed.receiver.want(wants(feed.name), now_ns)
             feed.receiver.announce(now_ns)
 

@@ -21,6 +21,7 @@ from .link.link import POLL_MS, Rejections
 from .link.wire import End, Message
 
 log = logging.getLogger(__name__)
+SMOOTHING = 0.2
 PARTING_S = 0.25  # two grants of a viewer: what waits for its credit can still go
 Keep = Callable[[], bool]  # called every round; False ends the loop
 
@@ -89,6 +90,7 @@ class _Desk:
         self.guard = guard
         self.ending: tuple[Feed, Message, End] | None = None
         self.lost: DeviceLost | None = None
+        self.busy_ns = 0.0  # how long one wait for the engine takes, about
         self.room = 1  # pictures that may be at the engine at once
 
     def pump(self) -> None:
@@ -97,7 +99,7 @@ class _Desk:
         if self.guard is not None:
             self.guard.pump(now)
         self.fanout.pump(now)
-        self.intake.pump(lambda name: self.fanout.wants(name, now), now)
+        self.intake.pump(lambda name: self.fanout.wants(name, now), now, self.busy_ns)
         self.fanout.feeds = self.intake.names(now)
 
         wish = self.fanout.take_wish()
@@ -130,12 +132,15 @@ class _Desk:
 
     def finish(self, job: _Job) -> None:
         """Wait for the engine."""
+        began_ns = time.monotonic_ns()
         if not job.failure:
             try:
                 job.answer = self.segmenter.finish()
             except (EngineError, NoPicture) as error:
                 self._fail(job, error)
-        job.spent_ns = time.monotonic_ns() - job.started_ns
+        now_ns = time.monotonic_ns()
+        job.spent_ns = now_ns - job.started_ns
+        self.busy_ns += SMOOTHING * (now_ns - began_ns - self.busy_ns)
 
     def _fail(self, job: _Job, error: Exception) -> None:
         job.failure = str(error)

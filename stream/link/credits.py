@@ -13,9 +13,20 @@ from .wire import Grant
 
 log = logging.getLogger(__name__)
 WINDOW = 2  # one being worked on, one on its way: enough to hide the network
+MORE_OF_A_QUICK_FEED = 4  # at most so many that come while the engine is at work, of which the newest is taken
 FILE_WINDOW = 4  # of a file nobody waits for the newest: more may be worked on side by side
 LEASE_NS = 250_000_000
 ANNOUNCE_NS = 100_000_000
+
+
+def live_window(busy_ns: float, period_ns: float) -> int:
+    """Messages of a live feed that may be in flight, at an engine that hears nothing for `busy_ns` at a time.
+
+    One would wait all that time with WINDOW alone, and be as old when its turn comes. So as many more may come as the
+    feed captures meanwhile, one in `period_ns` (0: not known yet); the newest replaces the others when the engine looks
+    again.
+    """
+    return WINDOW + (min(MORE_OF_A_QUICK_FEED, int(busy_ns / period_ns)) if period_ns > 0 else 0)
 
 
 class Allowance:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,11 +21,12 @@ from support.waiting import wait_until
 
 
 def exchange(scanner: Scanner, viewer: Viewer, frames: list[Frame]) -> None:
-    """Send all frames and wait for all answers."""
+    """Send all frames and wait for all answers: live ones one by one, as a newer one takes an older one's place."""
     waiting, wanted = list(frames), len(viewer.answers) + len(frames)
 
     def answered() -> bool:
-        if waiting and scanner.send(waiting[0]):
+        alone = len(viewer.answers) == wanted - len(waiting)
+        if waiting and (alone or not waiting[0].live) and scanner.send(waiting[0]):
             waiting.pop(0)
         scanner.pump()
         viewer.pump(1)
@@ -205,3 +207,24 @@ def test_a_live_frame_that_waited_for_a_viewer_is_not_shown_late(serving: Servin
     assert [answer.frame.seq for answer in second.answers] == [sent, sent + 1, sent + 2]
     dropped = second.answers[-1].result.served.dropped
     assert dropped["too old at the engine"] == 1
+
+
+def test_at_a_slow_engine_the_newest_frame_is_taken_not_the_one_that_waited(tmp_path: Path) -> None:
+    """A feed of 200 frames/s, an engine of 50: of the frames that come while it works the newest is next."""
+    runner = Slow()
+    with served(tmp_path, lambda: Segmenter(runner, OperatingPoint())) as serving:
+        scanner, viewer = Scanner(serving, 7), Viewer(serving)
+        captured, passed, behind = -1, 0, []
+        began = time.monotonic()
+        while len(behind) < 60:
+            now = int((time.monotonic() - began) / 0.005)
+            if now > captured and scanner.send(replace(make_frame(now), captured_ns=5_000_000 * now + 1)):
+                captured = now
+            viewer.pump(0)
+            for answer in viewer.answers[passed:]:
+                behind.append(now - answer.frame.seq)
+            passed = len(viewer.answers)
+        dropped = viewer.answers[-1].result.served.dropped
+    assert dropped["newer frame at the engine"] > 20
+    # 20 ms at the engine are 4 frames; one that had waited as long before would be 8 behind
+    assert sorted(behind)[len(behind) // 2] < 8

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import random
 
-from smartca.stream.link.credits import ANNOUNCE_NS, LEASE_NS, WINDOW, Account, Allowance
+import pytest
+from smartca.stream.link.credits import ANNOUNCE_NS, LEASE_NS, WINDOW, Account, Allowance, live_window
 
 MS = 1_000_000
 
@@ -94,3 +95,11 @@ def test_lost_messages_and_grants_never_stop_the_stream() -> None:
         assert len(queue) <= WINDOW
     assert delivered > 2000
     assert longest_gap < 4_000 * MS
+
+
+@pytest.mark.parametrize(
+    ("busy_ms", "period_ms", "window"),
+    [(9, 33, 2), (40, 33, 3), (100, 33, 5), (50, 16, 5), (900, 16, 6), (50, 0, 2), (0, 33, 2)],
+)
+def test_a_slow_engine_lets_newer_frames_come_while_it_works(busy_ms: float, period_ms: float, window: int) -> None:
+    assert live_window(busy_ms * 1e6, period_ms * 1e6) == window
