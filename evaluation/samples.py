@@ -17,7 +17,7 @@ from ..pictures.datasets import Data, form_of, open_data, refuse_choice
 from ..pictures.labelled import LabelledFolder
 from ..pictures.pixels import Sector, check_not_tiny
 from ..pictures.sector import SectorFinder
-from ..stream.sources import open_source
+from ..stream.sources import open_source, without_secrets
 
 LIVE_SECONDS = 60  # of a camera, to choose from
 Spacing = tuple[float, float]
@@ -104,7 +104,8 @@ def _source(data: str, crop: Sector | None, mask_value: int | None, label: Seque
     source = open_source(data, None, mask_value, label)
     if source.endless:
         source.close()
-        raise InputError(f"{data} never ends; record it first: smartca run {data} --record FILE.mp4")
+        shown = without_secrets(data)
+        raise InputError(f"{shown} never ends; record it first: smartca run {shown} --record FILE.mp4")
 
     mm_per_pixel = source.mm_per_pixel
     for name, shape in source.sizes():

@@ -10,6 +10,7 @@ import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -141,10 +142,10 @@ def image_bytes(
     from pyigtl.messages import ImageMessage
 
     row, column = mm_per_pixel or (1.0, 1.0)
-    stored = pixels.view(np.uint8) if pixels.dtype == np.bool_ else pixels
-    stored = stored[np.newaxis] if stored.ndim == 2 else stored[np.newaxis, ..., ::-1]
+    stored = np.asarray(pixels).view(np.uint8)  # a mask's True is 1
+    stored = stored if stored.ndim == 2 else cv2.cvtColor(stored, cv2.COLOR_BGR2RGB)
     matrix = np.diag([column, row, 1.0, 1.0])
-    return _packed(ImageMessage(stored, matrix, "lps"), device, time_ns)
+    return _packed(ImageMessage(stored[np.newaxis], matrix, "lps"), device, time_ns)
 
 
 def string_bytes(device: str, words: str, time_ns: int) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import cv2
@@ -10,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 from smartca.commands.streaming.sources import sources
 from smartca.errors import InputError
+from smartca.stream.sources import open_source
 from smartca.stream.sources.live.camera import Camera, CameraMode, parse_camera, set_mode
 from smartca.stream.sources.live.devices import VideoDevice, device_named, devices, is_interlaced, modes, read_modes
 
@@ -109,6 +111,19 @@ def test_modes_are_told_as_they_are_typed() -> None:
         "format=NV12 size=48x32 - 1920x1080",
     ]
     assert read_modes("") == [] and modes(63) == []  # with v4l2-ctl and without
+
+
+@pytest.mark.parametrize(
+    ("module", "spec", "extra"), [("pyigtl", "igtl://h", "slicer"), ("mss", "screen:0,0,9,9", "screen")]
+)
+def test_a_missing_package_is_told_with_its_extra(
+    module: str, spec: str, extra: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [name for name in sys.modules if name.split(".")[0] == module]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(ImportError, match=rf"needs {module}; install it with `pip install 'smartca\[{extra}\]'`"):
+        open_source(spec)
 
 
 def test_the_command_lists_every_form() -> None:

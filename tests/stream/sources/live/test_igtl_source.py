@@ -82,9 +82,7 @@ def test_a_consumer_that_is_slow_gets_the_newest() -> None:
         first = next(stream).media_ns
         time.sleep(1.0)
         second = next(stream).media_ns  # what was sent meanwhile gave way
-        third = next(stream).media_ns
-    assert first is not None and second is not None and third is not None
-    assert second - first > 0.7e9 and third - second < 0.5e9
+    assert first is not None and second is not None and second - first > 0.7e9
 
 
 def told(port: int, rest: str = "") -> str:
