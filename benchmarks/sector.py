@@ -29,7 +29,8 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 from smartca.pictures.pixels import Sector, to_grey
-from smartca.pictures.sector import SectorFinder, blank_outside
+from smartca.pictures.screen.found import blank
+from smartca.pictures.sector import SectorFinder
 from smartca.stream.sources import open_source
 
 MARKS = Path(__file__).parent / "sector_marks.json"
@@ -102,8 +103,8 @@ def measure(path: Path, mark: dict[str, Any], frames: int) -> Seen:
 
 def answer(finder: SectorFinder, pixels: NDArray[np.uint8]) -> tuple[Sector, NDArray[np.uint8]]:
     """The sector, and what of the picture is sent."""
-    sector = finder.sector(pixels)
-    return sector, blank_outside(pixels, sector)
+    found = finder.look(pixels)
+    return found.sector, blank(pixels, found)
 
 
 def pictures(path: Path) -> Iterator[NDArray[np.uint8]]:

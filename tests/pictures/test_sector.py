@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 import pytest
 from smartca.pictures.pixels import Sector, whole
-from smartca.pictures.sector import SectorFinder, blank_outside, find_sector, parse_crop
+from smartca.pictures.screen.found import blank_outside
+from smartca.pictures.sector import SectorFinder, find_sector, parse_crop
 from smartca.stream.sources import open_source
 from support.paths import SHARED as DATA
 
