@@ -10,18 +10,24 @@ from ..errors import InputError
 from .pixels import Sector, whole
 from .screen.edges import fitted
 from .screen.found import Found
-from .screen.letters import Letters, letters, lines
+from .screen.letters import ECHO, Letters, letters, lines
 from .screen.planes import Planes, planes
-from .screen.region import Evidence, Region, box, evidence, region
+from .screen.region import Evidence, Region, box, evidence, region, written
 from .screen.watch import Alarm, Watch
 
 _LARGEST = 0.97  # of the screen: more is the whole picture
+_SLACK = 4  # pixels by which an echo's box may exceed the picture
 _FULL = 0.90  # of its box: the picture is a rectangle
 _DENSE = 0.25  # of the picture is speckle: it is one without doubt
 _LETTERS = 0.15  # of what was taken for the picture: it is a page of text
 _FIRST = (1, 2, 4, 8, 16, 32, 60)  # frames after the first that are looked at in any case
 _NOW_AND_THEN, _UNSURE = 150, 5  # frames between looks after that; and while it is not sure
-_SMALLER, _AGREE, _TIMES, _SOON = 0.92, 0.95, 3, 10  # a smaller picture: of the box; IoU of looks; how many; frames between
+_SMALLER, _AGREE, _TIMES, _SOON = (
+    0.92,
+    0.95,
+    3,
+    10,
+)  # a smaller picture: of the box; IoU of looks; how many; frames between
 
 
 def parse_crop(text: str) -> Sector | None:
@@ -66,7 +72,11 @@ class SectorFinder:
         alarm = Alarm.LAYOUT if self._watch is None or self._unrelated else self._watch.alarm(pixels)
         if alarm is Alarm.LAYOUT:
             self._begin()
-        if alarm in (Alarm.LAYOUT, Alarm.LOOK) or self._due(alarm) or (alarm is Alarm.INSIDE and self._letters_in(pixels)):
+        if (
+            alarm in (Alarm.LAYOUT, Alarm.LOOK)
+            or self._due(alarm)
+            or (alarm is Alarm.INSIDE and self._letters_in(pixels))
+        ):
             self._look(pixels)
         self._frames += 1
         assert self._found is not None
@@ -104,7 +114,8 @@ class SectorFinder:
         seen = planes(pixels)
         marks = letters(seen)
         text = lines(seen, marks)
-        fresh = evidence(seen, marks, text)
+        drawn = written(seen, marks, text)
+        fresh = evidence(seen, drawn)
         if self._evidence is None:
             self._evidence = fresh
         else:
@@ -113,7 +124,7 @@ class SectorFinder:
         found = region(self._evidence)
         sure = found.found and _convincing(found, seen, text)
         before = self._found
-        self._found = _shown(found, seen, text, text if sure else marks, sure)
+        self._found = _shown(found, seen, (marks, text, drawn), sure)
         same = before is not None and before.sure == sure and before.sector == self._found.sector
         if same and self._watch is not None:
             self._watch.looked(pixels)
@@ -150,26 +161,46 @@ def _convincing(found: Region, seen: Planes, text: Letters) -> bool:
     return bool(speckle and inside.mean() < _LETTERS * 255)
 
 
-def _shown(found: Region, seen: Planes, text: Letters, hidden: Letters, sure: bool) -> Found:
+def _shown(found: Region, seen: Planes, letters_: tuple[Letters, Letters, Letters], sure: bool) -> Found:
     """What is kept: the picture's parts without lines of letters; all but letters while it is not sure."""
-    rows, columns = seen.shape
-    everything = whole(seen.shape)
-    sector = fitted(box(found.cells, seen.shape), seen, text) if found.found else everything
-    if sector.width * sector.height > _LARGEST * rows * columns:
-        sector = everything
-    letters_ = cv2.resize(hidden.covered(seen.grey.shape), (columns, rows), interpolation=cv2.INTER_NEAREST)
+    marks, text, drawn = letters_
+    sector, full = _box(found, seen, drawn)
     if not sure:
-        return Found(sector, False, ((letters_ == 0) * 255).astype(np.uint8)) if found.found else Found(
-            everything, False, ((letters_ == 0) * 255).astype(np.uint8)
-        )
-    keep = np.zeros((rows, columns), np.uint8)
+        hidden = marks.of(~_echoes(marks, sector, seen.scale)) if found.found else marks
+        return Found(sector, False, _without(np.full(seen.shape, 255, np.uint8), hidden, seen))
+    keep = np.zeros(seen.shape, np.uint8)
     sector.cut(keep)[...] = 255
-    if np.count_nonzero(found.cells) < _FULL * sector.width * sector.height / (rows * columns) * found.cells.size:
+    if not full:
         keep &= _fine(cv2.dilate(found.cells, np.ones((3, 3), np.uint8)), seen.shape)
-    before = np.count_nonzero(keep)
-    keep[letters_ > 0] = 0
-    plain = np.count_nonzero(keep) == before == sector.width * sector.height
-    return Found(sector, True, None if plain else keep)
+    keep = _without(keep, text, seen)
+    return Found(sector, True, None if np.count_nonzero(keep) == sector.width * sector.height else keep)
+
+
+def _box(found: Region, seen: Planes, drawn: Letters) -> tuple[Sector, bool]:
+    """The picture's box, the whole screen where there is none; and whether the picture fills it."""
+    everything = whole(seen.shape)
+    if not found.found:
+        return everything, True
+    sector = box(found.cells, seen.shape)
+    filled = np.count_nonzero(found.cells) / found.cells.size * everything.width * everything.height
+    full = filled >= _FULL * sector.width * sector.height
+    sector = fitted(sector, seen, drawn, full)
+    return (everything if sector.width * sector.height > _LARGEST * seen.shape[0] * seen.shape[1] else sector), full
+
+
+def _echoes(marks: Letters, sector: Sector, scale: float) -> NDArray[np.bool_]:
+    """Which marks inside the sector are not drawn: bright echoes in the dark."""
+    x, y, width, height = (marks.boxes[:, column] / scale for column in range(4))
+    inside = (x >= sector.x - _SLACK) & (y >= sector.y - _SLACK) & (x + width <= sector.x + sector.width + _SLACK)
+    inside &= y + height <= sector.y + sector.height + _SLACK
+    return inside & (marks.crisp < ECHO)
+
+
+def _without(keep: NDArray[np.uint8], hidden: Letters, seen: Planes) -> NDArray[np.uint8]:
+    """`keep` with the letters' places 0."""
+    places = hidden.covered(seen.grey.shape)
+    keep[cv2.resize(places, keep.shape[::-1], interpolation=cv2.INTER_NEAREST) > 0] = 0
+    return keep
 
 
 def _fine(cells: NDArray[np.uint8], shape: tuple[int, int]) -> NDArray[np.uint8]:

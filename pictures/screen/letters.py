@@ -17,9 +17,10 @@ _NEAR, _SOME_PLAIN = 15, 30  # pixels; of 255: speckle has less that is plain ab
 _PLAIN = 0.40  # of what surrounds a letter
 _ALIKE, _BASELINE, _APART = 1.8, 0.5, 1.6  # of letters in one line: heights' ratio; overlap; gap in heights
 _LONG, _LINE = 16, 45  # heights: a word; a line. What is longer is a bar or an edge
-_CRISP, _WORD_CRISP = 0.72, 0.5  # of its contrast is there from one pixel to the next; an echo's is spread
-_HIGH, _HIGH_CRISP, _OPEN = 10, 0.62, 0.03  # pixels; a word as high leaves as much of its box plain
-_BRIGHT = 40  # grey levels by which a word stands out
+ECHO = 0.62  # crispness below which nothing is drawn: its contrast does not rise from one pixel to the next
+_CRISP, _FAINT = 0.72, 26  # as crisp as letters are, however faint; grey levels by which they stand out at least
+_BRIGHT = 60  # grey levels by which letters stand out that a scaled video has blurred
+_HIGH, _OPEN, _WIDE_OPEN = 10, 0.03, 0.12  # pixels; of a word's box is plain if it is as high; if it is higher still
 _STROKES = 1.6  # borders of strokes in a length of one height
 _AROUND = 3  # pixels made black around a letter
 _WIDE = np.ones((7, 7), np.uint8)
@@ -77,7 +78,9 @@ def lines(seen: Planes, found: Letters) -> Letters:
     alike = (taller <= _ALIKE * lower) & (overlap >= _BASELINE * taller) & (gap <= _APART * taller)
     np.fill_diagonal(alike, False)
     words = np.array([_is_word(seen, *row) for row in zip(boxes, found.crisp, strict=True)], np.bool_)
-    drawn = (found.crisp >= _CRISP) & (width <= _LONG * height)
+    peaks = np.array([_peak(seen, box) for box in boxes], np.int64)
+    drawn = (peaks >= np.where(found.crisp >= _CRISP, _FAINT, _BRIGHT)) & (found.crisp >= ECHO)
+    drawn &= width <= _LONG * height
     return found.of(words | (drawn & (alike & (drawn | words)[None, :]).any(axis=1)))
 
 
@@ -105,16 +108,22 @@ def _crispness(seen: Planes, box: NDArray[np.int64]) -> float:
     return float(near[ink].sum(dtype=np.int64) / max(1, far[ink].sum(dtype=np.int64)))
 
 
+def _peak(seen: Planes, box: NDArray[np.int64]) -> int:
+    x, y, width, height = (int(value) for value in box)
+    return int(seen.contrast[y : y + height, x : x + width].max())
+
+
 def _is_word(seen: Planes, box: NDArray[np.int64], crisp: float) -> bool:
     """Do crisp strokes follow one another along it, several to its height?"""
     x, y, width, height = (int(value) for value in box)
     around = seen.contrast[y : y + height, x : x + width]
-    if not 1.5 * height <= width <= _LINE * height or crisp < _WORD_CRISP or int(around.max()) < _BRIGHT:
+    if not 1.3 * height <= width <= _LINE * height or crisp < ECHO or int(around.max()) < _FAINT:
         return False
-    if height >= _HIGH and (np.count_nonzero(around <= FLAT) < _OPEN * around.size or crisp < _HIGH_CRISP):
+    plain = np.count_nonzero(around <= FLAT) / around.size
+    if (height >= _TALLEST and plain < _WIDE_OPEN) or (height >= _HIGH and crisp < _CRISP and plain < _OPEN):
         return False
     inside = seen.grey[y : y + height, x : x + width]
     middle = (int(inside.min()) + int(inside.max())) / 2
     rows = (round(height * share) for share in (0.35, 0.45, 0.55, 0.65))
-    strokes = [np.count_nonzero(np.diff((inside[row] > middle).astype(np.int8))) for row in rows]
-    return bool(np.median(strokes) >= max(5.0, _STROKES * width / height))
+    strokes = np.median([np.count_nonzero(np.diff((inside[row] > middle).astype(np.int8))) for row in rows])
+    return bool(strokes >= max(3.0, _STROKES * width / height))

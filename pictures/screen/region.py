@@ -56,24 +56,31 @@ class Region:
         return bool(self.cells.any())
 
 
-def evidence(seen: Planes, marks: Letters, text: Letters) -> Evidence:
-    """One look at one screen; `text` are the marks that are letters without doubt.
+def written(seen: Planes, marks: Letters, text: Letters) -> Letters:
+    """`text`, the marks that are letters without doubt, and all marks that stand beyond the speckle."""
+    changing = _changing(seen)
+    changing[text.covered(seen.grey.shape, around=1)[:: seen.step, :: seen.step] > 0] = 0
+    outside = marks.of(_outside(marks, _speckled(seen.coarse(changing)), seen.grey.shape))
+    return Letters(np.concatenate([text.boxes, outside.boxes]), np.concatenate([text.crisp, outside.crisp]))
 
-    The others are left out too where they stand beyond the speckle.
-    """
+
+def evidence(seen: Planes, drawn: Letters) -> Evidence:
+    """One look at one screen; what is `drawn` is left out."""
     some = np.s_[:: seen.step, :: seen.step]
-    smooth = cv2.GaussianBlur(seen.grey, (3, 3), 0)
-    change = (cv2.morphologyEx(smooth, cv2.MORPH_GRADIENT, NEIGHBOURS)[some] > 1).astype(np.uint8)
-    change[text.covered(seen.grey.shape, around=1)[some] > 0] = 0
-    outside = marks.of(_outside(marks, _speckled(seen.coarse(change)), seen.grey.shape))
-    around = _RINGING if seen.tolerance else 1
-    free = (text.covered(seen.grey.shape, around) | outside.covered(seen.grey.shape, around))[some] == 0
-    drawn = cv2.dilate((seen.contrast[some] >= INK).astype(np.uint8), NEIGHBOURS) > 0
+    free = drawn.covered(seen.grey.shape, _RINGING if seen.tolerance else 1)[some] == 0
+    inky = cv2.dilate((seen.contrast[some] >= INK).astype(np.uint8), NEIGHBOURS) > 0
     under = ground(seen)
-    changing = (change > 0) & free
+    changing = (_changing(seen) > 0) & free
     beyond = (under.chrome == 0) & (under.bright == 0) & free
-    maps = changing, changing & ~drawn & (seen.grey[some] <= _DIM), beyond, under.black > 0
+    maps = changing, changing & ~inky & (seen.grey[some] <= _DIM), beyond, under.black > 0
     return Evidence(*(seen.coarse(one.astype(np.uint8)) for one in maps))
+
+
+def _changing(seen: Planes) -> NDArray[np.uint8]:
+    """1 where a pixel differs from its neighbours, every step-th of the planes'."""
+    smooth = cv2.GaussianBlur(seen.grey, (3, 3), 0)
+    change = cv2.morphologyEx(smooth, cv2.MORPH_GRADIENT, NEIGHBOURS)
+    return (change[:: seen.step, :: seen.step] > 1).astype(np.uint8)
 
 
 def _outside(marks: Letters, speckle: Map, shape: tuple[int, ...]) -> NDArray[np.bool_]:
