@@ -12,10 +12,11 @@ from .screen.edges import fitted
 from .screen.found import Found
 from .screen.letters import ECHO, Letters, letters, lines
 from .screen.planes import Planes, planes
-from .screen.region import Evidence, Region, box, evidence, region, written
+from .screen.region import Evidence, Region, box, changed, evidence, region, written
 from .screen.watch import Alarm, Watch
 
 _LARGEST = 0.97  # of the screen: more is the whole picture
+_SAME = 0.9  # IoU of looks at one picture, whose edges are not told alike each time
 _SLACK = 4  # pixels by which an echo's box may exceed the picture
 _FULL = 0.90  # of its box: the picture is a rectangle
 _DENSE = 0.25  # of the picture is speckle: it is one without doubt
@@ -114,8 +115,9 @@ class SectorFinder:
         seen = planes(pixels)
         marks = letters(seen)
         text = lines(seen, marks)
-        drawn = written(seen, marks, text)
-        fresh = evidence(seen, drawn)
+        change = changed(seen)
+        drawn = written(seen, change, marks, text)
+        fresh = evidence(seen, change, drawn)
         if self._evidence is None:
             self._evidence = fresh
         else:
@@ -124,7 +126,7 @@ class SectorFinder:
         found = region(self._evidence)
         sure = found.found and _convincing(found, seen, text)
         before = self._found
-        self._found = _shown(found, seen, (marks, text, drawn), sure)
+        self._found = _shown(found, seen, (marks, text, drawn), sure, before)
         same = before is not None and before.sure == sure and before.sector == self._found.sector
         if same and self._watch is not None:
             self._watch.looked(pixels)
@@ -161,10 +163,14 @@ def _convincing(found: Region, seen: Planes, text: Letters) -> bool:
     return bool(speckle and inside.mean() < _LETTERS * 255)
 
 
-def _shown(found: Region, seen: Planes, letters_: tuple[Letters, Letters, Letters], sure: bool) -> Found:
+def _shown(
+    found: Region, seen: Planes, letters_: tuple[Letters, Letters, Letters], sure: bool, before: Found | None
+) -> Found:
     """What is kept: the picture's parts without lines of letters; all but letters while it is not sure."""
     marks, text, drawn = letters_
     sector, full = _box(found, seen, drawn)
+    if before is not None and before.sure and _overlap(before.sector, sector) > _SAME:
+        sector = _union(before.sector, sector)
     if not sure:
         hidden = marks.of(~_echoes(marks, sector, seen.scale)) if found.found else marks
         return Found(sector, False, _without(np.full(seen.shape, 255, np.uint8), hidden, seen))
@@ -213,6 +219,13 @@ def _watch(pixels: NDArray[np.uint8], found: Region, shown: Evidence, sure: bool
     textured = ((cv2.blur(shown.changing, (3, 3)) > 40) & (found.cells > 0)).astype(np.uint8)
     shape = (pixels.shape[0], pixels.shape[1])
     return Watch(pixels, _fine(textured, shape), _fine(cells, shape), sure)
+
+
+def _union(one: Sector, other: Sector) -> Sector:
+    """The smallest sector that holds both."""
+    x, y = min(one.x, other.x), min(one.y, other.y)
+    right = max(one.x + one.width, other.x + other.width)
+    return Sector(x, y, right - x, max(one.y + one.height, other.y + other.height) - y)
 
 
 def _overlap(one: Sector, other: Sector) -> float:

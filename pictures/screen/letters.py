@@ -30,7 +30,7 @@ Boxes = NDArray[np.int64]  # (number, 4): x, y, width, height
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Letters:
-    """What may be letters in one screen, at the planes' scale, and how crisp each is drawn (an echo: .5, a letter: 1)."""
+    """What may be letters in one screen, at the planes' scale; and how crisp each is: an echo .5, a letter up to 1."""
 
     boxes: Boxes
     crisp: NDArray[np.float64]
@@ -52,18 +52,25 @@ def letters(seen: Planes) -> Letters:
     plain = (seen.contrast <= FLAT).astype(np.uint8)
     near = cv2.blur(plain * np.uint8(255), (_NEAR, _NEAR)) >= _SOME_PLAIN
     ink = ((seen.contrast >= INK) & near).astype(np.uint8)
-    _, labels, stats, _ = cv2.connectedComponentsWithStats(ink, connectivity=8)
-    merged = stats[:, cv2.CC_STAT_HEIGHT] > _RUN_TOGETHER
-    merged[0] = False
-    boxes = [np.asarray(stats[1:, :4], np.int64)]
-    if merged.any():  # lines that compression has run together, letters at a frame
-        crisp = (merged[labels] & (seen.contrast >= _STRONG)).astype(np.uint8)
-        boxes.append(np.asarray(cv2.connectedComponentsWithStats(crisp, connectivity=8)[2][1:, :4], np.int64))
-    every = np.concatenate(boxes)
+    boxes = [_shapes(ink)]
+    merged = boxes[0][boxes[0][:, 3] > _RUN_TOGETHER]
+    if len(merged):  # lines that compression has run together, letters at a frame
+        within = np.zeros_like(ink)
+        for x, y, width, height in merged:
+            within[y : y + height, x : x + width] = 1
+        boxes.append(_shapes(ink & within & (seen.contrast >= _STRONG).astype(np.uint8)))
+    every = np.unique(np.concatenate(boxes), axis=0)
     tallest = max(_TALLEST, round(_TALL * ink.shape[0]))
     every = every[(every[:, 3] >= _LOWEST) & (every[:, 3] <= tallest) & (every[:, 2] >= 2)]
     every = every[_surroundings(plain, every) >= _PLAIN] if len(every) else every
     return Letters(every, np.array([_crispness(seen, box) for box in every], np.float64))
+
+
+def _shapes(ink: NDArray[np.uint8]) -> Boxes:
+    """The boxes of connected shapes; short labels are quicker, and enough for as many pixels."""
+    short = cv2.countNonZero(ink) < 1 << 16
+    _, _, stats, _ = cv2.connectedComponentsWithStats(ink, connectivity=8, ltype=cv2.CV_16U if short else cv2.CV_32S)
+    return np.asarray(stats[1:, :4], np.int64)
 
 
 def lines(seen: Planes, found: Letters) -> Letters:
@@ -75,7 +82,8 @@ def lines(seen: Planes, found: Letters) -> Letters:
     overlap = np.minimum.outer(top + height, top + height) - np.maximum.outer(top, top)
     lower, taller = np.minimum.outer(height, height), np.maximum.outer(height, height)
     gap = np.maximum.outer(left, left) - np.minimum.outer(left + width, left + width)
-    alike = (taller <= _ALIKE * lower) & (overlap >= _BASELINE * taller) & (gap <= _APART * taller)
+    beside = (gap >= -_BASELINE * lower) & (gap <= _APART * taller)  # not one in the other
+    alike = (taller <= _ALIKE * lower) & (overlap >= _BASELINE * taller) & beside
     np.fill_diagonal(alike, False)
     words = np.array([_is_word(seen, *row) for row in zip(boxes, found.crisp, strict=True)], np.bool_)
     peaks = np.array([_peak(seen, box) for box in boxes], np.int64)

@@ -1,4 +1,4 @@
-"""What is looked at in a screen: how much each pixel differs from its neighbours, and what is chrome without any doubt."""
+"""What is looked at in a screen: how much each pixel differs from its neighbours, and what is chrome."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Planes:
 
     scale: float  # of the screen's own pixels
     grey: Grey
-    contrast: Grey  # largest difference within 3 x 3 pixels, in any colour
+    contrast: Grey  # largest difference within 3 x 3 pixels
     shape: tuple[int, int]  # the screen's own rows and columns
     tolerance: int  # grey levels by which plain chrome varies: none in a screen that was never compressed with loss
 
@@ -57,22 +57,24 @@ def planes(pixels: NDArray[np.uint8]) -> Planes:
     if scale < 1.0:
         size = max(1, round(columns * scale)), max(1, round(rows * scale))
         pixels = np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
-    difference = contrast(pixels)
-    return Planes(scale, to_grey(pixels), difference, (rows, columns), _tolerance(difference))
+    grey = to_grey(pixels)
+    difference = contrast(pixels, grey)
+    return Planes(scale, grey, difference, (rows, columns), _tolerance(difference))
 
 
-def contrast(pixels: NDArray[np.uint8]) -> Grey:
-    """The largest difference within 3 x 3 pixels, in any colour."""
-    change = cv2.morphologyEx(pixels, cv2.MORPH_GRADIENT, NEIGHBOURS)
-    if change.ndim == 3:
-        blue, green, red = cv2.split(change)
-        change = cv2.max(cv2.max(blue, green), red)
+def contrast(pixels: NDArray[np.uint8], grey: Grey) -> Grey:
+    """The largest difference within 3 x 3 pixels, in grey and in the brightest colour: blue on black is dark grey."""
+    change = cv2.morphologyEx(grey, cv2.MORPH_GRADIENT, NEIGHBOURS)
+    if pixels.ndim == 3:
+        blue, green, red = cv2.split(pixels)
+        brightest = cv2.max(cv2.max(blue, green), red)
+        change = cv2.max(change, cv2.morphologyEx(brightest, cv2.MORPH_GRADIENT, NEIGHBOURS))
     return np.asarray(change, np.uint8)
 
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """Which pixels are plain chrome, the picture's own black, plain and bright: 0 or 1, every `step`th of the planes'."""
+    """Which pixels are plain chrome, the picture's own black, plain and bright: 0 or 1, every step-th of the planes'."""
 
     chrome: NDArray[np.uint8]
     black: NDArray[np.uint8]  # brighter by a grey level or some than the darkest chrome

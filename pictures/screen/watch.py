@@ -13,10 +13,10 @@ from .letters import INK
 
 _STEP = 4  # pixels: every one of these is glanced at
 _UNSURE_STEP = 2
-_HITS = 3  # places that must have changed
+_HITS, _JUMP = 3, 40  # places in the picture that must have changed by so many grey levels
 _LAYOUT = 0.2  # of the chrome: another layout
 _OFTEN = 3  # times a place may have raised an alarm for nothing; then it is a clock, a running curve, an echo
-_PLAINER = 0.03  # of the picture: as much has become plain since the last look; a window has been opened over it
+_PLAINER = 0.05  # of the picture: as much has become plain since the last look; a window has been opened over it
 _AROUND = 32  # pixels about what has changed
 
 
@@ -43,13 +43,16 @@ class Watch:
         grid = np.s_[:: self._step, :: self._step]
         self._textured = textured[grid] > 0
         self._chrome = kept[grid] == 0
+        self._least = np.where(self._chrome | (not sure), np.uint8(INK), np.uint8(_JUMP))
         self._idle = np.zeros(self._chrome.shape, np.uint8)  # alarms for nothing, by place
         self._hits = np.zeros(self._chrome.shape, np.bool_)
         self._shape = pixels.shape
         self.looked(pixels)
 
     def looked(self, pixels: NDArray[np.uint8]) -> None:
-        """All of this frame has been looked at."""
+        """All of this frame has been looked at: what had changed in the chrome was nothing new."""
+        usual = self._hits & self._chrome
+        self._idle[usual] += self._idle[usual] < _OFTEN
         self._last = self._glance(pixels)
         self._plain = self._plain_share(pixels)
 
@@ -63,7 +66,8 @@ class Watch:
         """Must this frame be looked at?"""
         if pixels.shape != self._shape:
             return Alarm.LAYOUT
-        changed = (cv2.absdiff(self._glance(pixels), self._last) >= INK) & ~self._textured
+        difference = cv2.absdiff(self._glance(pixels), self._last)
+        changed = (difference >= self._least) & ~self._textured
         if changed.any():
             if self._sure:
                 changed &= self._idle < _OFTEN
