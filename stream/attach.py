@@ -11,8 +11,9 @@ from dataclasses import dataclass
 import zmq
 
 from ..errors import mendable, sentence
-from ..pictures.pixels import Sector, whole
-from ..pictures.sector import SectorFinder, blank_outside
+from ..pictures.pixels import Sector
+from ..pictures.screen.found import Found, blank
+from ..pictures.sector import SectorFinder
 from .capture import Capture, Captured, check_sizes
 from .causes import NOBODY, TOO_OLD_AT_SCANNER
 from .frame import Frame
@@ -68,7 +69,7 @@ class _Attached:
         self.epoch = time.time_ns()
         self.source, self.settings = source, settings
         self.finder = SectorFinder(settings.crop or source.sector, source.unrelated)
-        self.sector: Sector | None = None  # of the frame before
+        self.found: Found | None = None  # on the frame before
         self.socket = connect(context, check_endpoint(to, settings.insecure))
         self.sender = Sender(transmitter(self.socket), self.epoch)
         self.rejections = Rejections()
@@ -125,11 +126,11 @@ class _Attached:
 
     def _frame(self, captured: Captured) -> Frame:
         pixels = captured.picture.pixels
-        sector = self.finder.sector(pixels)
-        if sector != self.sector:
-            self._log_sector(sector, pixels.shape)
-        if self.settings.blank and sector != whole(pixels.shape):
-            pixels = blank_outside(pixels, sector)
+        found = self.finder.look(pixels)
+        if self.found is None or (found.sector, found.sure) != (self.found.sector, self.found.sure):
+            self._log_sector(found, pixels.shape)
+        if self.settings.blank:
+            pixels = blank(pixels, found)
         return Frame(
             pixels,
             self.source.name,
@@ -137,19 +138,21 @@ class _Attached:
             captured.seq,
             captured.captured_ns,
             self.capture.live,
-            sector,
+            found.sector,
             self.source.mm_per_pixel,
             self.source.fps,
             captured.picture.truth,
             attached=captured.trail,
+            sector_sure=found.sure,
         )
 
-    def _log_sector(self, sector: Sector, shape: tuple[int, ...]) -> None:
+    def _log_sector(self, found: Found, shape: tuple[int, ...]) -> None:
         """At INFO once for pictures that each have a sector of their own."""
-        level = logging.DEBUG if self.sector is not None and self.source.unrelated else logging.INFO
-        what = "sector found" if self.sector is None else "sector changed"
-        log.log(level, what, extra={"sector": list(sector), "rows": shape[0], "columns": shape[1]})
-        self.sector = sector
+        level = logging.DEBUG if self.found is not None and self.source.unrelated else logging.INFO
+        again = self.found is not None and self.found.sure
+        what = "sector not sure" if not found.sure else "sector changed" if again else "sector found"
+        log.log(level, what, extra={"sector": list(found.sector), "rows": shape[0], "columns": shape[1]})
+        self.found = found
 
     def _part(self) -> str:
         """Send the last frame and the end of the feed; wait until they have been taken, within reason.

@@ -69,6 +69,7 @@ class Frame:
     truth: Mask | None = None  # (rows, columns), where the source knows it
     clock: Clock = Clock()
     attached: Trail = Trail()
+    sector_sure: bool = True  # else all of the screen is sent but for letters, and `sector` is a guess
 
     def with_clock(self, clock: Clock) -> Frame:
         """The same frame, its clock as another machine sees it."""

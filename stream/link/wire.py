@@ -123,6 +123,7 @@ class FrameHead(msgspec.Struct, frozen=True, tag="frame"):
     has_truth: bool
     clock: Clock
     attached: Trail
+    sector_sure: bool = True
 
 
 class AnswerHead(msgspec.Struct, frozen=True, tag="answer"):
@@ -234,6 +235,7 @@ def _frame_head(frame: Frame) -> FrameHead:
         frame.truth is not None,
         frame.clock,
         frame.attached,
+        frame.sector_sure,
     )
 
 
@@ -308,6 +310,7 @@ def _frame(head: FrameHead, reader: _Reader) -> Frame:
         truth,
         head.clock,
         head.attached,
+        head.sector_sure,
     )
 
 
