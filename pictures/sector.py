@@ -11,6 +11,7 @@ from .pixels import Sector, whole
 from .screen.edges import fitted
 from .screen.found import Found
 from .screen.letters import ECHO, Letters, letters, lines
+from .screen.pages import PAGE, covered, page_share, written_tiles
 from .screen.planes import Planes, planes
 from .screen.region import Evidence, Region, box, changed, evidence, region, written
 from .screen.watch import Alarm, Watch
@@ -124,6 +125,8 @@ class SectorFinder:
             self._shrink(fresh, seen.shape)
             self._evidence.add(fresh)
         found = region(self._evidence)
+        if found.found and _is_page(found, seen):
+            found = Region(np.zeros_like(found.cells), found.dense)
         sure = found.found and _convincing(found, seen, text)
         before = self._found
         self._found = _shown(found, seen, (marks, text, drawn), sure, before)
@@ -158,9 +161,16 @@ class SectorFinder:
 
 def _convincing(found: Region, seen: Planes, text: Letters) -> bool:
     """Is it speckle, and no page of text?"""
-    speckle = np.count_nonzero(found.dense & found.cells) >= _DENSE * np.count_nonzero(found.cells)
+    if np.count_nonzero(found.dense & found.cells) < _DENSE * np.count_nonzero(found.cells):
+        return False
     inside = seen.coarse(text.covered(seen.grey.shape))[found.cells > 0]
-    return bool(speckle and inside.mean() < _LETTERS * 255)
+    return bool(inside.mean() < _LETTERS * 255)
+
+
+def _is_page(found: Region, seen: Planes) -> bool:
+    """Is what was found a page of text?"""
+    part = box(found.cells, (seen.grey.shape[0], seen.grey.shape[1])).cut(seen.grey)
+    return page_share(np.ascontiguousarray(part, np.uint8)) >= PAGE
 
 
 def _shown(
@@ -173,7 +183,12 @@ def _shown(
         sector = _union(before.sector, sector)
     if not sure:
         hidden = marks.of(~_echoes(marks, sector, seen.scale)) if found.found else marks
-        return Found(sector, False, _without(np.full(seen.shape, 255, np.uint8), hidden, seen))
+        keep = _without(np.full(seen.shape, 255, np.uint8), hidden, seen)
+        if found.found:
+            return Found(sector, False, keep)
+        pages = covered(written_tiles(seen.grey), (seen.grey.shape[0], seen.grey.shape[1]))
+        keep[cv2.resize(pages, keep.shape[::-1], interpolation=cv2.INTER_NEAREST) > 0] = 0
+        return Found(sector, False, keep)
     keep = np.zeros(seen.shape, np.uint8)
     sector.cut(keep)[...] = 255
     if not full:

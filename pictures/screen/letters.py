@@ -18,9 +18,12 @@ _PLAIN = 0.40  # of what surrounds a letter
 _ALIKE, _BASELINE, _APART = 1.8, 0.5, 1.6  # of letters in one line: heights' ratio; overlap; gap in heights
 _LONG, _LINE = 16, 45  # heights: a word; a line. What is longer is a bar or an edge
 ECHO = 0.62  # crispness below which nothing is drawn: its contrast does not rise from one pixel to the next
-_CRISP, _FAINT = 0.72, 26  # as crisp as letters are, however faint; grey levels by which they stand out at least
-_BRIGHT = 60  # grey levels by which letters stand out that a scaled video has blurred
-_HIGH, _OPEN, _WIDE_OPEN = 10, 0.03, 0.12  # pixels; of a word's box is plain if it is as high; if it is higher still
+_CRISP, _FAINT = 0.72, 16  # as crisp as letters are, however faint; their mean contrast at least
+_BRIGHT = 36  # the mean contrast of letters that a scaled video has blurred
+_HIGH, _OPEN, _WIDE_OPEN = 10, 0.02, 0.12  # pixels; of a word's box is plain if it is as high; if it is higher still
+_PAGE = 600  # marks that are drawn: a page of text
+_RIPPLE, _LESS = 8, 4  # of the strongest contrast near by: what compression leaves around letters; the least ink
+_UPRIGHT = 0.7  # of what changes along a word, to what changes across it; echoes lie along the probe
 _STROKES = 1.6  # borders of strokes in a length of one height
 _AROUND = 3  # pixels made black around a letter
 _WIDE = np.ones((7, 7), np.uint8)
@@ -30,14 +33,20 @@ Boxes = NDArray[np.int64]  # (number, 4): x, y, width, height
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Letters:
-    """What may be letters in one screen, at the planes' scale; and how crisp each is: an echo .5, a letter up to 1."""
+    """What may be letters in one screen, at the planes' scale; how crisp each is (an echo .5, a letter up to 1)."""
 
     boxes: Boxes
     crisp: NDArray[np.float64]
+    strength: NDArray[np.float64]  # mean contrast
 
     def of(self, which: NDArray[np.bool_]) -> Letters:
         """Some of them."""
-        return Letters(self.boxes[which], self.crisp[which])
+        return Letters(self.boxes[which], self.crisp[which], self.strength[which])
+
+    def and_(self, other: Letters) -> Letters:
+        """Both."""
+        boxes, crisp = np.concatenate([self.boxes, other.boxes]), np.concatenate([self.crisp, other.crisp])
+        return Letters(boxes, crisp, np.concatenate([self.strength, other.strength]))
 
     def covered(self, shape: tuple[int, ...], around: int = _AROUND) -> NDArray[np.uint8]:
         """1 (rows, columns) where they stand, and a little around them."""
@@ -48,10 +57,15 @@ class Letters:
 
 
 def letters(seen: Planes) -> Letters:
-    """All small shapes on a plain background: letters, and marks that are none."""
-    plain = (seen.contrast <= FLAT).astype(np.uint8)
+    """All small shapes on a plain background: letters, and marks that are none.
+
+    What is plain, and what is ink, is told beside the strongest contrast near by: compression surrounds letters with
+    ripples, which are no ink.
+    """
+    strongest = cv2.dilate(seen.contrast, np.ones((_NEAR, _NEAR), np.uint8))
+    plain = (seen.contrast <= cv2.max(strongest // _RIPPLE, FLAT)).astype(np.uint8)
     near = cv2.blur(plain * np.uint8(255), (_NEAR, _NEAR)) >= _SOME_PLAIN
-    ink = ((seen.contrast >= INK) & near).astype(np.uint8)
+    ink = ((seen.contrast >= cv2.max(strongest // _LESS, INK)) & near).astype(np.uint8)
     boxes = [_shapes(ink)]
     merged = boxes[0][boxes[0][:, 3] > _RUN_TOGETHER]
     if len(merged):  # lines that compression has run together, letters at a frame
@@ -62,8 +76,8 @@ def letters(seen: Planes) -> Letters:
     every = np.unique(np.concatenate(boxes), axis=0)
     tallest = max(_TALLEST, round(_TALL * ink.shape[0]))
     every = every[(every[:, 3] >= _LOWEST) & (every[:, 3] <= tallest) & (every[:, 2] >= 2)]
-    every = every[_surroundings(plain, every) >= _PLAIN] if len(every) else every
-    return Letters(every, np.array([_crispness(seen, box) for box in every], np.float64))
+    every = every[_surroundings(plain, every) >= _PLAIN]
+    return Letters(every, *_drawn(seen, ink, every))
 
 
 def _shapes(ink: NDArray[np.uint8]) -> Boxes:
@@ -75,9 +89,10 @@ def _shapes(ink: NDArray[np.uint8]) -> Boxes:
 
 def lines(seen: Planes, found: Letters) -> Letters:
     """Those that are words, or stand in a line with others alike: a bright echo is not taken for a letter."""
-    boxes = found.boxes
-    if not len(boxes):
-        return found
+    boxes, drawn = found.boxes, (found.crisp >= ECHO) & (found.boxes[:, 2] <= _LINE * found.boxes[:, 3])
+    drawn &= found.strength >= np.where(found.crisp >= _CRISP, _FAINT, _BRIGHT)
+    if np.count_nonzero(drawn) > _PAGE:
+        return found.of(drawn)
     left, top, width, height = (boxes[:, column] for column in range(4))
     overlap = np.minimum.outer(top + height, top + height) - np.maximum.outer(top, top)
     lower, taller = np.minimum.outer(height, height), np.maximum.outer(height, height)
@@ -85,52 +100,51 @@ def lines(seen: Planes, found: Letters) -> Letters:
     beside = (gap >= -_BASELINE * lower) & (gap <= _APART * taller)  # not one in the other
     alike = (taller <= _ALIKE * lower) & (overlap >= _BASELINE * taller) & beside
     np.fill_diagonal(alike, False)
-    words = np.array([_is_word(seen, *row) for row in zip(boxes, found.crisp, strict=True)], np.bool_)
-    peaks = np.array([_peak(seen, box) for box in boxes], np.int64)
-    drawn = (peaks >= np.where(found.crisp >= _CRISP, _FAINT, _BRIGHT)) & (found.crisp >= ECHO)
-    drawn &= width <= _LONG * height
-    return found.of(words | (drawn & (alike & (drawn | words)[None, :]).any(axis=1)))
+    words = np.array([is_drawn and _is_word(seen, box) for box, is_drawn in zip(boxes, drawn, strict=True)], np.bool_)
+    single = drawn & (width <= _LONG * height)
+    return found.of(words | (single & (alike & (single | words)[None, :]).any(axis=1)))
 
 
 def _surroundings(plain: NDArray[np.uint8], boxes: Boxes) -> NDArray[np.float64]:
     """Which share of what lies around each box is plain."""
     rows, columns = plain.shape
-    sums = cv2.integral(plain)
     left, top, right, bottom = boxes[:, 0], boxes[:, 1], boxes[:, 0] + boxes[:, 2], boxes[:, 1] + boxes[:, 3]
     pad = np.maximum(2, boxes[:, 3] // 3)
-    wide = np.maximum(0, left - pad), np.maximum(0, top - pad), np.minimum(columns, right + pad)
-    low = np.minimum(rows, bottom + pad)
-    around = (wide[2] - wide[0]) * (low - wide[1]) - boxes[:, 2] * boxes[:, 3]
-    inside = sums[bottom, right] - sums[top, right] - sums[bottom, left] + sums[top, left]
-    every = sums[low, wide[2]] - sums[wide[1], wide[2]] - sums[low, wide[0]] + sums[wide[1], wide[0]]
-    return (every - inside) / np.maximum(1, around)
+    wide = np.stack([np.maximum(0, left - pad), np.maximum(0, top - pad), right + pad, bottom + pad], axis=1)
+    wide[:, 2], wide[:, 3] = np.minimum(columns, wide[:, 2]), np.minimum(rows, wide[:, 3])
+    wide[:, 2:] -= wide[:, :2]
+    sums = cv2.integral(plain)
+    around = wide[:, 2] * wide[:, 3] - boxes[:, 2] * boxes[:, 3]
+    return (_inside(sums, wide) - _inside(sums, boxes)) / np.maximum(1, around)
 
 
-def _crispness(seen: Planes, box: NDArray[np.int64]) -> float:
-    """How much of its contrast rises from one pixel to the next: all of it in what is drawn."""
+def _drawn(seen: Planes, ink: NDArray[np.uint8], boxes: Boxes) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """How crisp each is: which share of its contrast rises from one pixel to the next; and its mean contrast."""
+    far = cv2.dilate(seen.grey, _WIDE) - cv2.erode(seen.grey, _WIDE)
+    near, count = _inside(cv2.integral(seen.contrast * ink), boxes), _inside(cv2.integral(ink), boxes)
+    return near / np.maximum(1, _inside(cv2.integral(far * ink), boxes)), near / np.maximum(1, count)
+
+
+def _inside(sums: NDArray[np.int32], boxes: Boxes) -> NDArray[np.int64]:
+    """Sums over boxes, from an integral image."""
+    left, top, right, bottom = boxes[:, 0], boxes[:, 1], boxes[:, 0] + boxes[:, 2], boxes[:, 1] + boxes[:, 3]
+    every = sums[bottom, right] - sums[top, right] - sums[bottom, left] + sums[top, left]
+    return np.asarray(every, np.int64)
+
+
+def _is_word(seen: Planes, box: NDArray[np.int64]) -> bool:
+    """Do strokes follow one another along it, several to its height?"""
     x, y, width, height = (int(value) for value in box)
-    around = np.s_[max(0, y - 2) : y + height + 2, max(0, x - 2) : x + width + 2]
-    near = seen.contrast[around]
-    far = cv2.dilate(seen.grey[around], _WIDE) - cv2.erode(seen.grey[around], _WIDE)
-    ink = near >= INK
-    return float(near[ink].sum(dtype=np.int64) / max(1, far[ink].sum(dtype=np.int64)))
-
-
-def _peak(seen: Planes, box: NDArray[np.int64]) -> int:
-    x, y, width, height = (int(value) for value in box)
-    return int(seen.contrast[y : y + height, x : x + width].max())
-
-
-def _is_word(seen: Planes, box: NDArray[np.int64], crisp: float) -> bool:
-    """Do crisp strokes follow one another along it, several to its height?"""
-    x, y, width, height = (int(value) for value in box)
-    around = seen.contrast[y : y + height, x : x + width]
-    if not 1.3 * height <= width <= _LINE * height or crisp < ECHO or int(around.max()) < _FAINT:
+    if width < 1.3 * height:
         return False
-    plain = np.count_nonzero(around <= FLAT) / around.size
-    if (height >= _TALLEST and plain < _WIDE_OPEN) or (height >= _HIGH and crisp < _CRISP and plain < _OPEN):
+    around = seen.contrast[y : y + height, x : x + width]
+    plain = np.count_nonzero(around <= max(FLAT, int(around.max()) // _RIPPLE)) / around.size
+    if height >= _HIGH and plain < (_OPEN if height < _TALLEST else _WIDE_OPEN):
         return False
     inside = seen.grey[y : y + height, x : x + width]
+    along, down = cv2.absdiff(inside[:, 1:], inside[:, :-1]), cv2.absdiff(inside[1:], inside[:-1])
+    if along.mean() < _UPRIGHT * down.mean():
+        return False
     middle = (int(inside.min()) + int(inside.max())) / 2
     rows = (round(height * share) for share in (0.35, 0.45, 0.55, 0.65))
     strokes = np.median([np.count_nonzero(np.diff((inside[row] > middle).astype(np.int8))) for row in rows])

@@ -74,7 +74,7 @@ def contrast(pixels: NDArray[np.uint8], grey: Grey) -> Grey:
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """Which pixels are plain chrome, the picture's own black, plain and bright: 0 or 1, every step-th of the planes'."""
+    """Which pixels are plain chrome, the picture's own black, plain and bright: 0 or 1, every step-th pixel."""
 
     chrome: NDArray[np.uint8]
     black: NDArray[np.uint8]  # brighter by a grey level or some than the darkest chrome

@@ -61,7 +61,7 @@ def written(seen: Planes, change: NDArray[np.uint8], marks: Letters, text: Lette
     changing = change.copy()
     changing[text.covered(seen.grey.shape, around=1)[:: seen.step, :: seen.step] > 0] = 0
     outside = marks.of(_outside(marks, _speckled(seen.coarse(changing)), seen.grey.shape))
-    return Letters(np.concatenate([text.boxes, outside.boxes]), np.concatenate([text.crisp, outside.crisp]))
+    return text.and_(outside)
 
 
 def evidence(seen: Planes, change: NDArray[np.uint8], drawn: Letters) -> Evidence:
