@@ -8,12 +8,12 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 from .pixels import Sector, whole
-from .screen.edges import fitted
+from .screen.edges import fitted_edges
 from .screen.found import Found
-from .screen.letters import ECHO, Letters, letters, lines
+from .screen.letters import CRISP_ENOUGH, Letters, letters, lines
 from .screen.pages import PAGE, covered, page_share, written_tiles
 from .screen.planes import Planes, planes
-from .screen.region import Evidence, Region, box, changed, evidence, region, written
+from .screen.region import Evidence, Region, box, changing_pixels, evidence, picture_region, written
 from .screen.watch import Alarm, Watch
 
 _LARGEST = 0.97  # of the screen: more is the whole picture
@@ -116,7 +116,7 @@ class SectorFinder:
         seen = planes(pixels)
         marks = letters(seen)
         text = lines(seen, marks)
-        change = changed(seen)
+        change = changing_pixels(seen)
         drawn = written(seen, change, marks, text)
         fresh = evidence(seen, change, drawn)
         if self._evidence is None:
@@ -124,7 +124,7 @@ class SectorFinder:
         else:
             self._shrink(fresh, seen.shape)
             self._evidence.add(fresh)
-        found = region(self._evidence)
+        found = picture_region(self._evidence)
         if found.found and _is_page(found, seen):
             found = Region(np.zeros_like(found.cells), found.dense)
         sure = found.found and _convincing(found, seen, text)
@@ -141,7 +141,7 @@ class SectorFinder:
 
         One that only ends earlier is not smaller: its deep field may be dark for a while.
         """
-        now, before = region(fresh), self._found
+        now, before = picture_region(fresh), self._found
         if before is None or not now.found or not now.dense.any():
             self._smaller = []
             return
@@ -205,7 +205,7 @@ def _box(found: Region, seen: Planes, drawn: Letters) -> tuple[Sector, bool]:
     sector = box(found.cells, seen.shape)
     filled = np.count_nonzero(found.cells) / found.cells.size * everything.width * everything.height
     full = filled >= _FULL * sector.width * sector.height
-    sector = fitted(sector, seen, drawn, full)
+    sector = fitted_edges(sector, seen, drawn, full)
     return (everything if sector.width * sector.height > _LARGEST * seen.shape[0] * seen.shape[1] else sector), full
 
 
@@ -214,7 +214,7 @@ def _echoes(marks: Letters, sector: Sector, scale: float) -> NDArray[np.bool_]:
     x, y, width, height = (marks.boxes[:, column] / scale for column in range(4))
     inside = (x >= sector.x - _SLACK) & (y >= sector.y - _SLACK) & (x + width <= sector.x + sector.width + _SLACK)
     inside &= y + height <= sector.y + sector.height + _SLACK
-    return inside & (marks.crisp < ECHO)
+    return inside & (marks.crisp < CRISP_ENOUGH)
 
 
 def _without(keep: NDArray[np.uint8], hidden: Letters, seen: Planes) -> NDArray[np.uint8]:

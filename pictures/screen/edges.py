@@ -16,7 +16,7 @@ _EDGE = 0.04  # of a line of pixels at the picture's edge: how many differ from 
 Lines = NDArray[np.int16]  # grey; -1 is not looked at
 
 
-def fitted(sector: Sector, seen: Planes, drawn: Letters, full: bool) -> Sector:
+def fitted_edges(sector: Sector, seen: Planes, drawn: Letters, full: bool) -> Sector:
     """The box with each edge moved to where the chrome begins, by some cells at most.
 
     full: the picture is a rectangle; the tip of a fan is as thin as a letter, so less of such a box is doubted.

@@ -8,16 +8,16 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .planes import FLAT, Planes
+from .planes import PLAIN_UPTO, Planes
 
-INK, _STRONG = 14, 56  # grey levels by which a letter differs from its background: at least; usually
+LETTER_CONTRAST, _STRONG = 14, 56  # grey levels by which a letter differs from its background: at least; usually
 _LOWEST, _TALLEST, _TALL = 5, 24, 0.12  # pixels; and a share of the screen's height
 _RUN_TOGETHER = 36  # pixels: as high a shape may be several lines, or letters at a frame
 _NEAR, _SOME_PLAIN = 15, 30  # pixels; of 255: speckle has less that is plain about it
 _PLAIN = 0.40  # of what surrounds a letter
 _ALIKE, _BASELINE, _APART = 1.8, 0.5, 1.6  # of letters in one line: heights' ratio; overlap; gap in heights
 _LONG, _LINE = 16, 45  # heights: a word; a line. What is longer is a bar or an edge
-ECHO = 0.62  # crispness below which nothing is drawn: its contrast does not rise from one pixel to the next
+CRISP_ENOUGH = 0.62  # crispness below which nothing is drawn: its contrast does not rise from one pixel to the next
 _CRISP, _FAINT = 0.72, 16  # as crisp as letters are, however faint; their mean contrast at least
 _BRIGHT = 36  # the mean contrast of letters that a scaled video has blurred
 _HIGH, _OPEN, _WIDE_OPEN = 10, 0.02, 0.12  # pixels; of a word's box is plain if it is as high; if it is higher still
@@ -63,9 +63,9 @@ def letters(seen: Planes) -> Letters:
     ripples, which are no ink.
     """
     strongest = cv2.dilate(seen.contrast, np.ones((_NEAR, _NEAR), np.uint8))
-    plain = (seen.contrast <= cv2.max(strongest // _RIPPLE, FLAT)).astype(np.uint8)
+    plain = (seen.contrast <= cv2.max(strongest // _RIPPLE, PLAIN_UPTO)).astype(np.uint8)
     near = cv2.blur(plain * np.uint8(255), (_NEAR, _NEAR)) >= _SOME_PLAIN
-    ink = ((seen.contrast >= cv2.max(strongest // _LESS, INK)) & near).astype(np.uint8)
+    ink = ((seen.contrast >= cv2.max(strongest // _LESS, LETTER_CONTRAST)) & near).astype(np.uint8)
     boxes = [_shapes(ink)]
     merged = boxes[0][boxes[0][:, 3] > _RUN_TOGETHER]
     if len(merged):  # lines that compression has run together, letters at a frame
@@ -89,7 +89,7 @@ def _shapes(ink: NDArray[np.uint8]) -> Boxes:
 
 def lines(seen: Planes, found: Letters) -> Letters:
     """Those that are words, or stand in a line with others alike: a bright echo is not taken for a letter."""
-    boxes, drawn = found.boxes, (found.crisp >= ECHO) & (found.boxes[:, 2] <= _LINE * found.boxes[:, 3])
+    boxes, drawn = found.boxes, (found.crisp >= CRISP_ENOUGH) & (found.boxes[:, 2] <= _LINE * found.boxes[:, 3])
     drawn &= found.strength >= np.where(found.crisp >= _CRISP, _FAINT, _BRIGHT)
     if np.count_nonzero(drawn) > _PAGE:
         return found.of(drawn)
@@ -138,7 +138,7 @@ def _is_word(seen: Planes, box: NDArray[np.int64]) -> bool:
     if width < 1.3 * height:
         return False
     around = seen.contrast[y : y + height, x : x + width]
-    plain = np.count_nonzero(around <= max(FLAT, int(around.max()) // _RIPPLE)) / around.size
+    plain = np.count_nonzero(around <= max(PLAIN_UPTO, int(around.max()) // _RIPPLE)) / around.size
     if height >= _HIGH and plain < (_OPEN if height < _TALLEST else _WIDE_OPEN):
         return False
     inside = seen.grey[y : y + height, x : x + width]

@@ -13,7 +13,7 @@ from ..pixels import Grey, to_grey
 FINEST = 1280  # pixels of the longer side at which letters are looked for
 COARSE = 320  # cells of the longer side in which the picture is looked for
 NEIGHBOURS = np.ones((3, 3), np.uint8)
-FLAT = 3  # grey levels: a plain background, after lossy compression too
+PLAIN_UPTO = 3  # grey levels: a plain background, after lossy compression too
 OWN_BLACK = 16  # grey levels: a picture's black is no brighter
 _BRIGHT = 48  # grey levels: what is plain and brighter is no fluid, whatever compression did to it
 _LINE = 3  # of such pixels: a ruler, a frame
@@ -100,7 +100,7 @@ def ground(seen: Planes) -> Ground:
     reaching[labels[_close_by(grey, reaching[labels], tolerance) & (plain > 0)]] = 1
     reaching[0] = 0
     black = (plain > 0) & (grey > darkest) & (grey <= OWN_BLACK) & (tolerance == 0)
-    bright = ((plain > 0) & (grey > OWN_BLACK)) | ((difference <= FLAT) & (grey > _BRIGHT))
+    bright = ((plain > 0) & (grey > OWN_BLACK)) | ((difference <= PLAIN_UPTO) & (grey > _BRIGHT))
     chrome = cv2.dilate(reaching[labels], NEIGHBOURS)
     return Ground(np.asarray(chrome, np.uint8), black.astype(np.uint8), bright.astype(np.uint8))
 
@@ -119,7 +119,7 @@ def _tolerance(difference: Grey) -> int:
     sides = (difference[:_RIM], difference[-_RIM:], difference[:, :_RIM], difference[:, -_RIM:])
     exact = []
     for side in sides:
-        plain = side[side <= FLAT]
+        plain = side[side <= PLAIN_UPTO]
         if len(plain) >= side.size / 2:
             exact.append(np.count_nonzero(plain == 0) / len(plain))
     return 0 if exact and np.median(exact) >= _EXACT else 2

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..pixels import Sector
-from .letters import INK, Letters
+from .letters import LETTER_CONTRAST, Letters
 from .planes import NEIGHBOURS, Planes, ground
 
 DENSE = 150  # of 255: the share of pixels that differ from their neighbours, in speckle
@@ -65,10 +65,10 @@ def written(seen: Planes, change: NDArray[np.uint8], marks: Letters, text: Lette
 
 
 def evidence(seen: Planes, change: NDArray[np.uint8], drawn: Letters) -> Evidence:
-    """One look at one screen; what is `drawn` is left out. change: as `changed` gives it."""
+    """One look at one screen; what is `drawn` is left out. change: as `changing_pixels` gives it."""
     some = np.s_[:: seen.step, :: seen.step]
     free = drawn.covered(seen.grey.shape, _RINGING if seen.tolerance else 1)[some] == 0
-    inky = cv2.dilate((seen.contrast[some] >= INK).astype(np.uint8), NEIGHBOURS) > 0
+    inky = cv2.dilate((seen.contrast[some] >= LETTER_CONTRAST).astype(np.uint8), NEIGHBOURS) > 0
     under = ground(seen)
     changing = (change > 0) & free
     beyond = (under.chrome == 0) & (under.bright == 0) & free
@@ -76,7 +76,7 @@ def evidence(seen: Planes, change: NDArray[np.uint8], drawn: Letters) -> Evidenc
     return Evidence(*(seen.coarse(one.astype(np.uint8)) for one in maps))
 
 
-def changed(seen: Planes) -> NDArray[np.uint8]:
+def changing_pixels(seen: Planes) -> NDArray[np.uint8]:
     """1 where a pixel differs from its neighbours, every step-th of the planes'."""
     smooth = cv2.GaussianBlur(seen.grey, (3, 3), 0)
     change = cv2.morphologyEx(smooth, cv2.MORPH_GRADIENT, NEIGHBOURS)
@@ -98,7 +98,7 @@ def _speckled(changing: Map) -> Map:
     return _closed(_opened((cv2.blur(changing, (5, 5)) > DENSE).astype(np.uint8), 9), 15)
 
 
-def region(shown: Evidence) -> Region:
+def picture_region(shown: Evidence) -> Region:
     """The picture in what was seen: all large parts with dense speckle, and what hangs together with them.
 
     A thin near field above fluid, dark rows that are no chrome and sparse echoes belong to it; the screen's letters,

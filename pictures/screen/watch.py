@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..pixels import Grey, Sector
-from .letters import INK
+from .letters import LETTER_CONTRAST
 
 _STEP = 4  # pixels: every one of these is glanced at
 _UNSURE_STEP = 2
@@ -43,7 +43,7 @@ class Watch:
         grid = np.s_[:: self._step, :: self._step]
         self._textured = textured[grid] > 0
         self._chrome = kept[grid] == 0
-        self._least = np.where(self._chrome | (not sure), np.uint8(INK), np.uint8(_JUMP))
+        self._least = np.where(self._chrome | (not sure), np.uint8(LETTER_CONTRAST), np.uint8(_JUMP))
         self._idle = np.zeros(self._chrome.shape, np.uint8)  # alarms for nothing, by place
         self._hits = np.zeros(self._chrome.shape, np.bool_)
         self._shape = pixels.shape
