@@ -204,7 +204,7 @@ def _box(found: Region, seen: Planes, drawn: Letters) -> tuple[Sector, bool]:
         return everything, True
     sector = box(found.cells, seen.shape)
     filled = np.count_nonzero(found.cells) / found.cells.size * everything.width * everything.height
-    full = filled >= _FULL * sector.width * sector.height
+    full = bool(filled >= _FULL * sector.width * sector.height)
     sector = fitted_edges(sector, seen, drawn, full)
     return (everything if sector.width * sector.height > _LARGEST * seen.shape[0] * seen.shape[1] else sector), full
 
@@ -224,7 +224,7 @@ def _without(keep: NDArray[np.uint8], hidden: Letters, seen: Planes) -> NDArray[
     return keep
 
 
-def _fine(cells: NDArray[np.uint8], shape: tuple[int, int]) -> NDArray[np.uint8]:
+def _fine(cells: cv2.typing.MatLike, shape: tuple[int, int]) -> NDArray[np.uint8]:
     """Cells of 0 and 1 as 0 and 255 in the screen's own pixels."""
     return np.asarray(cv2.resize(cells, shape[::-1], interpolation=cv2.INTER_NEAREST), np.uint8) * np.uint8(255)
 

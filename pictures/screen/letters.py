@@ -63,9 +63,9 @@ def letters(seen: Planes) -> Letters:
     ripples, which are no ink.
     """
     strongest = cv2.dilate(seen.contrast, np.ones((_NEAR, _NEAR), np.uint8))
-    plain = (seen.contrast <= cv2.max(strongest // _RIPPLE, PLAIN_UPTO)).astype(np.uint8)
+    plain = (seen.contrast <= np.maximum(strongest // _RIPPLE, PLAIN_UPTO)).astype(np.uint8)
     near = cv2.blur(plain * np.uint8(255), (_NEAR, _NEAR)) >= _SOME_PLAIN
-    ink = ((seen.contrast >= cv2.max(strongest // _LESS, LETTER_CONTRAST)) & near).astype(np.uint8)
+    ink = ((seen.contrast >= np.maximum(strongest // _LESS, LETTER_CONTRAST)) & near).astype(np.uint8)
     boxes = [_shapes(ink)]
     merged = boxes[0][boxes[0][:, 3] > _RUN_TOGETHER]
     if len(merged):  # lines that compression has run together, letters at a frame
@@ -113,20 +113,20 @@ def _surroundings(plain: NDArray[np.uint8], boxes: Boxes) -> NDArray[np.float64]
     wide = np.stack([np.maximum(0, left - pad), np.maximum(0, top - pad), right + pad, bottom + pad], axis=1)
     wide[:, 2], wide[:, 3] = np.minimum(columns, wide[:, 2]), np.minimum(rows, wide[:, 3])
     wide[:, 2:] -= wide[:, :2]
-    sums = cv2.integral(plain)
     around = wide[:, 2] * wide[:, 3] - boxes[:, 2] * boxes[:, 3]
-    return (_inside(sums, wide) - _inside(sums, boxes)) / np.maximum(1, around)
+    return (_inside(plain, wide) - _inside(plain, boxes)) / np.maximum(1, around)
 
 
 def _drawn(seen: Planes, ink: NDArray[np.uint8], boxes: Boxes) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """How crisp each is: which share of its contrast rises from one pixel to the next; and its mean contrast."""
     far = cv2.dilate(seen.grey, _WIDE) - cv2.erode(seen.grey, _WIDE)
-    near, count = _inside(cv2.integral(seen.contrast * ink), boxes), _inside(cv2.integral(ink), boxes)
-    return near / np.maximum(1, _inside(cv2.integral(far * ink), boxes)), near / np.maximum(1, count)
+    near, count = _inside(seen.contrast * ink, boxes), _inside(ink, boxes)
+    return near / np.maximum(1, _inside(np.asarray(far * ink, np.uint8), boxes)), near / np.maximum(1, count)
 
 
-def _inside(sums: NDArray[np.int32], boxes: Boxes) -> NDArray[np.int64]:
-    """Sums over boxes, from an integral image."""
+def _inside(values: NDArray[np.uint8], boxes: Boxes) -> NDArray[np.int64]:
+    """Sums over boxes."""
+    sums = np.asarray(cv2.integral(values))
     left, top, right, bottom = boxes[:, 0], boxes[:, 1], boxes[:, 0] + boxes[:, 2], boxes[:, 1] + boxes[:, 3]
     every = sums[bottom, right] - sums[top, right] - sums[bottom, left] + sums[top, left]
     return np.asarray(every, np.int64)

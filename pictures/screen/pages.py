@@ -59,5 +59,6 @@ def _changes(grey: Grey) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     rows, columns = down * _ROWS, across * _COLUMNS
     wide = cv2.copyMakeBorder(grey, 0, 1, 0, 1, cv2.BORDER_REPLICATE)
     tiled = down, _ROWS, across, _COLUMNS
-    along = cv2.absdiff(wide[:rows, 1 : columns + 1], wide[:rows, :columns]).reshape(tiled)
-    return along, cv2.absdiff(wide[1 : rows + 1, :columns], wide[:rows, :columns]).reshape(tiled)
+    along = np.asarray(cv2.absdiff(wide[:rows, 1 : columns + 1], wide[:rows, :columns]), np.uint8)
+    below = np.asarray(cv2.absdiff(wide[1 : rows + 1, :columns], wide[:rows, :columns]), np.uint8)
+    return along.reshape(tiled), below.reshape(tiled)

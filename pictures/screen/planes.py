@@ -90,7 +90,7 @@ def ground(seen: Planes) -> Ground:
     grey, difference = seen.grey[:: seen.step, :: seen.step], seen.contrast[:: seen.step, :: seen.step]
     tolerance = seen.tolerance
     plain = (difference <= tolerance).astype(np.uint8)
-    _, labels = cv2.connectedComponents(plain, connectivity=4)
+    labels = np.asarray(cv2.connectedComponents(plain, connectivity=4)[1], np.int32)
     reaching = np.zeros(int(labels.max()) + 1, np.uint8)
     for rim in (labels[0], labels[-1], labels[:, 0], labels[:, -1]):
         reaching[rim] = 1

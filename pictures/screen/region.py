@@ -126,7 +126,7 @@ def _sparse_picture(shown: Evidence) -> Map:
     if not largest.any():
         return largest
     columns = np.flatnonzero(largest.any(axis=0))
-    _, labels, stats, _ = cv2.connectedComponentsWithStats(every)
+    labels, stats = _parts(every)
     inside = (stats[:, 0] >= columns[0] - _SLACK) & (stats[:, 0] + stats[:, 2] <= columns[-1] + 1 + _SLACK)
     inside[0] = False
     cells = np.zeros_like(every)
@@ -138,7 +138,7 @@ def _sparse_picture(shown: Evidence) -> Map:
 def _own_black(black: Map, parts: Map) -> Map:
     """The picture's own black that touches it and lies in its columns, or in its rows."""
     columns, rows = np.flatnonzero(parts.any(axis=0)), np.flatnonzero(parts.any(axis=1))
-    _, labels, stats, _ = cv2.connectedComponentsWithStats(black)
+    labels, stats = _parts(black)
     x, y, width, height = (stats[:, column] for column in range(4))
     below = (x >= columns[0] - _SLACK) & (x + width <= columns[-1] + 1 + _SLACK)
     beside = (y >= rows[0] - _SLACK) & (y + height <= rows[-1] + 1 + _SLACK)
@@ -174,6 +174,12 @@ def box(cells: Map, shape: tuple[int, int]) -> Sector:
     return Sector(x, y, right - x, bottom - y)
 
 
+def _parts(cells: Map) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Connected parts: which cell is of which, and x, y, width, height and size of each; 0 is what lies outside."""
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(cells)
+    return np.asarray(labels, np.int32), np.asarray(stats, np.int32)
+
+
 def _opened(cells: Map, size: int) -> Map:
     return np.asarray(cv2.morphologyEx(cells, cv2.MORPH_OPEN, np.ones((size, size), np.uint8)), np.uint8)
 
@@ -184,7 +190,7 @@ def _closed(cells: Map, size: int) -> Map:
 
 def _large(cells: Map) -> Map:
     """The largest part and those not much smaller: fluid may divide a picture, and there may be two of them."""
-    _, labels, stats, _ = cv2.connectedComponentsWithStats(cells)
+    labels, stats = _parts(cells)
     sizes = stats[:, cv2.CC_STAT_AREA].copy()
     sizes[0] = 0
     kept = (sizes >= COUNTS * max(1, int(sizes.max()))).astype(np.uint8)
@@ -194,7 +200,7 @@ def _large(cells: Map) -> Map:
 
 def _reached(cells: Map, parts: Map) -> Map:
     """The connected parts of `cells` that touch `parts`."""
-    _, labels = cv2.connectedComponents(cells)
+    labels = np.asarray(cv2.connectedComponents(cells)[1], np.int32)
     touched = np.zeros(int(labels.max()) + 1, np.uint8)
     touched[labels[parts > 0]] = 1
     touched[0] = 0
@@ -208,7 +214,7 @@ def _thin_parts(cells: Map, parts: Map) -> Map:
     """
     columns, rows = np.flatnonzero(parts.any(axis=0)), np.flatnonzero(parts.any(axis=1))
     left, right, top, bottom = columns[0], columns[-1] + 1, rows[0], rows[-1] + 1
-    _, labels, stats, _ = cv2.connectedComponentsWithStats(cells)
+    labels, stats = _parts(cells)
     taken = np.zeros(len(stats), np.uint8)
     for part, (x, y, width, height, _) in enumerate(stats[1:], 1):
         beside = y + height <= top or y >= bottom
