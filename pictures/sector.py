@@ -163,7 +163,8 @@ def _convincing(found: Region, seen: Planes, text: Letters) -> bool:
     """Is it speckle, and no page of text?"""
     if np.count_nonzero(found.dense & found.cells) < _DENSE * np.count_nonzero(found.cells):
         return False
-    inside = seen.coarse(text.covered(seen.grey.shape))[found.cells > 0]
+    (letters_,) = seen.coarse(text.covered(seen.grey.shape) > 0)
+    inside = letters_[found.cells > 0]
     return bool(inside.mean() < _LETTERS * 255)
 
 

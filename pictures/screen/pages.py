@@ -20,24 +20,36 @@ PAGE = 0.20  # of the tiles: a page; real pictures have a tenth at most
 
 def written_tiles(grey: Grey) -> NDArray[np.bool_]:
     """Which tiles, from the upper left, look like lines of text: bool (rows // 48, columns // 64)."""
-    if grey.shape[0] < _ROWS or grey.shape[1] < _COLUMNS:
-        return np.zeros((0, 0), np.bool_)
-    along, down = _changes(grey)
-    low = along.mean(axis=3, dtype=np.float32)  # of each row in each tile
-    low = low <= _GAP * np.maximum(np.percentile(low, 75, axis=1), 1e-6)[:, None, :]
-    gaps = (low[:, 1:] & ~low[:, :-1]).sum(axis=1) + low[:, 0]
-    across = along.mean(axis=(1, 3), dtype=np.float32)
-    upright = (across >= _SOME) & (across >= _UPRIGHT * down.mean(axis=(1, 3), dtype=np.float32))
-    return upright & (gaps >= _GAPS) & (low.mean(axis=1) >= _OPEN)
+    return _tiles(grey)[0]
 
 
 def page_share(grey: Grey) -> float:
     """Which share of the tiles that show anything are written."""
-    if grey.shape[0] < _ROWS or grey.shape[1] < _COLUMNS:
-        return 0.0
-    along, _ = _changes(grey)
-    some = along.mean(axis=(1, 3), dtype=np.float32) >= _SOME
-    return float((written_tiles(grey) & some).sum() / max(1, some.sum()))
+    written, some = _tiles(grey)
+    return float((written & some).sum() / max(1, some.sum()))
+
+
+def _tiles(grey: Grey) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Which tiles are written, and which show anything."""
+    down, across = grey.shape[0] // _ROWS, grey.shape[1] // _COLUMNS
+    if min(down, across) == 0:
+        return np.zeros((0, 0), np.bool_), np.zeros((0, 0), np.bool_)
+    rows, columns = down * _ROWS, across * _COLUMNS
+    wide = cv2.copyMakeBorder(grey, 0, 1, 0, 1, cv2.BORDER_REPLICATE)
+    along = cv2.absdiff(wide[:rows, 1 : columns + 1], wide[:rows, :columns])
+    below = cv2.absdiff(wide[1 : rows + 1, :columns], wide[:rows, :columns])
+    lines = _means(along, (across, rows)).reshape(down, _ROWS, across)  # of each row in each tile
+    low = lines <= _GAP * np.maximum(np.percentile(lines, 75, axis=1), 1e-6)[:, None, :]
+    gaps = (low[:, 1:] & ~low[:, :-1]).sum(axis=1) + low[:, 0]
+    changes = lines.mean(axis=1)
+    upright = changes >= _UPRIGHT * _means(below, (across, down))
+    some = changes >= _SOME
+    return upright & some & (gaps >= _GAPS) & (low.mean(axis=1) >= _OPEN), some
+
+
+def _means(values: cv2.typing.MatLike, size: tuple[int, int]) -> NDArray[np.float32]:
+    """Means over blocks; size: how many across and down."""
+    return np.asarray(cv2.resize(values.astype(np.float32), size, interpolation=cv2.INTER_AREA), np.float32)
 
 
 def covered(tiles: NDArray[np.bool_], shape: tuple[int, int]) -> NDArray[np.uint8]:
@@ -51,14 +63,3 @@ def covered(tiles: NDArray[np.bool_], shape: tuple[int, int]) -> NDArray[np.uint
     mask[large.shape[0] :] = mask[large.shape[0] - 1]
     mask[:, large.shape[1] :] = mask[:, large.shape[1] - 1 : large.shape[1]]
     return mask
-
-
-def _changes(grey: Grey) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Differences along rows and down columns, (tile rows, rows, tile columns, columns)."""
-    down, across = grey.shape[0] // _ROWS, grey.shape[1] // _COLUMNS
-    rows, columns = down * _ROWS, across * _COLUMNS
-    wide = cv2.copyMakeBorder(grey, 0, 1, 0, 1, cv2.BORDER_REPLICATE)
-    tiled = down, _ROWS, across, _COLUMNS
-    along = np.asarray(cv2.absdiff(wide[:rows, 1 : columns + 1], wide[:rows, :columns]), np.uint8)
-    below = np.asarray(cv2.absdiff(wide[1 : rows + 1, :columns], wide[:rows, :columns]), np.uint8)
-    return along.reshape(tiled), below.reshape(tiled)

@@ -44,10 +44,12 @@ class Planes:
         """Every so many pixels of the planes are enough to tell a share from."""
         return max(1, -(-max(self.grey.shape) // _ENOUGH))
 
-    def coarse(self, which: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Of a map of 0 and 1: its share in every cell, 0 to 255."""
+    def coarse(self, *which: NDArray[np.bool_]) -> list[NDArray[np.uint8]]:
+        """Of maps of what is so: its share in every cell, 0 to 255."""
         rows, columns = self.cells
-        return np.asarray(cv2.resize(which * np.uint8(255), (columns, rows), interpolation=cv2.INTER_AREA), np.uint8)
+        every = cv2.merge([one.view(np.uint8) for one in which])
+        shares = np.asarray(cv2.resize(every * np.uint8(255), (columns, rows), interpolation=cv2.INTER_AREA), np.uint8)
+        return [np.ascontiguousarray(shares.reshape(rows, columns, -1)[:, :, one]) for one in range(len(which))]
 
 
 def planes(pixels: NDArray[np.uint8]) -> Planes:

@@ -56,31 +56,31 @@ class Region:
         return bool(self.cells.any())
 
 
-def written(seen: Planes, change: NDArray[np.uint8], marks: Letters, text: Letters) -> Letters:
+def written(seen: Planes, change: NDArray[np.bool_], marks: Letters, text: Letters) -> Letters:
     """`text`, the marks that are letters without doubt, and all marks that stand beyond the speckle."""
-    changing = change.copy()
-    changing[text.covered(seen.grey.shape, around=1)[:: seen.step, :: seen.step] > 0] = 0
-    outside = marks.of(_outside(marks, _speckled(seen.coarse(changing)), seen.grey.shape))
+    free = text.covered(seen.grey.shape, around=1)[:: seen.step, :: seen.step] == 0
+    (changing,) = seen.coarse(change & free)
+    outside = marks.of(_outside(marks, _speckled(changing), seen.grey.shape))
     return text.and_(outside)
 
 
-def evidence(seen: Planes, change: NDArray[np.uint8], drawn: Letters) -> Evidence:
+def evidence(seen: Planes, change: NDArray[np.bool_], drawn: Letters) -> Evidence:
     """One look at one screen; what is `drawn` is left out. change: as `changing_pixels` gives it."""
     some = np.s_[:: seen.step, :: seen.step]
     free = drawn.covered(seen.grey.shape, _RINGING if seen.tolerance else 1)[some] == 0
     inky = cv2.dilate((seen.contrast[some] >= LETTER_CONTRAST).astype(np.uint8), NEIGHBOURS) > 0
     under = ground(seen)
-    changing = (change > 0) & free
+    changing = change & free
     beyond = (under.chrome == 0) & (under.bright == 0) & free
     maps = changing, changing & ~inky & (seen.grey[some] <= _DIM), beyond, under.black > 0
-    return Evidence(*(seen.coarse(one.astype(np.uint8)) for one in maps))
+    return Evidence(*seen.coarse(*maps))
 
 
-def changing_pixels(seen: Planes) -> NDArray[np.uint8]:
-    """1 where a pixel differs from its neighbours, every step-th of the planes'."""
+def changing_pixels(seen: Planes) -> NDArray[np.bool_]:
+    """Where a pixel differs from its neighbours, every step-th of the planes'."""
     smooth = cv2.GaussianBlur(seen.grey, (3, 3), 0)
     change = cv2.morphologyEx(smooth, cv2.MORPH_GRADIENT, NEIGHBOURS)
-    return (change[:: seen.step, :: seen.step] > 1).astype(np.uint8)
+    return np.asarray(change[:: seen.step, :: seen.step] > 1, np.bool_)
 
 
 def _outside(marks: Letters, speckle: Map, shape: tuple[int, ...]) -> NDArray[np.bool_]:
