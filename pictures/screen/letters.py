@@ -12,7 +12,8 @@ from .planes import PLAIN_UPTO, Planes
 
 LETTER_CONTRAST, _STRONG = 14, 56  # grey levels by which a letter differs from its background: at least; usually
 _LOWEST, _TALLEST, _TALL = 5, 24, 0.12  # pixels; and a share of the screen's height
-_RUN_TOGETHER = 36  # pixels: as high a shape may be several lines, or letters at a frame
+_RUN_TOGETHER, _LARGE = 36, 1500  # pixels: so high, or of such an area, a shape may be several lines, or more
+_EVEN = 0.35  # of its strongest contrast is a letter's mean; less: a letter that touches an echo
 _NEAR, _SOME_PLAIN = 15, 30  # pixels; of 255: speckle has less that is plain about it
 _PLAIN = 0.40  # of what surrounds a letter
 _ALIKE, _BASELINE, _APART = 1.8, 0.5, 1.6  # of letters in one line: heights' ratio; overlap; gap in heights
@@ -67,7 +68,8 @@ def letters(seen: Planes) -> Letters:
     near = cv2.blur(plain * np.uint8(255), (_NEAR, _NEAR)) >= _SOME_PLAIN
     ink = ((seen.contrast >= np.maximum(strongest // _LESS, LETTER_CONTRAST)) & near).astype(np.uint8)
     boxes = [_shapes(ink)]
-    merged = boxes[0][boxes[0][:, 3] > _RUN_TOGETHER]
+    large = boxes[0][:, 2] * boxes[0][:, 3] > _LARGE
+    merged = boxes[0][(boxes[0][:, 3] > _RUN_TOGETHER) | large]
     if len(merged):  # lines that compression has run together, letters at a frame
         within = np.zeros_like(ink)
         for x, y, width, height in merged:
@@ -91,6 +93,7 @@ def lines(seen: Planes, found: Letters) -> Letters:
     """Those that are words, or stand in a line with others alike: a bright echo is not taken for a letter."""
     boxes, drawn = found.boxes, (found.crisp >= CRISP_ENOUGH) & (found.boxes[:, 2] <= _LINE * found.boxes[:, 3])
     drawn &= found.strength >= np.where(found.crisp >= _CRISP, _FAINT, _BRIGHT)
+    drawn &= found.strength >= _EVEN * np.array([_peak(seen, box) for box in boxes], np.float64)
     if np.count_nonzero(drawn) > _PAGE:
         return found.of(drawn)
     left, top, width, height = (boxes[:, column] for column in range(4))
@@ -130,6 +133,11 @@ def _inside(values: NDArray[np.uint8], boxes: Boxes) -> NDArray[np.int64]:
     left, top, right, bottom = boxes[:, 0], boxes[:, 1], boxes[:, 0] + boxes[:, 2], boxes[:, 1] + boxes[:, 3]
     every = sums[bottom, right] - sums[top, right] - sums[bottom, left] + sums[top, left]
     return np.asarray(every, np.int64)
+
+
+def _peak(seen: Planes, box: NDArray[np.int64]) -> int:
+    x, y, width, height = (int(value) for value in box)
+    return int(seen.contrast[y : y + height, x : x + width].max())
 
 
 def _is_word(seen: Planes, box: NDArray[np.int64]) -> bool:
