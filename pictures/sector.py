@@ -7,12 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from .pixels import Sector, whole
+from .pixels import Sector, to_grey, whole
 from .screen.edges import fitted_edges
 from .screen.found import Found
 from .screen.letters import CRISP_ENOUGH, Letters, letters, lines
 from .screen.pages import PAGE, covered, page_share, written_tiles
 from .screen.planes import Planes, planes
+from .screen.profiles import Profiles
 from .screen.region import Evidence, Region, box, changing_pixels, evidence, picture_region, written
 from .screen.watch import Alarm, Watch
 
@@ -56,10 +57,12 @@ class SectorFinder:
     The first pictures of a feed are often dark (the probe comes down, the gain goes up) and show less of the picture
     than there is. Every frame is glanced at (`screen.watch`) and looked at where something is new; what was seen
     adds up until the screen's size or layout changes, or a smaller picture has been seen for a while.
+    profiles: a screen that is remembered there is believed until its own picture has been found.
     """
 
-    def __init__(self, given: Sector | None, unrelated: bool = False) -> None:
+    def __init__(self, given: Sector | None, unrelated: bool = False, profiles: Profiles | None = None) -> None:
         self._given = given
+        self._profiles = None if unrelated else profiles
         self._unrelated = unrelated
         self._begin()
 
@@ -100,6 +103,7 @@ class SectorFinder:
         self._watch: Watch | None = None
         self._evidence: Evidence | None = None
         self._smaller: list[tuple[Sector, Evidence]] = []
+        self._recalled: Sector | None = None
 
     def _due(self, alarm: Alarm) -> bool:
         """Is it time for a look? What is new in the chrome is black in any case, and may wait a little."""
@@ -130,11 +134,30 @@ class SectorFinder:
         sure = found.found and _convincing(found, seen, text)
         before = self._found
         self._found = _shown(found, seen, (marks, text, drawn), sure, before)
+        self._remembered(pixels, seen, marks)
         same = before is not None and before.sure == sure and before.sector == self._found.sector
         if same and self._watch is not None:
             self._watch.looked(pixels)
         else:
             self._watch = _watch(pixels, found, self._evidence, sure)
+
+    def _remembered(self, pixels: NDArray[np.uint8], seen: Planes, marks: Letters) -> None:
+        """Begin with what was found on such a screen before; keep what has been sure for a while."""
+        assert self._found is not None
+        if self._profiles is None:
+            return
+        if self._found.sure and self._frames >= _FIRST[-1]:
+            self._profiles.remember(pixels, self._found.sector)
+        if not self._found.sure and self._frames == 0:
+            self._recalled = self._profiles.recall(pixels)
+        known = self._recalled
+        if self._found.sure or known is None or _sticks_out(self._found.sector, known, seen.shape):
+            return
+        if page_share(np.ascontiguousarray(known.cut(to_grey(pixels)), np.uint8)) >= PAGE:
+            return
+        keep = np.zeros(seen.shape, np.uint8)
+        known.cut(keep)[...] = 255
+        self._found = Found(known, True, _without(keep, marks.of(~_echoes(marks, known, seen.scale)), seen))
 
     def _shrink(self, fresh: Evidence, shape: tuple[int, int]) -> None:
         """Forget what was seen before if a smaller picture has been seen several times: another depth, another probe.
@@ -157,6 +180,14 @@ class SectorFinder:
             self._evidence = looks[0][1]
             for _, one in looks[1:]:
                 self._evidence.add(one)
+
+
+def _sticks_out(found: Sector, known: Sector, shape: tuple[int, int]) -> bool:
+    """Has something been found beyond the remembered sector? The whole screen stands for nothing."""
+    if found == whole(shape):
+        return False
+    union = _union(found, known)
+    return union.width * union.height > known.width * known.height / _SAME
 
 
 def _convincing(found: Region, seen: Planes, text: Letters) -> bool:

@@ -13,6 +13,7 @@ import zmq
 from ..errors import mendable, sentence
 from ..pictures.pixels import Sector
 from ..pictures.screen.found import Found, blank
+from ..pictures.screen.profiles import usual_profiles
 from ..pictures.sector import SectorFinder
 from .capture import Capture, Captured, check_sizes
 from .causes import NOBODY, TOO_OLD_AT_SCANNER
@@ -68,7 +69,7 @@ class _Attached:
     ) -> None:
         self.epoch = time.time_ns()
         self.source, self.settings = source, settings
-        self.finder = SectorFinder(settings.crop or source.sector, source.unrelated)
+        self.finder = SectorFinder(settings.crop or source.sector, source.unrelated, usual_profiles())
         self.found: Found | None = None  # on the frame before
         self.socket = connect(context, check_endpoint(to, settings.insecure))
         self.sender = Sender(transmitter(self.socket), self.epoch)
@@ -121,7 +122,10 @@ class _Attached:
             return
         if self.capture.live and time.monotonic_ns() - captured.captured_ns > LEASE_NS:
             self.capture.lost(TOO_OLD_AT_SCANNER)
-        elif not self.sender.send(self._frame(captured), time.monotonic_ns()):
+            return
+        frame = self._frame(captured)
+        self._listen()  # a look at the screen may have taken as long as a lease: what was granted meanwhile counts
+        if not self.sender.send(frame, time.monotonic_ns()):
             self.capture.lost(NOBODY)
 
     def _frame(self, captured: Captured) -> Frame:

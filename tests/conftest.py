@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 from support.networks import brightness_network
 
+os.environ["SMARTCA_FORGET_SCREENS"] = "1"  # what one test has seen is not another's
 pytest_plugins = ["support.serving"]
 
 

@@ -184,9 +184,9 @@ def _live(path: Path, frames: int, size: tuple[int, int] | None = None) -> list[
     made = []
     for noise in flicker:
         one = image.copy()
-        box.cut(one)[...] = np.clip(np.asarray(box.cut(image), float) * np.asarray(box.cut(noise), float)[:, :, None], 0, 255).astype(
-            np.uint8
-        )
+        box.cut(one)[...] = np.clip(
+            np.asarray(box.cut(image), float) * np.asarray(box.cut(noise), float)[:, :, None], 0, 255
+        ).astype(np.uint8)
         made.append(one)
     return made
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from smartca.stream.link.wire import Reply
 from smartca.stream.sources import Picture, Source
 from support.screens import FONTS, NAME, NUMBER, Screen, readable, screen, speckle
 from support.serving import Serving, Viewer
-from support.waiting import join, wait_until
+from support.waiting import join
 
 PICTURE = Sector(150, 110, 500, 440)
 UNREADABLE = 0.05  # of the letters' stretches may look like letters by chance
@@ -48,7 +49,11 @@ def sent(serving: Serving, screens: list[Screen], settings: AttachSettings | Non
 
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
-    wait_until(lambda: (viewer.pump(1), not thread.is_alive() or len(viewer.answers) >= len(screens))[1], every_s=0)
+    while thread.is_alive() and len(viewer.answers) < len(screens):
+        viewer.pump(1)
+    until = time.monotonic() + 5
+    while len(viewer.answers) < len(screens) and time.monotonic() < until:
+        viewer.pump(1)
     join(thread)
     assert len(viewer.answers) > 0.7 * len(screens)  # a busy machine's link may have lost one
     return viewer.answers
