@@ -44,7 +44,7 @@ class Profiles:
     def recall(self, pixels: NDArray[np.uint8]) -> Sector | None:
         """The sector of this screen, if it was remembered and fits."""
         rows, columns = pixels.shape[:2]
-        seen = look(pixels)
+        seen = look_of(pixels)
         for one in self._read():
             if (one.rows, one.columns, one.look) == (rows, columns, seen):
                 x, y, width, height = one.sector
@@ -55,7 +55,7 @@ class Profiles:
     def remember(self, pixels: NDArray[np.uint8], sector: Sector) -> None:
         """Keep this screen's sector."""
         rows, columns = pixels.shape[:2]
-        new = Profile(rows, columns, look(pixels), (sector.x, sector.y, sector.width, sector.height))
+        new = Profile(rows, columns, look_of(pixels), (sector.x, sector.y, sector.width, sector.height))
         known = self._read()
         if known and known[-1] == new:
             return
@@ -80,7 +80,7 @@ def usual_profiles() -> Profiles | None:
     return None if os.environ.get(OFF) else Profiles()
 
 
-def look(pixels: NDArray[np.uint8]) -> str:
+def look_of(pixels: NDArray[np.uint8]) -> str:
     """A digest of how bright a screen's corners are, coarsely: another scanner's are otherwise."""
     grey = to_grey(pixels)
     down, across = max(1, grey.shape[0] // _CORNER), max(1, grey.shape[1] // _CORNER)
