@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -23,7 +24,7 @@ _CRISP, _FAINT = 0.72, 16  # as crisp as letters are, however faint; their mean 
 _BRIGHT = 36  # the mean contrast of letters that a scaled video has blurred
 _HIGH, _OPEN, _WIDE_OPEN = 10, 0.02, 0.12  # pixels; of a word's box is plain if it is as high; if it is higher still
 _PAGE = 600  # marks that are drawn: a page of text
-_RIPPLE, _LESS = 8, 4  # of the strongest contrast near by: what compression leaves around letters; the least ink
+_RIPPLE, _LESS = 3, 2  # an eighth of the strongest contrast near by is a ripple of compression; a quarter is ink
 _UPRIGHT = 0.7  # of what changes along a word, to what changes across it; echoes lie along the probe
 _STROKES = 1.6  # borders of strokes in a length of one height
 _AROUND = 3  # pixels made black around a letter
@@ -63,10 +64,10 @@ def letters(seen: Planes) -> Letters:
     What is plain, and what is ink, is told beside the strongest contrast near by: compression surrounds letters with
     ripples, which are no ink.
     """
-    strongest = cv2.dilate(seen.contrast, np.ones((_NEAR, _NEAR), np.uint8))
-    plain = (seen.contrast <= np.maximum(strongest // _RIPPLE, PLAIN_UPTO)).astype(np.uint8)
+    strongest = np.asarray(cv2.dilate(seen.contrast, np.ones((_NEAR, _NEAR), np.uint8)), np.uint8)
+    plain = (seen.contrast <= np.maximum(strongest >> _RIPPLE, PLAIN_UPTO)).astype(np.uint8)
     near = cv2.blur(plain * np.uint8(255), (_NEAR, _NEAR)) >= _SOME_PLAIN
-    ink = ((seen.contrast >= np.maximum(strongest // _LESS, LETTER_CONTRAST)) & near).astype(np.uint8)
+    ink = ((seen.contrast >= np.maximum(strongest >> _LESS, LETTER_CONTRAST)) & near).astype(np.uint8)
     boxes = [_shapes(ink)]
     large = boxes[0][:, 2] * boxes[0][:, 3] > _LARGE
     merged = boxes[0][(boxes[0][:, 3] > _RUN_TOGETHER) | large]
@@ -75,10 +76,10 @@ def letters(seen: Planes) -> Letters:
         for x, y, width, height in merged:
             within[y : y + height, x : x + width] = 1
         boxes.append(_shapes(ink & within & (seen.contrast >= _STRONG).astype(np.uint8)))
-    every = np.unique(np.concatenate(boxes), axis=0)
+    every = np.concatenate(boxes)
     tallest = max(_TALLEST, round(_TALL * ink.shape[0]))
     every = every[(every[:, 3] >= _LOWEST) & (every[:, 3] <= tallest) & (every[:, 2] >= 2)]
-    every = every[_surroundings(plain, every) >= _PLAIN]
+    every = np.unique(every[_surroundings(plain, every) >= _PLAIN], axis=0)
     return Letters(every, *_drawn(seen, ink, every))
 
 
@@ -116,20 +117,25 @@ def _surroundings(plain: NDArray[np.uint8], boxes: Boxes) -> NDArray[np.float64]
     wide = np.stack([np.maximum(0, left - pad), np.maximum(0, top - pad), right + pad, bottom + pad], axis=1)
     wide[:, 2], wide[:, 3] = np.minimum(columns, wide[:, 2]), np.minimum(rows, wide[:, 3])
     wide[:, 2:] -= wide[:, :2]
+    sums = np.asarray(cv2.integral(plain))
     around = wide[:, 2] * wide[:, 3] - boxes[:, 2] * boxes[:, 3]
-    return (_inside(plain, wide) - _inside(plain, boxes)) / np.maximum(1, around)
+    return (_inside(sums, wide) - _inside(sums, boxes)) / np.maximum(1, around)
 
 
 def _drawn(seen: Planes, ink: NDArray[np.uint8], boxes: Boxes) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """How crisp each is: which share of its contrast rises from one pixel to the next; and its mean contrast."""
     far = cv2.dilate(seen.grey, _WIDE) - cv2.erode(seen.grey, _WIDE)
-    near, count = _inside(seen.contrast * ink, boxes), _inside(ink, boxes)
-    return near / np.maximum(1, _inside(np.asarray(far * ink, np.uint8), boxes)), near / np.maximum(1, count)
+    near, count = _sum(seen.contrast * ink, boxes), _sum(ink, boxes)
+    return near / np.maximum(1, _sum(np.asarray(far * ink, np.uint8), boxes)), near / np.maximum(1, count)
 
 
-def _inside(values: NDArray[np.uint8], boxes: Boxes) -> NDArray[np.int64]:
+def _sum(values: NDArray[np.uint8], boxes: Boxes) -> NDArray[np.int64]:
     """Sums over boxes."""
-    sums = np.asarray(cv2.integral(values))
+    return _inside(np.asarray(cv2.integral(values)), boxes)
+
+
+def _inside(sums: NDArray[Any], boxes: Boxes) -> NDArray[np.int64]:
+    """Sums over boxes, from an integral image."""
     left, top, right, bottom = boxes[:, 0], boxes[:, 1], boxes[:, 0] + boxes[:, 2], boxes[:, 1] + boxes[:, 3]
     every = sums[bottom, right] - sums[top, right] - sums[bottom, left] + sums[top, left]
     return np.asarray(every, np.int64)
@@ -146,7 +152,7 @@ def _is_word(seen: Planes, box: NDArray[np.int64]) -> bool:
     if width < 1.3 * height:
         return False
     around = seen.contrast[y : y + height, x : x + width]
-    plain = np.count_nonzero(around <= max(PLAIN_UPTO, int(around.max()) // _RIPPLE)) / around.size
+    plain = np.count_nonzero(around <= max(PLAIN_UPTO, int(around.max()) >> _RIPPLE)) / around.size
     if height >= _HIGH and plain < (_OPEN if height < _TALLEST else _WIDE_OPEN):
         return False
     inside = seen.grey[y : y + height, x : x + width]
