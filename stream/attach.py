@@ -153,9 +153,9 @@ class _Attached:
     def _log_sector(self, found: Found, shape: tuple[int, ...]) -> None:
         """At INFO once for pictures that each have a sector of their own."""
         level = logging.DEBUG if self.found is not None and self.source.unrelated else logging.INFO
-        again = self.found is not None and self.found.sure
-        what = "sector not sure" if not found.sure else "sector changed" if again else "sector found"
-        log.log(level, what, extra={"sector": list(found.sector), "rows": shape[0], "columns": shape[1]})
+        what = "sector found" if self.found is None else "sector changed"
+        facts = {"sector": list(found.sector), "sure": found.sure, "rows": shape[0], "columns": shape[1]}
+        log.log(level, what, extra=facts)
         self.found = found
 
     def _part(self) -> str:

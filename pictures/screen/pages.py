@@ -15,18 +15,20 @@ _ROWS, _COLUMNS = 48, 64  # pixels of a tile
 _SOME = 1.0  # grey levels from pixel to pixel, on average: less is a plain tile
 _UPRIGHT = 0.85  # of what changes along a row, to what changes along a column
 _GAP, _GAPS, _OPEN = 0.35, 2, 0.08  # of a line's change; gaps in a tile; share of its rows
+_FEWEST = 6  # tiles of a page
 PAGE = 0.20  # of the tiles: a page; real pictures have a tenth at most
 
 
 def written_tiles(grey: Grey) -> NDArray[np.bool_]:
-    """Which tiles, from the upper left, look like lines of text: bool (rows // 48, columns // 64)."""
-    return _tiles(grey)[0]
+    """Which tiles, from the upper left, look like lines of text: bool (rows // 48, columns // 64); none, or some."""
+    written = _tiles(grey)[0]
+    return written & (np.count_nonzero(written) >= _FEWEST)
 
 
 def page_share(grey: Grey) -> float:
     """Which share of the tiles that show anything are written."""
     written, some = _tiles(grey)
-    return float((written & some).sum() / max(1, some.sum()))
+    return float(written.sum() / some.sum()) if np.count_nonzero(written) >= _FEWEST else 0.0
 
 
 def _tiles(grey: Grey) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:

@@ -15,6 +15,7 @@ from .planes import NEIGHBOURS, Planes, ground
 DENSE = 150  # of 255: the share of pixels that differ from their neighbours, in speckle
 COUNTS = 0.15  # of the largest part: what is smaller is the scanner's own
 SMALLEST = 0.10  # of the screen: less is not convincing
+_GUESS = 0.25  # of the screen: the same without dense speckle
 _SPARSE = 20  # of 255: echoes in a dark part
 _NO_GAP, _NO_MORE = 0.015, 0.5  # of a side's pixels: chrome begins; a second part, and no ruler
 _BESIDE = 0.2  # of a mark is in speckle
@@ -132,7 +133,7 @@ def _sparse_picture(shown: Evidence) -> Map:
     cells = np.zeros_like(every)
     points = cv2.findNonZero(largest | inside.astype(np.uint8)[labels])
     cv2.fillConvexPoly(cells, cv2.convexHull(points), 1)
-    return cells if _box_area(cells) >= SMALLEST else np.zeros_like(cells)
+    return cells if _box_area(cells) >= _GUESS else np.zeros_like(cells)
 
 
 def _own_black(black: Map, parts: Map) -> Map:
