@@ -53,6 +53,7 @@ class Watch:
         """All of this frame has been looked at: what had changed in the chrome was nothing new."""
         usual = self._hits & self._chrome
         self._idle[usual] += self._idle[usual] < _OFTEN
+        self._hits = np.zeros_like(self._hits)
         self._last = self._glance(pixels)
         self._plain = self._plain_share(pixels)
 
