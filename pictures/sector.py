@@ -1,4 +1,4 @@
-"""Where the ultrasound picture is inside the scanner's screen, and what to do with the rest."""
+"""Where the ultrasound picture is inside the scanner's screen: asked of one picture, or of a feed."""
 
 from __future__ import annotations
 
@@ -8,14 +8,29 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 from .pixels import Sector, to_grey, whole
+from .screen.edges import fitted_edges
+from .screen.found import Found
+from .screen.letters import CRISP_ENOUGH, Letters, letters, lines
+from .screen.pages import PAGE, covered, page_share, written_tiles
+from .screen.planes import Planes, planes
+from .screen.profiles import Profiles
+from .screen.region import Evidence, Region, box, changing_pixels, evidence, picture_region, written
+from .screen.watch import Alarm, Watch
 
-_WORKING = 320  # pixels of the longer side while looking
-_SMALLEST = 0.10  # of the screen: less is not convincing
-_COUNTS = 0.15  # of the largest part: what is smaller is the scanner's own
-_LARGEST = 0.92  # more is the whole picture
-_SLACK, _THIN_WIDE, _THIN_OFF = 4, 0.4, 0.1  # of a thin part: pixels beyond the picture's columns; shares of its width
-_SETTLING = 60  # pictures
-_LOOK_AGAIN = 10  # pictures; a look takes 2 ms
+_LARGEST = 0.97  # of the screen: more is the whole picture
+_SAME = 0.9  # IoU of looks at one picture, whose edges are not told alike each time
+_SLACK = 4  # pixels by which an echo's box may exceed the picture
+_FULL = 0.90  # of its box: the picture is a rectangle
+_DENSE = 0.25  # of the picture is speckle: it is one without doubt
+_LETTERS = 0.15  # of what was taken for the picture: it is a page of text
+_FIRST = (1, 2, 4, 8, 16, 32, 60)  # frames after the first that are looked at in any case
+_NOW_AND_THEN, _UNSURE = 150, 5  # frames between looks after that; and while it is not sure
+_SMALLER, _AGREE, _TIMES, _SOON = (
+    0.92,
+    0.95,
+    3,
+    10,
+)  # a smaller picture: of the box; IoU of looks; how many; frames between
 
 
 def parse_crop(text: str) -> Sector | None:
@@ -28,122 +43,241 @@ def parse_crop(text: str) -> Sector | None:
     return Sector(*(int(part) for part in parts))
 
 
-def blank_outside(pixels: NDArray[np.uint8], sector: Sector) -> NDArray[np.uint8]:
-    """`pixels` with everything outside `sector` black: a scanner writes the patient's name there.
-
-    Copies only the sector; the same array where that is all of it. ValueError if it does not fit.
-    """
-    if sector == whole(pixels.shape):
-        return pixels
-    sector.check(pixels.shape)
-    blank = np.zeros_like(pixels)
-    sector.cut(blank)[...] = sector.cut(pixels)
-    return blank
-
-
 def find_sector(pixels: NDArray[np.uint8]) -> Sector:
-    """The bounding box of what is speckled; the whole picture where none is convincing.
+    """The bounding box of the ultrasound picture; the whole picture where none is convincing.
 
-    Speckle changes from pixel to pixel all over the picture, a scanner's screen only at its letters and
-    lines: the share of changing pixels is smoothed and thresholded, letters are opened away, shadows closed.
     Takes grey (rows, columns) or BGR (rows, columns, 3).
     """
-    grey = to_grey(pixels)
-    rows, columns = grey.shape
-    scale = _WORKING / max(rows, columns)
-    area, thin = _speckled(grey, scale)
-    boxes = _large_parts(area)
-    if not len(boxes):
-        return whole(grey.shape)
-    left, top = boxes[:, :2].min(axis=0)
-    right, bottom = (boxes[:, :2] + boxes[:, 2:]).max(axis=0)
-    top, bottom = _with_thin_parts(thin, left, top, right, bottom)
-    if not _SMALLEST <= (right - left) * (bottom - top) / area.size <= _LARGEST:
-        return whole(grey.shape)
-    x, y = int(left / scale), int(top / scale)
-    width, height = min(columns, round(right / scale)) - x, min(rows, round(bottom / scale)) - y
-    return Sector(x, y, width, height).check(grey.shape)
+    return SectorFinder(None).look(pixels).sector
 
 
 class SectorFinder:
-    """The sector of a feed: the given one, or the one found, and looked for again until it is settled.
+    """The sector of a feed: the given one, or the one found in what all its frames have shown so far.
 
-    The first pictures of a feed are often dark (the probe comes down, the gain goes up) and show less of the
-    picture than there is: over SETTLING of them the parts found are put together. While nothing is found the
-    whole screen is taken and every LOOK_AGAINth picture is searched.
+    The first pictures of a feed are often dark (the probe comes down, the gain goes up) and show less of the picture
+    than there is. Every frame is glanced at (`screen.watch`) and looked at where something is new; what was seen
+    adds up until the screen's size or layout changes, or a smaller picture has been seen for a while.
+    profiles: a screen that is remembered there is believed until its own picture has been found.
     """
 
-    def __init__(self, given: Sector | None, unrelated: bool = False) -> None:
+    def __init__(self, given: Sector | None, unrelated: bool = False, profiles: Profiles | None = None) -> None:
         self._given = given
+        self._profiles = None if unrelated else profiles
         self._unrelated = unrelated
-        self._found: Sector | None = None
-        self._seen = 0
+        self._begin()
 
     def sector(self, pixels: NDArray[np.uint8]) -> Sector:
         """The sector for this picture. Raises ValueError if the given one does not fit it."""
+        return self.look(pixels).sector
+
+    def look(self, pixels: NDArray[np.uint8]) -> Found:
+        """Sector, sureness and what is kept of this picture. Raises ValueError if the given sector does not fit it."""
         if self._given is not None:
-            return self._given.check(pixels.shape)
-        if self._unrelated:
-            return find_sector(pixels)
-        settled = self._seen >= _SETTLING
-        if self._seen % _LOOK_AGAIN == 0 and not (settled and self._found is not None):
+            return Found(self._given.check(pixels.shape))
+        alarm = Alarm.LAYOUT if self._watch is None or self._unrelated else self._watch.alarm(pixels)
+        if alarm is Alarm.LAYOUT:
+            self._begin()
+        if (
+            alarm in (Alarm.LAYOUT, Alarm.LOOK)
+            or self._due(alarm)
+            or (alarm is Alarm.INSIDE and self._letters_in(pixels))
+        ):
             self._look(pixels)
-        self._seen += 1
-        found = self._found or whole(pixels.shape)
-        rows, columns = pixels.shape[:2]
-        return found if found.x + found.width <= columns and found.y + found.height <= rows else self._anew(pixels)
+        self._frames += 1
+        assert self._found is not None
+        return self._found
+
+    def _letters_in(self, pixels: NDArray[np.uint8]) -> bool:
+        """Have letters come where the picture was plain?"""
+        assert self._watch is not None
+        seen = planes(np.ascontiguousarray(self._watch.changed().cut(pixels), np.uint8))
+        if len(lines(seen, letters(seen)).boxes):
+            return True
+        self._watch.idle(pixels)
+        return False
+
+    def _begin(self) -> None:
+        """Nothing is known of the screen."""
+        self._frames = self._last = 0
+        self._found: Found | None = None
+        self._watch: Watch | None = None
+        self._evidence: Evidence | None = None
+        self._smaller: list[tuple[Sector, Evidence]] = []
+        self._recalled: Sector | None = None
+
+    def _due(self, alarm: Alarm) -> bool:
+        """Is it time for a look? What is new in the chrome is black in any case, and may wait a little."""
+        if self._found is None or self._frames in _FIRST:
+            return True
+        if alarm is Alarm.OUTSIDE and self._frames - self._last >= _SOON:
+            assert self._watch is not None
+            return True
+        often = _UNSURE if not self._found.sure else _SOON if self._smaller else _NOW_AND_THEN
+        return self._frames % often == 0
 
     def _look(self, pixels: NDArray[np.uint8]) -> None:
-        found = find_sector(pixels)
-        if found != whole(pixels.shape):
-            self._found = found if self._found is None else _union(found, self._found)
+        self._last = self._frames
+        seen = planes(pixels)
+        marks = letters(seen)
+        text = lines(seen, marks)
+        change = changing_pixels(seen)
+        drawn = written(seen, change, marks, text)
+        fresh = evidence(seen, change, drawn)
+        if self._evidence is None:
+            self._evidence = fresh
+        else:
+            self._shrink(fresh, seen.shape)
+            self._evidence.add(fresh)
+        found = picture_region(self._evidence)
+        if found.found and _is_page(found, seen):
+            found = Region(np.zeros_like(found.cells), found.dense)
+        sure = found.found and _convincing(found, seen, text)
+        before = self._found
+        self._found = _shown(found, seen, (marks, text, drawn), sure, before)
+        self._remembered(pixels, seen, marks)
+        same = before is not None and before.sure == sure and before.sector == self._found.sector
+        if same and self._watch is not None:
+            self._watch.looked(pixels)
+        else:
+            self._watch = _watch(pixels, found, self._evidence, sure)
 
-    def _anew(self, pixels: NDArray[np.uint8]) -> Sector:
-        """The feed has changed its size."""
-        self._found, self._seen = None, 0
-        return self.sector(pixels)
+    def _remembered(self, pixels: NDArray[np.uint8], seen: Planes, marks: Letters) -> None:
+        """Begin with what was found on such a screen before; keep what has been sure for a while."""
+        assert self._found is not None
+        if self._profiles is None:
+            return
+        if self._found.sure and self._frames >= _FIRST[-1]:
+            self._profiles.remember(pixels, self._found.sector)
+        if not self._found.sure and self._frames == 0:
+            self._recalled = self._profiles.recall(pixels)
+        known = self._recalled
+        if self._found.sure or known is None or _sticks_out(self._found.sector, known, seen.shape):
+            return
+        if page_share(np.ascontiguousarray(known.cut(to_grey(pixels)), np.uint8)) >= PAGE:
+            return
+        keep = np.zeros(seen.shape, np.uint8)
+        known.cut(keep)[...] = 255
+        self._found = Found(known, True, _without(keep, marks.of(~_echoes(marks, known, seen.scale)), seen))
+
+    def _shrink(self, fresh: Evidence, shape: tuple[int, int]) -> None:
+        """Forget what was seen before if a smaller picture has been seen several times: another depth, another probe.
+
+        One that only ends earlier is not smaller: its deep field may be dark for a while.
+        """
+        now, before = picture_region(fresh), self._found
+        if before is None or not now.found or not now.dense.any():
+            self._smaller = []
+            return
+        here = box(now.cells, shape)
+        narrower = here.width < _SMALLER * before.sector.width
+        if not narrower or (self._smaller and _overlap(here, self._smaller[-1][0]) < _AGREE):
+            self._smaller = []
+        if narrower:
+            self._smaller.append((here, fresh))
+        if len(self._smaller) >= _TIMES:
+            looks = self._smaller
+            self._begin()
+            self._evidence = looks[0][1]
+            for _, one in looks[1:]:
+                self._evidence.add(one)
+
+
+def _sticks_out(found: Sector, known: Sector, shape: tuple[int, int]) -> bool:
+    """Has something been found beyond the remembered sector? The whole screen stands for nothing."""
+    if found == whole(shape):
+        return False
+    union = _union(found, known)
+    return union.width * union.height > known.width * known.height / _SAME
+
+
+def _convincing(found: Region, seen: Planes, text: Letters) -> bool:
+    """Is it speckle, and no page of text?"""
+    if np.count_nonzero(found.dense & found.cells) < _DENSE * np.count_nonzero(found.cells):
+        return False
+    (letters_,) = seen.coarse(text.covered(seen.grey.shape) > 0)
+    inside = letters_[found.cells > 0]
+    return bool(inside.mean() < _LETTERS * 255)
+
+
+def _is_page(found: Region, seen: Planes) -> bool:
+    """Is what was found a page of text?"""
+    part = box(found.cells, (seen.grey.shape[0], seen.grey.shape[1])).cut(seen.grey)
+    return page_share(np.ascontiguousarray(part, np.uint8)) >= PAGE
+
+
+def _shown(
+    found: Region, seen: Planes, letters_: tuple[Letters, Letters, Letters], sure: bool, before: Found | None
+) -> Found:
+    """What is kept: the picture's parts without lines of letters; all but letters while it is not sure."""
+    marks, text, drawn = letters_
+    sector, full = _box(found, seen, drawn)
+    if before is not None and before.sure and _overlap(before.sector, sector) > _SAME:
+        sector = _union(before.sector, sector)
+    if not sure:
+        hidden = marks.of(~_echoes(marks, sector, seen.scale)) if found.found else marks
+        keep = _without(np.full(seen.shape, 255, np.uint8), hidden, seen)
+        if found.found:
+            return Found(sector, False, keep)
+        pages = covered(written_tiles(seen.grey), (seen.grey.shape[0], seen.grey.shape[1]))
+        keep[cv2.resize(pages, keep.shape[::-1], interpolation=cv2.INTER_NEAREST) > 0] = 0
+        return Found(sector, False, keep)
+    keep = np.zeros(seen.shape, np.uint8)
+    sector.cut(keep)[...] = 255
+    if not full:
+        keep &= _fine(cv2.dilate(found.cells, np.ones((3, 3), np.uint8)), seen.shape)
+    keep = _without(keep, text, seen)
+    return Found(sector, True, None if np.count_nonzero(keep) == sector.width * sector.height else keep)
+
+
+def _box(found: Region, seen: Planes, drawn: Letters) -> tuple[Sector, bool]:
+    """The picture's box, the whole screen where there is none; and whether the picture fills it."""
+    everything = whole(seen.shape)
+    if not found.found:
+        return everything, True
+    sector = box(found.cells, seen.shape)
+    filled = np.count_nonzero(found.cells) / found.cells.size * everything.width * everything.height
+    full = bool(filled >= _FULL * sector.width * sector.height)
+    sector = fitted_edges(sector, seen, drawn, full)
+    return (everything if sector.width * sector.height > _LARGEST * seen.shape[0] * seen.shape[1] else sector), full
+
+
+def _echoes(marks: Letters, sector: Sector, scale: float) -> NDArray[np.bool_]:
+    """Which marks inside the sector are not drawn: bright echoes in the dark."""
+    x, y, width, height = (marks.boxes[:, column] / scale for column in range(4))
+    inside = (x >= sector.x - _SLACK) & (y >= sector.y - _SLACK) & (x + width <= sector.x + sector.width + _SLACK)
+    inside &= y + height <= sector.y + sector.height + _SLACK
+    return inside & (marks.crisp < CRISP_ENOUGH)
+
+
+def _without(keep: NDArray[np.uint8], hidden: Letters, seen: Planes) -> NDArray[np.uint8]:
+    """`keep` with the letters' places 0."""
+    places = hidden.covered(seen.grey.shape)
+    keep[cv2.resize(places, keep.shape[::-1], interpolation=cv2.INTER_NEAREST) > 0] = 0
+    return keep
+
+
+def _fine(cells: cv2.typing.MatLike, shape: tuple[int, int]) -> NDArray[np.uint8]:
+    """Cells of 0 and 1 as 0 and 255 in the screen's own pixels."""
+    return np.asarray(cv2.resize(cells, shape[::-1], interpolation=cv2.INTER_NEAREST), np.uint8) * np.uint8(255)
+
+
+def _watch(pixels: NDArray[np.uint8], found: Region, shown: Evidence, sure: bool) -> Watch:
+    cells = cv2.dilate(found.cells, np.ones((5, 5), np.uint8))
+    textured = ((cv2.blur(shown.changing, (3, 3)) > 40) & (found.cells > 0)).astype(np.uint8)
+    shape = (pixels.shape[0], pixels.shape[1])
+    return Watch(pixels, _fine(textured, shape), _fine(cells, shape), sure)
 
 
 def _union(one: Sector, other: Sector) -> Sector:
     """The smallest sector that holds both."""
     x, y = min(one.x, other.x), min(one.y, other.y)
     right = max(one.x + one.width, other.x + other.width)
-    bottom = max(one.y + one.height, other.y + other.height)
-    return Sector(x, y, right - x, bottom - y)
+    return Sector(x, y, right - x, max(one.y + one.height, other.y + other.height) - y)
 
 
-def _large_parts(area: NDArray[np.uint8]) -> NDArray[np.int32]:
-    """x, y, width, height of the largest part and of those not much smaller: fluid may divide a picture."""
-    _, _, stats, _ = cv2.connectedComponentsWithStats(area)
-    parts = np.asarray(stats[1:], np.int32)  # the first is what lies outside
-    sizes = parts[:, cv2.CC_STAT_AREA]
-    return parts[sizes >= _COUNTS * sizes.max(initial=0), :4]
-
-
-def _with_thin_parts(area: NDArray[np.uint8], left: int, top: int, right: int, bottom: int) -> tuple[int, int]:
-    """First row and last, with the thin parts above and below: a near field that fluid divides from the rest.
-
-    Such a part lies in the middle of the picture's columns and fills a good share of them: a convex one's is narrower.
-    """
-    _, _, stats, _ = cv2.connectedComponentsWithStats(area)
-    wide, first, last = right - left, top, bottom
-    for x, y, width, height in stats[1:, :4]:
-        beside = y + height <= top or y >= bottom
-        inside = x >= left - _SLACK and x + width <= right + _SLACK and width >= _THIN_WIDE * wide
-        if beside and inside and abs(2 * x + width - left - right) <= 2 * _THIN_OFF * wide:
-            first, last = min(first, y), max(last, y + height)
-    return int(first), int(last)
-
-
-def _speckled(grey: NDArray[np.uint8], scale: float) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """0 or 1, at the working size: where most pixels differ from their neighbours; and with thinner parts as well."""
-    smooth = cv2.GaussianBlur(grey, (3, 3), 0)
-    change = cv2.morphologyEx(smooth, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
-    changing = (change > 1).astype(np.uint8) * 255
-    size = (max(1, round(grey.shape[1] * scale)), max(1, round(grey.shape[0] * scale)))
-    share = cv2.resize(changing, size, interpolation=cv2.INTER_AREA)
-    area = (cv2.blur(share, (5, 5)) > 150).astype(np.uint8)
-    thin = cv2.morphologyEx(area, cv2.MORPH_OPEN, np.ones((9, 9), np.uint8))
-    thin = cv2.morphologyEx(thin, cv2.MORPH_CLOSE, np.ones((15, 15), np.uint8))
-    large = cv2.morphologyEx(thin, cv2.MORPH_OPEN, np.ones((25, 25), np.uint8))
-    return np.asarray(large, np.uint8), np.asarray(thin, np.uint8)
+def _overlap(one: Sector, other: Sector) -> float:
+    """Intersection over union."""
+    width = min(one.x + one.width, other.x + other.width) - max(one.x, other.x)
+    height = min(one.y + one.height, other.y + other.height) - max(one.y, other.y)
+    common = max(0, width) * max(0, height)
+    return common / (one.width * one.height + other.width * other.height - common)

@@ -12,8 +12,10 @@ from dataclasses import dataclass
 import zmq
 
 from ..errors import mendable, sentence
-from ..pictures.pixels import Sector, whole
-from ..pictures.sector import SectorFinder, blank_outside
+from ..pictures.pixels import Sector
+from ..pictures.screen.found import Found, blank
+from ..pictures.screen.profiles import usual_profiles
+from ..pictures.sector import SectorFinder
 from .capture import Capture, Captured, check_sizes
 from .causes import NOBODY, TOO_OLD_AT_SCANNER
 from .frame import FeedName, Frame
@@ -81,8 +83,8 @@ class _Attached:
     ) -> None:
         self.epoch = time.time_ns()
         self.source, self.settings = source, settings
-        self.finder = SectorFinder(settings.crop or source.sector, source.unrelated)
-        self.sector: Sector | None = None  # of the frame before
+        self.finder = SectorFinder(settings.crop or source.sector, source.unrelated, usual_profiles())
+        self.found: Found | None = None  # on the frame before
         self.dialled = Dialled(context, to, settings.insecure)
         self.socket = self.dialled.socket
         self.tell, self.told = tell, ""
@@ -145,16 +147,19 @@ class _Attached:
             return
         if self.capture.live and time.monotonic_ns() - captured.captured_ns > LEASE_NS:
             self.capture.lost(TOO_OLD_AT_SCANNER)
-        elif not self.sender.send(self._frame(captured), time.monotonic_ns()):
+            return
+        frame = self._frame(captured)
+        self._listen()  # a look at the screen may have taken as long as a lease: what was granted meanwhile counts
+        if not self.sender.send(frame, time.monotonic_ns()):
             self.capture.lost(NOBODY)
 
     def _frame(self, captured: Captured) -> Frame:
         pixels = captured.picture.pixels
-        sector = self.finder.sector(pixels)
-        if sector != self.sector:
-            self._log_sector(sector, pixels.shape)
-        if self.settings.blank and sector != whole(pixels.shape):
-            pixels = blank_outside(pixels, sector)
+        found = self.finder.look(pixels)
+        if self.found is None or (found.sector, found.sure) != (self.found.sector, self.found.sure):
+            self._log_sector(found, pixels.shape)
+        if self.settings.blank:
+            pixels = blank(pixels, found)
         return Frame(
             pixels,
             self.source.name,
@@ -162,20 +167,22 @@ class _Attached:
             captured.seq,
             captured.captured_ns,
             self.capture.live,
-            sector,
+            found.sector,
             self.source.mm_per_pixel,
             self.source.fps,
             captured.picture.truth,
             attached=captured.trail,
             feed=self.name.feed,
+            sector_sure=found.sure,
         )
 
-    def _log_sector(self, sector: Sector, shape: tuple[int, ...]) -> None:
+    def _log_sector(self, found: Found, shape: tuple[int, ...]) -> None:
         """At INFO once for pictures that each have a sector of their own."""
-        level = logging.DEBUG if self.sector is not None and self.source.unrelated else logging.INFO
-        what = "sector found" if self.sector is None else "sector changed"
-        log.log(level, what, extra={"sector": list(sector), "rows": shape[0], "columns": shape[1]})
-        self.sector = sector
+        level = logging.DEBUG if self.found is not None and self.source.unrelated else logging.INFO
+        what = "sector found" if self.found is None else "sector changed"
+        facts = {"sector": list(found.sector), "sure": found.sure, "rows": shape[0], "columns": shape[1]}
+        log.log(level, what, extra=facts)
+        self.found = found
 
     def _part(self) -> str:
         """Send the last frame and the end of the feed; wait until they have been taken, within reason.

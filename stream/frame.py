@@ -89,6 +89,7 @@ class Frame:
     clock: Clock = Clock()
     attached: Trail = Trail()
     feed: str = ""  # see FeedName; '' of one that has only its source's name
+    sector_sure: bool = True  # else all of the screen is sent but for letters, and `sector` is a guess
 
     @property
     def name(self) -> FeedName:

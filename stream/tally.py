@@ -34,6 +34,7 @@ class Tally(msgspec.Struct):
     base: dict[str, Trail] = {}  # totals before this viewer came, where it came late
     counts: Counts | None = None
     first_overlay_ns: int = 0  # monotonic
+    unsure_sectors: int = 0  # frames
     first_shown_ns: int = 0
     last_shown_ns: int = 0
 
@@ -41,6 +42,7 @@ class Tally(msgspec.Struct):
         """Count one shown frame."""
         self.follow(frame.epoch, frame.attached, result.served)
         self.shown += 1
+        self.unsure_sectors += not frame.sector_sure
         self.states[result.state.name] = self.states.get(result.state.name, 0) + 1
         if result.state is not State.NO_RESULT:
             self.points[result.point] = self.points.get(result.point, 0) + 1
@@ -83,6 +85,7 @@ class Tally(msgspec.Struct):
     def merge(self, other: Tally) -> None:
         """Add the tally of another view process of the same run."""
         self.shown += other.shown
+        self.unsure_sectors += other.unsure_sectors
         self.states = dict(Counter(self.states) + Counter(other.states))
         self.points = dict(Counter(self.points) + Counter(other.points))
         self.engines = dict(Counter(self.engines) + Counter(other.engines))
@@ -164,6 +167,8 @@ class Tally(msgspec.Struct):
             "answered_by": dict(self.engines),
             # frames without a result, by the reason
             "no_result": dict(self.failures),
+            # frames of whose screen it was not sure where the ultrasound picture is
+            "sector_not_sure": self.unsure_sectors,
             "engine_absences": self.absences.get(State.NO_RESULT.name, 0),
         }
         if self.counts is not None:

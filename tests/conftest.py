@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from smartca.stream.link.keys import ENVIRONMENT
 from support.networks import brightness_network
 
+os.environ["SMARTCA_FORGET_SCREENS"] = "1"  # what one test has seen is not another's
 pytest_plugins = ["support.serving"]
 
 

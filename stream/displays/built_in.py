@@ -58,6 +58,7 @@ class PageDisplay(Display):
             "source": frame.source,
             "mm_per_pixel": frame.mm_per_pixel,
             "sector": frame.sector,
+            "sector_sure": frame.sector_sure,
         }
         self.server.publish(jpeg.tobytes(), self._last)
 

@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 import pytest
 from smartca.pictures.pixels import Sector, whole
-from smartca.pictures.sector import SectorFinder, blank_outside, find_sector, parse_crop
+from smartca.pictures.screen.found import blank, blank_outside
+from smartca.pictures.sector import SectorFinder, find_sector, parse_crop
 from smartca.stream.sources import open_source
 from support.paths import SHARED as DATA
 
@@ -171,3 +172,89 @@ def test_unrelated_pictures_have_sectors_of_their_own() -> None:
     for box in ((100, 50, 400, 300), (30, 150, 250, 250)):
         found = finder.sector(_speckled(480, 640, box))
         assert max(abs(a - b) for a, b in zip(found, box, strict=True)) < 30
+
+
+def _live(path: Path, frames: int, size: tuple[int, int] | None = None) -> list[np.ndarray]:
+    """A still as a feed: its speckle flickers, its chrome does not."""
+    image = np.asarray(cv2.imread(str(path), cv2.IMREAD_COLOR), np.uint8)
+    image = image if size is None else np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+    rng = np.random.default_rng(0)
+    flicker = (rng.normal(1, 0.15, image.shape[:2]) for _ in range(frames))
+    box = find_sector(image)
+    made = []
+    for noise in flicker:
+        one = image.copy()
+        box.cut(one)[...] = np.clip(
+            np.asarray(box.cut(image), float) * np.asarray(box.cut(noise), float)[:, :, None], 0, 255
+        ).astype(np.uint8)
+        made.append(one)
+    return made
+
+
+def _settled(finder: SectorFinder, frames: list[np.ndarray]) -> tuple[Sector, list[bool]]:
+    """The last answer, and how sure each was."""
+    found = [finder.look(one) for one in frames]
+    return found[-1].sector, [one.sure for one in found]
+
+
+SPARQ_3_CM, SPARQ_2_5_CM = Sector(192, 78, 536, 426), Sector(142, 80, 635, 421)
+
+
+def test_less_depth_in_mid_stream_is_seen_at_once() -> None:
+    finder = SectorFinder(None)
+    deep, shallow = (data("stills_msk") / f"sparq_{name}_0001.png" for name in ("e02", "e03"))
+    assert overlap(_settled(finder, _live(deep, 12))[0], SPARQ_3_CM) > 0.95
+    found, sure = _settled(finder, _live(shallow, 10))
+    assert overlap(found, SPARQ_2_5_CM) > 0.95 and all(sure)
+
+
+def test_more_depth_in_mid_stream_is_seen_after_some_looks() -> None:
+    finder = SectorFinder(None)
+    shallow, deep = (data("stills_msk") / f"sparq_{name}_0001.png" for name in ("e03", "e02"))
+    assert overlap(_settled(finder, _live(shallow, 70))[0], SPARQ_2_5_CM) > 0.95
+    found, sure = _settled(finder, _live(deep, 60))
+    assert overlap(found, SPARQ_3_CM) > 0.95 and all(sure)
+
+
+def test_another_scanner_in_mid_stream_is_seen_at_once() -> None:
+    """On one capture card, at one size."""
+    finder = SectorFinder(None)
+    telemed, sparq = data("stills_msk") / "tim_d4_SampleA_GM_T_1.png", data("stills_msk") / "sparq_e03_0001.png"
+    assert overlap(_settled(finder, _live(telemed, 12, (800, 600)))[0], Sector(154, 38, 492, 562)) > 0.95
+    assert overlap(_settled(finder, _live(sparq, 2))[0], SPARQ_2_5_CM) > 0.95
+
+
+def test_a_dual_picture_is_kept_with_both_halves() -> None:
+    image = np.zeros((480, 640, 3), np.uint8)
+    for x in (40, 340):
+        image[60:420, x : x + 260] = speckle(360, 260)[:, :, None]
+    cv2.putText(image, "NAME", (303, 200), cv2.FONT_HERSHEY_SIMPLEX, 0.35, (255, 255, 255), 1, cv2.LINE_AA)
+    found = SectorFinder(None).look(image)
+    assert overlap(found.sector, Sector(40, 60, 560, 360)) > 0.98 and found.sure
+    sent = blank(image, found)
+    assert not sent[190:205, 303:337].any()
+    assert np.count_nonzero(sent[60:420, 40:300] != image[60:420, 40:300]) <= 0.005 * 360 * 260 * 3
+
+
+def test_a_fan_is_kept_and_its_corners_are_black() -> None:
+    image = np.zeros((600, 800, 3), np.uint8)
+    fan = np.zeros((600, 800), np.uint8)
+    cv2.ellipse(fan, (400, 40), (480, 480), 0, 50, 130, 255, -1)
+    image[fan > 0] = speckle(600, 800)[fan > 0, None]
+    cv2.putText(image, "MUELLER 1970", (110, 80), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (255, 255, 255), 1, cv2.LINE_AA)
+    found = SectorFinder(None).look(image)
+    sent = blank(image, found)
+    assert found.sure and not sent[60:90, 100:240].any()
+    assert np.count_nonzero(sent[fan > 0] != image[fan > 0]) <= 0.01 * 3 * np.count_nonzero(fan)
+
+
+def test_calipers_and_bright_bone_stay() -> None:
+    image = np.repeat(speckle(480, 640)[:, :, None], 3, axis=2)
+    cv2.ellipse(image, (320, 300), (150, 60), 0, 180, 360, (250, 250, 250), 5)
+    image[310:, 170:470] //= 12
+    for x, y in ((200, 200), (400, 210)):
+        cv2.drawMarker(image, (x, y), (255, 255, 255), cv2.MARKER_CROSS, 11, 1)
+    found = SectorFinder(None).look(image)
+    sent = blank(image, found)
+    assert found.sure and np.count_nonzero(sent != image) <= 0.005 * image.size
+    assert sent[200, 200].all() and sent[241, 320].all()

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 
 import pytest
 from smartca.stream.displays.contract import Display, Shown
-from smartca.stream.frame import FeedName, Frame, State
-from smartca.stream.link.wire import End, Trail
+from smartca.stream.frame import FeedName, Frame, State, Trail
+from smartca.stream.link.wire import End
 from smartca.stream.order import Order
 from smartca.stream.tally import Tally
 from smartca.stream.view import ViewState, view

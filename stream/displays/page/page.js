@@ -89,7 +89,8 @@ function nextPoint() {
 // What is to be said of the dashed lines, where there are any.
 function remark(header) {
   const words = header.unsure?.length ? "dashed: may be a tear" : "";
-  return header.state === "unsure" || header.state === "tear outlined" ? words : header.note ?? "";
+  const said = header.state === "unsure" || header.state === "tear outlined" ? words : header.note ?? "";
+  return header.sector_sure === false ? [said, "sector not sure"].filter(Boolean).join("; ") : said;
 }
 
 function banner(state, note, age) {
