@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+from copy import copy, deepcopy
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -25,12 +28,8 @@ _DENSE = 0.25  # of the picture is speckle: it is one without doubt
 _LETTERS = 0.15  # of what was taken for the picture: it is a page of text
 _FIRST = (1, 2, 4, 8, 16, 32, 60)  # frames after the first that are looked at in any case
 _NOW_AND_THEN, _UNSURE = 150, 5  # frames between looks after that; and while it is not sure
-_SMALLER, _AGREE, _TIMES, _SOON = (
-    0.92,
-    0.95,
-    3,
-    10,
-)  # a smaller picture: of the box; IoU of looks; how many; frames between
+_SMALLER, _AGREE, _TIMES = 0.92, 0.95, 3  # a smaller picture: of the box; IoU of looks; how many
+_SOON = 10  # frames between those
 
 
 def parse_crop(text: str) -> Sector | None:
@@ -58,10 +57,19 @@ class SectorFinder:
     than there is. Every frame is glanced at (`screen.watch`) and looked at where something is new; what was seen
     adds up until the screen's size or layout changes, or a smaller picture has been seen for a while.
     profiles: a screen that is remembered there is believed until its own picture has been found.
+    aside: once the sector is sure, looks that only time calls for go on beside the feed, in a thread: a look takes as
+    long as a frame or two, and a live feed must not wait for it. What calls for one at once still gets it at once.
     """
 
-    def __init__(self, given: Sector | None, unrelated: bool = False, profiles: Profiles | None = None) -> None:
-        self._given = given
+    def __init__(
+        self,
+        given: Sector | None,
+        unrelated: bool = False,
+        profiles: Profiles | None = None,
+        aside: bool = False,
+    ) -> None:
+        self._given, self._aside = given, aside
+        self._later: _Later | None = None
         self._profiles = None if unrelated else profiles
         self._unrelated = unrelated
         self._begin()
@@ -74,18 +82,49 @@ class SectorFinder:
         """Sector, sureness and what is kept of this picture. Raises ValueError if the given sector does not fit it."""
         if self._given is not None:
             return Found(self._given.check(pixels.shape))
-        alarm = Alarm.LAYOUT if self._watch is None or self._unrelated else self._watch.alarm(pixels)
+        if self._later is not None and not self._later.is_alive():
+            self._take_over(self._later)
+        alarm = self._glance(pixels)
+        if self._later is not None and alarm not in (Alarm.NONE, Alarm.OUTSIDE):  # what was seen before decides
+            self._take_over(self._later)
+            alarm = self._glance(pixels)
         if alarm is Alarm.LAYOUT:
             self._begin()
-        if (
-            alarm in (Alarm.LAYOUT, Alarm.LOOK)
-            or self._due(alarm)
-            or (alarm is Alarm.INSIDE and self._letters_in(pixels))
-        ):
+        if self._must_look(alarm, pixels):
             self._look(pixels)
         self._frames += 1
         assert self._found is not None
         return self._found
+
+    def _glance(self, pixels: NDArray[np.uint8]) -> Alarm:
+        return Alarm.LAYOUT if self._watch is None or self._unrelated else self._watch.alarm(pixels)
+
+    def _must_look(self, alarm: Alarm, pixels: NDArray[np.uint8]) -> bool:
+        """Must it be looked at before it is shown? What only time calls for is looked at beside the feed."""
+        if alarm in (Alarm.LAYOUT, Alarm.LOOK):
+            return True
+        if not self._due(alarm):
+            return alarm is Alarm.INSIDE and self._letters_in(pixels)
+        if not self._aside or alarm is Alarm.INSIDE or self._found is None or not self._found.sure:
+            return True
+        if self._later is None:
+            self._later = _Later(self._copy(), pixels)
+            self._later.start()
+        return False
+
+    def _copy(self) -> SectorFinder:
+        """What looks at a picture in another thread: it shares nothing with this one that either changes."""
+        other = copy(self)
+        other._evidence, other._watch, other._smaller = copy(self._evidence), deepcopy(self._watch), [*self._smaller]
+        return other
+
+    def _take_over(self, later: _Later) -> None:
+        """Go on with what a look beside the feed has found. Raises what went wrong there."""
+        seen = later.finder_after()
+        self._frames = seen._frames + self._frames - later.began
+        self._found, self._watch, self._last = seen._found, seen._watch, seen._last
+        self._evidence, self._smaller, self._recalled = seen._evidence, seen._smaller, seen._recalled
+        self._later = None
 
     def _letters_in(self, pixels: NDArray[np.uint8]) -> bool:
         """Have letters come where the picture was plain?"""
@@ -180,6 +219,30 @@ class SectorFinder:
             self._evidence = looks[0][1]
             for _, one in looks[1:]:
                 self._evidence.add(one)
+
+
+class _Later(threading.Thread):
+    """A look at `pixels` by a copy of a finder, beside the feed."""
+
+    def __init__(self, finder: SectorFinder, pixels: NDArray[np.uint8]) -> None:
+        super().__init__(name="look", daemon=True)
+        self.began = finder._frames
+        self._finder, self._pixels = finder, pixels
+        self._bug: Exception | None = None
+
+    def run(self) -> None:
+        """See `threading.Thread.run`."""
+        try:
+            self._finder._look(self._pixels)
+        except Exception as bug:  # raised where it is waited for
+            self._bug = bug
+
+    def finder_after(self) -> SectorFinder:
+        """The finder once it has looked; waits for that."""
+        self.join()
+        if self._bug is not None:
+            raise self._bug
+        return self._finder
 
 
 def _sticks_out(found: Sector, known: Sector, shape: tuple[int, int]) -> bool:

@@ -83,7 +83,8 @@ class _Attached:
     ) -> None:
         self.epoch = time.time_ns()
         self.source, self.settings = source, settings
-        self.finder = SectorFinder(settings.crop or source.sector, source.unrelated, usual_profiles())
+        live = source.live or settings.fps is not None
+        self.finder = SectorFinder(settings.crop or source.sector, source.unrelated, usual_profiles(), live)
         self.found: Found | None = None  # on the frame before
         self.dialled = Dialled(context, to, settings.insecure)
         self.socket = self.dialled.socket
