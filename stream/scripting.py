@@ -45,8 +45,8 @@ def attach(
 
     source: as for `open_source`, or an open one, which stays open. It waits for an engine with a viewer. fps: make it a
     live one at this pace, of which the newest frame wins. frames: stop after so many. crop: the ultrasound picture
-    inside the screen; None finds it. blank: what lies outside it, patients' names among it, is sent black. insecure:
-    `to` may be another machine.
+    inside the screen; None finds it. blank: what lies outside it, patients' names among it, is sent black. Beyond this
+    machine it is encrypted, with the keys of `smartca keys`; insecure takes that away.
     Raises InputError (an address, a source, a crop) or OSError, each with one sentence.
     """
     with contextlib.ExitStack() as closing:
@@ -70,7 +70,8 @@ def serve(
 ) -> int:
     """Answer the frames that come to `bind` towards viewers at `publish`; returns how many messages were refused.
 
-    The rest is as for `open_segmenter`; insecure: the addresses may be reached from other machines, too.
+    The rest is as for `open_segmenter`. An address that other machines reach is encrypted, and lets in those that
+    `smartca keys` allows; insecure takes that away.
     Raises InputError for an address, EngineError as `open_segmenter`, DeviceLost once its device has failed for good.
     """
     return answer(
@@ -98,8 +99,8 @@ def view(
 
     A slow taker gets the newest frame of a live feed. source: the feed's name; '' takes the first that comes.
     displays: these get everything first, also the word that there is no new frame, and are closed at the end. point:
-    ask the engine to outline at it, for all its viewers. stay: go on after the end of a feed. insecure: `endpoint` may
-    be another machine.
+    ask the engine to outline at it, for all its viewers. stay: go on after the end of a feed. Beyond this machine it is
+    encrypted; insecure takes that away.
     Raises InputError for an address, and RunError where the feed ended early, with its reason, after all frames.
     """
     state = ViewState(Tally(), Order(source))
