@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 import click
+from packaging.requirements import Requirement
 from platformdirs import user_cache_dir
 from rich.console import Console
 from rich.markup import escape
@@ -96,11 +97,12 @@ def _python() -> Iterator[Finding]:
 def _packages() -> Iterator[Finding]:
     """What smartca's own papers ask for, by importing it: a package can be there and not load."""
     try:
-        asked = [line for line in metadata.requires("smartca") or [] if "extra ==" not in line]
+        asked = [Requirement(line) for line in metadata.requires("smartca") or []]
     except metadata.PackageNotFoundError:
         yield Finding("packages", "note", "smartca is not installed as a package: cannot tell what it asks for")
         return
-    names = [re.split(r"[^\w.-]", line, maxsplit=1)[0] for line in asked]
+    # what only an extra, another system or another Python asks for is not asked for here
+    names = [one.name for one in asked if one.marker is None or one.marker.evaluate({"extra": ""})]
     wrong = {name: said for name in names if name != "openvino" and (said := _does_not_load(name))}
     for name, said in wrong.items():
         yield Finding(name, "missing", said, f"pip install {name}", needed=True)
