@@ -5,7 +5,7 @@
 One `smartca run` of the simulated shoulder, live and headless. Once a second the memory (RSS), threads and open files
 of each of its processes are read. Compared are the medians of the second minute and of the last. With --kill-every one
 of the three processes is killed (-9) every so many seconds, in turn; then all processes are young, and only the count
-of frames is judged. Targets: memory grows by less than 1 %, threads and files by none, and every frame that was captured
+of frames is judged. Targets: memory grows by less than 1 %, threads and files by none, and each captured frame
 is shown or has its cause in the report.
 """
 
