@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import logging
 import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import zmq
 
@@ -24,7 +26,7 @@ from .link.dial import Dialled
 from .link.keys import own_name
 from .link.link import POLL_MS, Rejections, Sender, read_messages, transmitter, waiting
 from .link.wire import End, WireError
-from .sources import Source
+from .sources import Source, without_secrets
 
 log = logging.getLogger(__name__)
 PARTING_NS = 2_000_000_000  # how long the last frame and the end of a feed may wait for credit
@@ -134,7 +136,8 @@ class _Attached:
             self.capture.start()
 
     def _say_trouble(self) -> None:
-        trouble = self.dialled.trouble(time.monotonic_ns())
+        now = time.monotonic_ns()
+        trouble = self.dialled.trouble(now, silent=not self.sender.allowance.alive(now))
         if trouble != self.told:
             self.told = trouble
             if trouble:
@@ -222,6 +225,19 @@ class _Attached:
 def new_token() -> str:
     """What tells two feeds of one name on one machine apart."""
     return secrets.token_hex(3)
+
+
+def token_of(spec: str) -> str:
+    """The same for the same source: of a file its whole path counts. Nothing can be read out of it."""
+    whole = str(Path(spec).resolve()) if _is_there(Path(spec)) else without_secrets(spec)
+    return hashlib.sha256(whole.encode("utf-8", "surrogateescape")).hexdigest()[:6]
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # a name that is too long, or none
+        return False
 
 
 def feed_name(source: Source, token: str) -> FeedName:

@@ -49,7 +49,8 @@ class Trail:
 class FeedName:
     """Which feed: two that people call the same (two `clip.mp4`, two machines' `camera 0`) are told apart.
 
-    `feed` is MACHINE/TOKEN. The token is made when a person begins the feed, and stays when a process is started again.
+    `feed` is MACHINE/TOKEN. The token is of what was attached (the whole path, the address), so that a feed that is
+    begun again is the same, and another file of the same name is not.
     """
 
     feed: Annotated[str, Meta(max_length=100)]

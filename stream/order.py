@@ -28,14 +28,6 @@ class Order:
             return name.feed == self.feed.feed
         return self.wanted in ("", name.source, name.feed)
 
-    def continues(self, name: FeedName) -> bool:
-        """Whether a person would call that feed the same as the one that is gone, begun again."""
-        if self.feed is None or self.wanted == self.feed.feed:
-            return False
-        if self.wanted == name.source:
-            return True
-        return (name.source, name.machine) == (self.feed.source, self.feed.machine)
-
     def follow(self, name: FeedName) -> None:
         """Go over to another feed; its frames count anew."""
         self.feed, self.epoch, self.next_seq = name, 0, 0

@@ -116,7 +116,6 @@ class _Viewing:
         self.epoch = 0  # of the feed on display
         self.was = State.NO_RESULT
         self.why_ended = ""
-        self.beside: set[str] = set()  # feeds that were there while its own was: none of them is that one begun again
         self.met = self.given_up = 0  # the wishes, by `asked`, that a result has met, and that gave way to another's
         self.status_due = 0
         self.times: deque[int] = deque(maxlen=31)
@@ -154,8 +153,6 @@ class _Viewing:
             self.rejections.add("a bare frame came to a viewer, who only takes answers")
         elif self.receiver.last_beat is not None:
             self.state.engine = self.receiver.last_beat.engine or self.state.engine
-            if len(others := self._others()) < len(self.receiver.last_beat.feeds):  # its own is there as well
-                self.beside |= {name.feed for name in others}
 
     def _show(self, answer: Reply, now: int) -> Shown | None:
         """Hand on an answer; None for one that has come too late."""
@@ -215,19 +212,15 @@ class _Viewing:
             display.status(says, note, self.state.tally)
 
     def _look_for_another(self) -> None:
-        """Go over to the feed that was begun again in place of the one that is gone; to a foreign one after an end.
+        """Go over to another feed once its own has ended in good order.
 
         Another scanner's picture, another patient's, must not take this one's place by itself.
         """
-        order = self.state.order
-        others = self._others()
-        again = [name for name in others if order.continues(name) and name.feed not in self.beside]
-        if not again and self.state.ended and not self.state.sticks:
-            again = [name for name in others if not order.wanted]
-        if again:
-            log.info("another feed is followed", extra={"source": again[0].source, "feed": again[0].feed})
-            order.follow(again[0])
-            self.why_ended = f"another feed follows: {again[0]}"
+        order, others = self.state.order, self._others()
+        if others and self.state.ended and not self.state.sticks and not order.wanted:
+            log.info("another feed is followed", extra={"source": others[0].source, "feed": others[0].feed})
+            order.follow(others[0])
+            self.why_ended = f"another feed follows: {others[0]}"
             self.receiver.source = order.asks
 
     def _others(self) -> list[FeedName]:
@@ -242,7 +235,7 @@ class _Viewing:
 
     def _absence(self, now: int) -> tuple[State, str]:
         if self.receiver.silent(now):
-            return State.NO_RESULT, self.dialled.trouble(now) or "the engine does not answer"
+            return State.NO_RESULT, self.dialled.trouble(now, silent=True) or "the engine does not answer"
         if not self.last_frame_ns:
             return State.NO_RESULT, "waiting for the first frame"
         if self.state.ended:

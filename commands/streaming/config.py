@@ -29,6 +29,7 @@ F = TypeVar("F", bound=Callable[..., object])
 COMMANDS = ("run", "demo", "attach", "serve", "view")
 _LARGEST = 1 << 20  # bytes
 _CONFIG = "config"
+_NUMBERS = (click.IntRange, click.FloatRange, type(click.INT), type(click.FLOAT))
 
 
 def config_option(command: F) -> F:
@@ -96,6 +97,10 @@ def _unknown(key: str, known: list[str]) -> str:
     return f"{key} is not known" + (f"; is {near[0]} meant?" if near else f"; known are {', '.join(known)}")
 
 
+def _takes_numbers(parameter: click.Parameter) -> bool:
+    return isinstance(parameter.type, _NUMBERS)
+
+
 def _checked(where: str, key: str, value: Any, parameter: click.Parameter, context: click.Context) -> Any:
     """The value as the option takes it. Raises InputError with the option's own words."""
     several = parameter.multiple if isinstance(parameter, click.Option) else False
@@ -108,6 +113,8 @@ def _checked(where: str, key: str, value: Any, parameter: click.Parameter, conte
         return value
     if any(not isinstance(word, (str, int, float)) for word in words):
         raise InputError(f"{where}: {key} = {value!r} is neither text nor a number")
+    if not _takes_numbers(parameter) and any(not isinstance(word, str) for word in words):
+        raise InputError(f"{where}: {key} = {value!r} is no text; write it in quotes")
     try:
         for word in words:
             parameter.type.convert(str(word), parameter, context)

@@ -76,14 +76,14 @@ class Watch:
             outside = np.count_nonzero(changed & self._chrome)
             if outside >= max(_HITS, _LAYOUT * np.count_nonzero(self._chrome)):
                 return Alarm.LAYOUT
-            if not self._sure:
+            if not self._sure or self._plainer(pixels):  # a window over the picture, whatever else is new
                 return Alarm.LOOK
             if np.count_nonzero(changed) - outside >= _HITS:
                 self._hits = changed & ~self._chrome
                 return Alarm.INSIDE
             if outside >= _HITS:
                 return Alarm.OUTSIDE
-        return Alarm.LOOK if self._plain_share(pixels) >= self._plain + _PLAINER else Alarm.NONE
+        return Alarm.LOOK if self._plainer(pixels) else Alarm.NONE
 
     def changed(self) -> Sector:
         """What has changed at the last alarm, and a little about it, in the screen's pixels."""
@@ -92,6 +92,9 @@ class Watch:
         right = min(self._shape[1], int(columns[-1]) * self._step + _AROUND)
         bottom = min(self._shape[0], int(rows[-1]) * self._step + _AROUND)
         return Sector(x, y, right - x, bottom - y)
+
+    def _plainer(self, pixels: NDArray[np.uint8]) -> bool:
+        return self._plain_share(pixels) >= self._plain + _PLAINER
 
     def _glance(self, pixels: NDArray[np.uint8]) -> Grey:
         step = self._step

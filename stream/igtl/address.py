@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
@@ -41,7 +42,8 @@ def parse_igtl(rest: str, port: int = IGTL_PORT) -> IgtlAddress:
         parts = None
     device = "" if parts is None else unquote(parts.path.strip("/"))
     if parts is None or not host or asked == 0 or parts.query or parts.username or len(device.encode()) > 20:
+        shown = re.sub(r"//.*@", "//", rest)[:80]  # a password is said nowhere
         raise InputError(
-            f"'igtl:{rest[:80]}' is no address of OpenIGTLink; write igtl://HOST:{IGTL_PORT} or igtl://HOST:{IGTL_PORT}/DEVICE"
+            f"'igtl:{shown}' is no address of OpenIGTLink; write igtl://HOST:{IGTL_PORT} or igtl://HOST:{IGTL_PORT}/DEVICE"
         )
     return IgtlAddress(host, asked or port, device)

@@ -16,6 +16,7 @@ from .keys import KeyRing, own_name
 
 PATIENCE_NS = 1_000_000_000  # without a connection, until it is told
 AGAIN_NS = 1_000_000_000  # ZeroMQ does not try again where a key was refused; somebody may authorize it meanwhile
+SILENT_NS = 2_000_000_000  # connected, and nothing heard
 _EVENTS = (
     zmq.EVENT_HANDSHAKE_SUCCEEDED
     | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
@@ -62,10 +63,18 @@ class Dialled:
         """Whether what is sent can be read by nobody else."""
         return self._encrypted
 
-    def trouble(self, now_ns: int) -> str:
-        """Why there has been no connection for a second: a sentence; '' if there is one, or it is early yet."""
+    def trouble(self, now_ns: int, silent: bool = False) -> str:
+        """Why there has been no connection for a second: a sentence; '' if there is one, or it is early yet.
+
+        silent: nothing is heard of the engine. Where it is connected all the same, its key may have been revoked, and
+        only a new handshake tells.
+        """
         self._hear(now_ns)
+        if self._connected and silent and self._encrypted and now_ns - self._tried_ns > SILENT_NS:
+            self._connected, self._since_ns = False, now_ns
+            self._try_again(now_ns)
         if self._connected:
+            self._tried_ns = self._tried_ns if silent else now_ns
             return ""
         if self._refused and now_ns - self._tried_ns > AGAIN_NS:
             self._try_again(now_ns)

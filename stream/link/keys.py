@@ -84,7 +84,7 @@ class KeyRing:
             self.renew()
         public, secret = self._read(self._secret)
         if secret is None:
-            raise FileError(f"{self._secret} holds no secret key; make a new pair with `smartca keys new`")
+            raise FileError(f"{self._secret} holds no secret key; make a new pair with `smartca keys new --force`")
         return KeyPair(public, secret)
 
     def renew(self) -> KeyPair:
@@ -159,7 +159,7 @@ class KeyRing:
             return zmq.auth.load_certificate(path)
         except (OSError, ValueError) as error:
             raise FileError(
-                f"{path} holds no key; `smartca keys new` makes a pair, `smartca keys pair` exchanges keys"
+                f"{path} holds no key; `smartca keys new --force` makes a pair, `smartca keys pair` exchanges keys"
             ) from error
 
 

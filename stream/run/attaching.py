@@ -9,7 +9,7 @@ from dataclasses import replace
 import cv2
 
 from ...errors import SmartcaError
-from ..attach import AttachSettings, attach, feed_name, new_token
+from ..attach import AttachSettings, attach, feed_name, token_of
 from ..displays.printed import Say
 from ..sources import NO_CHOICE, Source, TruthChoice, open_source
 from .pulse import Heart
@@ -32,7 +32,7 @@ def run_attach(
 
     with contextlib.closing(heart):
         source: Source | None = open_source(spec, None, *choice)
-        settings = replace(settings, feed=settings.feed or new_token())  # the same when a camera is there again
+        settings = replace(settings, feed=settings.feed or token_of(spec))
         while source is not None:
             with source:
                 if pulse is None:

@@ -46,7 +46,7 @@ def in_good_order(stop: Callable[[], None]) -> Iterator[None]:
 def leave_terminal() -> None:
     """Say nothing more to a terminal that is gone: each word would be an error."""
     for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError, ValueError):
+        with contextlib.suppress(OSError, ValueError, AttributeError):  # None where a shell closed it
             if stat.S_ISCHR(os.fstat(stream.fileno()).st_mode):  # a terminal that is gone no longer says it is one
                 nowhere = os.open(os.devnull, os.O_WRONLY)
                 os.dup2(nowhere, stream.fileno())

@@ -50,8 +50,7 @@ class Forked:
     def __init__(self, arguments: list[str], held: bool = False) -> None:
         self.returncode: int | None = None
         waits, self._gate = os.pipe() if held else (-1, -1)
-        sys.stdout.flush()
-        sys.stderr.flush()
+        _flush()
         self.pid = os.fork()
         if self.pid == 0:
             _live(arguments, waits, self._gate)
@@ -115,8 +114,7 @@ def _live(arguments: list[str], waits: int, gate: int) -> None:
         for thread in threading.enumerate():
             if thread is not threading.current_thread() and not thread.daemon:
                 thread.join()
-        sys.stdout.flush()
-        sys.stderr.flush()
+        _flush()
         os._exit(code)
 
 
@@ -139,3 +137,10 @@ def _released(waits: int, gate: int) -> bool:
     word = os.read(waits, 1)
     os.close(waits)
     return bool(word)
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:  # a shell may have closed it (`>&-`)
+            with contextlib.suppress(OSError):
+                stream.flush()

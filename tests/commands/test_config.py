@@ -55,6 +55,8 @@ def test_what_is_typed_wins(tmp_path: Path, file: Path) -> None:
         ("[run]\ndisplay = [true]\n", "is not one value, or a list of them"),
         ("[run]\npoint = 'bold'\n", "point = 'bold'"),
         ("[run]\nframes = {a = 1}\n", "neither text nor a number"),
+        ("[run]\nreport = 5\n", "report = 5 is no text; write it in quotes"),
+        ("[run]\nengine = [5]\n", "is no text; write it in quotes"),
         ("[run]\npulse = 'x'\n", "pulse is not known"),
         ("[run\n", "no TOML file"),
         ("\x00", "no TOML file"),

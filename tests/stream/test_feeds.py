@@ -6,8 +6,10 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import pytest
+from smartca.stream.attach import token_of
 from smartca.stream.displays.contract import Display, Shown
 from smartca.stream.frame import FeedName, Frame, State, Trail
 from smartca.stream.link.wire import End
@@ -20,7 +22,6 @@ from support.waiting import join, wait_until
 
 HERE, THERE = FeedName("or-1/aaaaaa", "clip.mp4"), FeedName("or-2/bbbbbb", "camera 0")
 TWIN = FeedName("or-1/cccccc", "clip.mp4")  # of the same name on the same machine
-AGAIN = FeedName("or-1/dddddd", "clip.mp4")
 
 
 class Seen(Display):
@@ -114,9 +115,28 @@ def test_a_feed_begun_again_goes_on(room: Room) -> None:
     first_seen(room, HERE, THERE)
     del room.scanners[HERE]
     room.run(0.5)
-    room.begin(AGAIN)
-    wait_until(lambda: [room.run(0.05), room.seen.feeds[-1] == AGAIN.feed][1])
-    assert set(room.seen.feeds) == {HERE.feed, AGAIN.feed}
+    before = len(room.seen.feeds)
+    room.begin(HERE)
+    wait_until(lambda: [room.run(0.05), len(room.seen.feeds) > before + 5][1])
+    assert set(room.seen.feeds) == {HERE.feed}
+
+
+def test_another_file_of_the_same_name_is_another_feed(room: Room) -> None:
+    first_seen(room, HERE)
+    del room.scanners[HERE]
+    room.run(0.5)
+    room.begin(TWIN)
+    room.run(3.0)
+    assert set(room.seen.feeds) == {HERE.feed}
+
+
+def test_the_same_source_has_the_same_token(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "clip.mp4").touch()
+    one, other = (str(tmp_path / name / "clip.mp4") for name in ("a", "b"))
+    assert token_of(one) == token_of(str(tmp_path / "b" / ".." / "a" / "clip.mp4")) != token_of(other)
+    assert token_of("camera:0") == token_of("camera:0") != token_of("camera:1")
 
 
 def test_after_an_end_in_good_order_the_next_feed_is_followed(room: Room) -> None:
