@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from smartca.pictures import sector as sectors
+from smartca.pictures.screen.found import blank
 from smartca.pictures.sector import SectorFinder
 
 BOX = (slice(40, 360), slice(120, 520))
@@ -62,6 +64,21 @@ def test_another_layout_is_looked_at_at_once(begun: list[int]) -> None:
     before = [finder.look(screen(number)) for number in range(3)][-1]
     after = finder.look(screen(3, WIDER))
     assert after.sector.width > before.sector.width + 60
+
+
+@pytest.mark.parametrize("aside", [False, True])
+@pytest.mark.parametrize("at", [10, 33, 60, 61])
+def test_a_window_over_the_picture_is_looked_at_though_the_chrome_changes_too(at: int, aside: bool) -> None:
+    finder = SectorFinder(None, aside=aside)
+    for number in range(at):
+        finder.look(screen(number))
+    pixels = screen(at)
+    pixels[120:260, 180:460] = 40
+    cv2.putText(pixels, "MUELLER, HANS", (200, 170), cv2.FONT_HERSHEY_SIMPLEX, 0.8, 230, 1, cv2.LINE_AA)
+    cv2.putText(pixels, "WORKLIST", (10, 25), cv2.FONT_HERSHEY_SIMPLEX, 0.8, 230, 1, cv2.LINE_AA)
+    sent = blank(pixels, finder.look(pixels))
+    assert sent[121:259, 181:459].max() < 100
+    assert sent[:35, :110].max() < 100
 
 
 def test_a_fault_beside_the_feed_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
