@@ -30,6 +30,7 @@ from support.labelled_forms import Command, smartca
 from support.waiting import PATIENCE_S, wait_until
 
 __all__ = ["frames", "own_folders", "smartca", "start"]  # fixtures
+pytestmark = pytest.mark.timeout(400)  # two adaptings, before the first test: two minutes on two cores without AVX-512
 
 
 @pytest.fixture(scope="module")
