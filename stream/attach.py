@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import logging
+import os
 import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import zmq
 
@@ -26,7 +26,7 @@ from .link.dial import Dialled
 from .link.keys import own_name
 from .link.link import POLL_MS, Rejections, Sender, read_messages, transmitter, waiting
 from .link.wire import End, WireError
-from .sources import Source, without_secrets
+from .sources import Source, is_live, without_secrets
 
 log = logging.getLogger(__name__)
 PARTING_NS = 2_000_000_000  # how long the last frame and the end of a feed may wait for credit
@@ -222,27 +222,15 @@ class _Attached:
         return End(self.source.name, self.epoch, self.capture.trail(), problem=why[:500], feed=self.name.feed)
 
 
-def new_token() -> str:
-    """What tells two feeds of one name on one machine apart."""
-    return secrets.token_hex(3)
-
-
 def token_of(spec: str) -> str:
     """The same for the same source: of a file its whole path counts. Nothing can be read out of it."""
-    whole = str(Path(spec).resolve()) if _is_there(Path(spec)) else without_secrets(spec)
+    whole = without_secrets(spec) if is_live(spec) else os.path.realpath(spec)
     return hashlib.sha256(whole.encode("utf-8", "surrogateescape")).hexdigest()[:6]
 
 
-def _is_there(path: Path) -> bool:
-    try:
-        return path.exists()
-    except (OSError, ValueError):  # a name that is too long, or none
-        return False
-
-
 def feed_name(source: Source, token: str) -> FeedName:
-    """What the feed of `source` is called that was begun with `token` (''; a new one)."""
-    return FeedName(f"{own_name()}/{token or new_token()}", source.name[:500])
+    """What the feed of `source` is called that was begun with `token` ('': a new one)."""
+    return FeedName(f"{own_name()}/{token or secrets.token_hex(3)}", source.name[:500])
 
 
 def _ringer(context: zmq.Context[zmq.Socket[bytes]]) -> Callable[[], None]:

@@ -55,7 +55,6 @@ _pulse = click.option("--pulse", hidden=True, help="Where the supervisor listens
 @label_option
 @crop_option
 @insecure_option
-@click.option("--feed", default="", hidden=True)
 @config_option
 @_pulse
 def attach(
@@ -69,7 +68,6 @@ def attach(
     label: tuple[str, ...],
     crop: str,
     insecure: bool,
-    feed: str,
     pulse: str | None,
 ) -> int:
     """Send SOURCE (as in `smartca run`) to an engine.
@@ -81,7 +79,7 @@ def attach(
     from ...stream.run.attaching import run_attach
     from ...stream.sources import TruthChoice
 
-    settings = AttachSettings(fps, frames, start, parse_crop(crop), not keep_screen, insecure, feed)
+    settings = AttachSettings(fps, frames, start, parse_crop(crop), not keep_screen, insecure)
     return run_attach(source, to, settings, pulse, say, TruthChoice(mask_value, label))
 
 

@@ -6,10 +6,10 @@ second that nobody listens there, or that the key is not known.
 
 from __future__ import annotations
 
+import struct
 import time
 
 import zmq
-from zmq.utils.monitor import parse_monitor_message
 
 from .endpoint import EndpointError, caller, check_endpoint, host_of, is_local
 from .keys import KeyRing, own_name
@@ -17,6 +17,7 @@ from .keys import KeyRing, own_name
 PATIENCE_NS = 1_000_000_000  # without a connection, until it is told
 AGAIN_NS = 1_000_000_000  # ZeroMQ does not try again where a key was refused; somebody may authorize it meanwhile
 SILENT_NS = 2_000_000_000  # connected, and nothing heard
+_EVENT = struct.Struct("=hi")  # event and value; zmq.utils.monitor reads them too, and imports asyncio for it
 _EVENTS = (
     zmq.EVENT_HANDSHAKE_SUCCEEDED
     | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
@@ -112,8 +113,8 @@ class Dialled:
 
     def _hear(self, now_ns: int) -> None:
         while self._monitor.poll(0):
-            event = parse_monitor_message(self._monitor.recv_multipart())
-            self._take(event["event"], now_ns)
+            event, _ = _EVENT.unpack(self._monitor.recv_multipart()[0])
+            self._take(event, now_ns)
 
     def _take(self, event: int, now_ns: int) -> None:
         if event == zmq.EVENT_HANDSHAKE_SUCCEEDED:

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 
 import zmq
 from zmq.auth.base import Authenticator
-from zmq.utils.monitor import parse_monitor_message
 
 from .endpoint import EndpointError, bind, check_endpoint, is_local, listener
 from .keys import KeyRing
@@ -146,7 +145,7 @@ class Guard:
     def _count_failures(self, monitor: zmq.Socket[bytes]) -> None:
         for _ in range(_MOST_EVENTS):
             try:
-                parse_monitor_message(monitor.recv_multipart(zmq.NOBLOCK))
+                monitor.recv_multipart(zmq.NOBLOCK)
             except zmq.Again:
                 return
             self.refused.add(NO_HANDSHAKE)

@@ -24,7 +24,6 @@ from ...errors import UNDECODABLE, RunError
 from .endpoint import bind as bind_at
 from .keys import KeyProblem, KeyRing, check_key, own_name
 
-PAIRING_PORT = 5557
 DIGITS = 6
 WRONG_CODES = 3  # until the code is void
 MOST_CALLERS = 32  # at once; a flood of them does not grow

@@ -32,7 +32,7 @@ def run_attach(
 
     with contextlib.closing(heart):
         source: Source | None = open_source(spec, None, *choice)
-        settings = replace(settings, feed=settings.feed or token_of(spec))
+        settings = replace(settings, feed=token_of(spec))
         while source is not None:
             with source:
                 if pulse is None:

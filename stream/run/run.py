@@ -13,7 +13,6 @@ import zmq
 
 from ... import logs
 from ...engine.machine import versions
-from ..attach import new_token
 from ..tally import Tally
 from .ending import in_good_order
 from .forked import import_shared
@@ -48,7 +47,6 @@ class Run:
         self.lapses: list[str] = []  # of the recordings, once the run is over
         self.engine: dict[str, str | list[int]] | None = None
         self.stopping = False
-        self._token = new_token()  # of the feed, also when its process is started again
         self._next_seq = 0  # of the first frame that no viewer has shown
         self._at = {name: _address(folder, name) for name in ("frames", "answers", "pulse")}
         self._socket: zmq.Socket[bytes] | None = None
@@ -205,8 +203,7 @@ class Run:
 
     def _attach_arguments(self) -> list[str]:
         at, start = self._at["frames"], str(self._next_seq)
-        words = ["attach", "--to", at, "--start", start, "--feed", self._token]
-        return [*words, *self._common(), *self.settings.attach]
+        return ["attach", "--to", at, "--start", start, *self._common(), *self.settings.attach]
 
     def _common(self) -> list[str]:
         return ["--pulse", self._at["pulse"], *logs.settings().arguments()]
